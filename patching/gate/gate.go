@@ -1,0 +1,54 @@
+// Package gate decides, from what is known of a ring or wave, whether a cycle
+// proceeds, waits or halts. It is a function of values: the same tally,
+// parameters and time give the same decision, today and in an audit.
+package gate
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Rules names the rule set and its version, as decisions record it.
+const Rules = "counts v1"
+
+// Params are the limits of one ring's gate.
+type Params struct {
+	// Answered is the share of released machines, in percent, whose result has
+	// to be in before the gate can let go on. The rest counts as unknown, never
+	// as good.
+	Answered float64
+	// Same halts when this many machines failed in the same way; zero is never.
+	Same int
+	// BadCount halts at this many bad outcomes whatever the cause; zero is never.
+	BadCount int
+	// BadPercent halts when bad outcomes exceed this share of the answered,
+	// from MinAnswered answers on.
+	BadPercent  float64
+	MinAnswered int
+	// HostHours is the healthy time, summed over machines, that a soak has to gather.
+	HostHours float64
+	// Unreachable halts when more than this share, in percent, of the released
+	// did not answer while the path to them was up. Zero is never.
+	Unreachable float64
+}
+
+// Canonical returns the text whose digest a decision records.
+func (p Params) Canonical() []byte {
+	return fmt.Appendf(nil, "gate params v1\nanswered\t%g\nsame\t%d\nbad count\t%d\nbad percent\t%g\t%d\nhost hours\t%g\nunreachable\t%g\n",
+		p.Answered, p.Same, p.BadCount, p.BadPercent, p.MinAnswered, p.HostHours, p.Unreachable)
+}
+
+// Question is what a gate is asked.
+type Question struct {
+	// Params are the ring's limits.
+	Params Params
+	// Tally is what is known.
+	Tally patching.Tally
+	// SoakUntil is when the soak ends; zero while batches are being released:
+	// then the gate only says whether the next batch may go.
+	SoakUntil time.Time
+	// GiveUp is when waiting for answers ends (the window's end and the grace).
+	GiveUp time.Time
+}
