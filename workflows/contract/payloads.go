@@ -1,0 +1,190 @@
+package contract
+
+import (
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/gate"
+	"github.com/patchcycle/patchcycle/patching/policy"
+)
+
+// CycleState is a cycle's input and the state that it carries: continue-as-new
+// passes it on, the store keeps it at each phase, and an engine that was lost
+// is rebuilt from it.
+type CycleState struct {
+	ID            patching.CycleID
+	Kind          patching.Kind
+	Policy        patching.PolicyName
+	PolicyVersion patching.Digest
+	Author        patching.AccountName
+	Reason        string
+	Shadow        bool
+	Epoch         int64
+	Opened        time.Time
+	CloseBy       time.Time
+	Phase         patching.Phase
+	// Rules are the policy's rules that the cycle's own steps need.
+	Rules CycleRules
+	Plan  PlanSummary
+	// Rings are those that have been begun, in that order.
+	Rings []RingState
+	Votes []patching.Approval
+	// Asked is when the approval was asked for; Reminded counts reminders.
+	Asked    time.Time
+	Reminded int
+	Held     *Held
+	// Ending is set once it is clear how the cycle will close.
+	Ending *Ending
+	// Stale names feeds or inventories that the plan rests on although they are old.
+	Stale []string
+	// Notes are answers to signals, newest last, for the workflow's page.
+	Notes []string
+	// Signals counts the signals of each name seen in this run: the n-th of a
+	// name is found again in the run's history, with its sender.
+	Signals map[Verb]int
+}
+
+// CycleRules are the parts of a policy that workflow code decides by. They are
+// copied at the start, so that a policy applied later changes nothing (G3).
+type CycleRules struct {
+	Approval   policy.Approval
+	OnHalt     policy.OnHalt
+	Silence    time.Duration
+	CloseAfter time.Duration
+}
+
+// PlanSummary is what a workflow has to know of a plan; the rows are in the store.
+type PlanSummary struct {
+	Hash     patching.Digest
+	Revision int
+	Rings    []RingSummary
+	Assets   int
+	Excluded int
+	// Mirror says how well the test ring mirrors production.
+	Mirror string
+}
+
+// RingSummary is one ring of a plan, with its rules.
+type RingSummary struct {
+	Name     patching.RingName
+	Assets   int
+	Waves    int
+	Batch    int
+	Parallel int
+	Soak     time.Duration
+	Gate     gate.Params
+	Approve  bool
+}
+
+// RingState is how far a ring has come.
+type RingState struct {
+	Name     patching.RingName
+	Decision patching.Decision
+	Ended    bool
+	// RolledBack is set when the saga has undone the ring.
+	RolledBack bool
+}
+
+// Held says who holds a cycle and why. A "held" always carries its reason.
+type Held struct {
+	By     patching.AccountName
+	Reason string
+	Since  time.Time
+}
+
+// Ending says how a cycle is going to close, and why.
+type Ending struct {
+	As     patching.ClosedAs
+	Reason patching.Reason
+	// By is a person, or empty for a gate or the calendar.
+	By   patching.AccountName
+	Why  string
+	Undo bool // roll back what was done
+	// Scope is what a rollback covers.
+	Scope policy.OnHalt
+}
+
+// Control is what a cycle tells its rings and waves.
+type Control struct {
+	Paused bool
+	// Stop ends them: nothing more is released.
+	Stop   bool
+	Reason patching.Reason
+	Why    string
+}
+
+// RingInput is a ring's input and carried state.
+type RingInput struct {
+	Cycle   patching.CycleID
+	Policy  patching.PolicyName
+	Kind    patching.Kind
+	Ring    RingSummary
+	Shadow  bool
+	Silence time.Duration
+	CloseBy time.Time
+	// Next is the number of waves that have been taken in hand.
+	Next    int
+	Control Control
+}
+
+// RingResult is what a ring says at its end.
+type RingResult struct {
+	Decision patching.Decision
+	Tally    patching.Tally
+	// Stopped is set when the ring ended because it was told to.
+	Stopped bool
+}
+
+// WaveInput is a wave's input and carried state.
+type WaveInput struct {
+	Cycle   patching.CycleID
+	Policy  patching.PolicyName
+	Kind    patching.Kind
+	Ring    patching.RingName
+	Wave    patching.WaveSummary
+	Batch   int // machines in a batch
+	Gate    gate.Params
+	Shadow  bool
+	Silence time.Duration
+	CloseBy time.Time
+	Control Control
+}
+
+// WaveResult is what a wave says at its end.
+type WaveResult struct {
+	Decision patching.Decision
+	Tally    patching.Tally
+	Stopped  bool
+}
+
+// CycleResult is what a cycle returns.
+type CycleResult struct {
+	ClosedAs patching.ClosedAs
+	Words    string
+	Outcomes map[patching.Outcome]int
+	Report   string
+}
+
+// Act is what a person sends: an update carries the id of the request that our
+// API authenticated; a signal's sender is read from history.
+type Act struct {
+	Request string             `json:"request,omitempty"`
+	Plan    patching.Digest    `json:"plan,omitempty"`
+	Reason  string             `json:"reason,omitempty"`
+	Assets  []patching.AssetID `json:"assets,omitempty"`
+}
+
+// Answer is what a person gets back.
+type Answer struct {
+	Accepted bool
+	Words    string
+	Votes    int
+	Quorum   int
+}
+
+// TriggerInput is what a schedule starts with.
+type TriggerInput struct {
+	Policy patching.PolicyName
+	Author patching.AccountName
+	Shadow bool
+}

@@ -1,0 +1,98 @@
+package contract
+
+import (
+	"slices"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Verb is something that a person does to a running cycle. Each is an update
+// and a signal of that name.
+type Verb string
+
+// The verbs.
+const (
+	VerbApprove  Verb = "approve"
+	VerbReject   Verb = "reject"
+	VerbSendBack Verb = "send-back"
+	VerbPause    Verb = "pause"
+	VerbResume   Verb = "resume"
+	VerbStop     Verb = "stop"
+	VerbRollBack Verb = "roll-back"
+	VerbAmend    Verb = "amend"
+	VerbClose    Verb = "close"
+)
+
+// VerbRule is a row of the table of verbs. CLI help, API and docs are made from it.
+type VerbRule struct {
+	Verb  Verb
+	Short string
+	// May are the roles of which one is needed.
+	May []patching.Role
+	// What happens to machines that have not started, are at work, are done.
+	NotStarted, AtWork, Done string
+	// Undo says whether it can be taken back, and how.
+	Undo string
+	// Phases in which it makes sense; empty: any but closed.
+	Phases []patching.Phase
+	// NeedsPlan says that the plan's hash has to be named: what is agreed to is
+	// that plan and no other.
+	NeedsPlan bool
+	// NeedsReason says that a reason has to be given.
+	NeedsReason bool
+}
+
+// Verbs is the one table of verbs. Anyone of the roles may stop alone; adding
+// always takes an approval (design.md 2.5).
+func Verbs() []VerbRule {
+	approvers := []patching.Role{patching.RoleApprover}
+	operators := []patching.Role{patching.RoleOperator, patching.RoleApprover, patching.RoleSecurityLead}
+	approval := []patching.Phase{patching.PhaseApproval}
+	return []VerbRule{
+		{Verb: VerbApprove, Short: "agree to the plan of that hash", May: approvers, Phases: approval, NeedsPlan: true,
+			NotStarted: "may be patched, ring after ring", AtWork: "go on", Done: "stay as they are", Undo: "stop"},
+		{Verb: VerbReject, Short: "refuse the plan; the cycle closes", May: approvers, Phases: approval, NeedsPlan: true, NeedsReason: true,
+			NotStarted: "are not patched in this cycle", AtWork: "none are", Done: "stay as they are (the test ring)", Undo: "no; start another cycle"},
+		{Verb: VerbSendBack, Short: "ask for the plan to be made again", May: approvers, Phases: approval, NeedsPlan: true, NeedsReason: true,
+			NotStarted: "are planned anew", AtWork: "none are", Done: "stay as they are (the test ring)", Undo: "not needed: the new plan asks again"},
+		{Verb: VerbPause, Short: "start nothing more for now", May: operators, NeedsReason: true,
+			NotStarted: "wait", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "resume"},
+		{Verb: VerbResume, Short: "go on after a pause", May: operators,
+			NotStarted: "go on", AtWork: "go on", Done: "stay as they are", Undo: "pause"},
+		{Verb: VerbStop, Short: "start nothing more and close", May: operators, NeedsReason: true,
+			NotStarted: "their instructions are withdrawn", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "no; start another cycle"},
+		{Verb: VerbRollBack, Short: "stop and return the cycle's machines to their earlier versions", May: operators, NeedsReason: true,
+			NotStarted: "their instructions are withdrawn", AtWork: "run to a consistent end, then go back", Done: "go back, newest ring first", Undo: "no; start another cycle"},
+		{Verb: VerbAmend, Short: "take machines out of what has not started", May: append(operators, patching.RoleSiteAdmin), NeedsReason: true,
+			NotStarted: "those named leave the cycle", AtWork: "go on", Done: "stay as they are", Undo: "no; the next cycle takes them"},
+		{Verb: VerbClose, Short: "close now, carrying the remainder over", May: operators, NeedsReason: true,
+			NotStarted: "are carried over by name", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "no; start another cycle"},
+	}
+}
+
+// RuleOf returns the table's row of v.
+func RuleOf(v Verb) (VerbRule, bool) {
+	for _, r := range Verbs() {
+		if r.Verb == v {
+			return r, true
+		}
+	}
+	return VerbRule{}, false
+}
+
+// Allowed reports whether the verb makes sense in the phase.
+func (r VerbRule) Allowed(p patching.Phase) bool {
+	if p.Terminal() || p == patching.PhaseReport {
+		return false
+	}
+	return len(r.Phases) == 0 || slices.Contains(r.Phases, p)
+}
+
+// VerbNames lists the names, as the server's authorizer wants them.
+func VerbNames() []string {
+	var names []string
+	for _, r := range Verbs() {
+		names = append(names, string(r.Verb))
+	}
+	return names
+}
