@@ -2,10 +2,12 @@ package patching
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // MaxSignatures bounds the failure signatures that a tally names; the rest is
@@ -93,20 +95,46 @@ func (t Tally) Canonical() []byte {
 // Digest addresses the tally.
 func (t Tally) Digest() Digest { return DigestOf(t.Canonical()) }
 
-// Normalize sorts the lists and folds signatures beyond [MaxSignatures] into one.
+// OtherSignatures is what a tally calls the failures beyond those that it
+// names: they did not fail in the same way.
+const OtherSignatures = "other"
+
+// Normalize sorts the lists, folds signatures beyond [MaxSignatures] into one
+// and takes control characters out of what machines sent, which could otherwise
+// write lines of the canonical text. A normal tally stays as it is.
 func (t *Tally) Normalize() {
-	slices.SortFunc(t.Signatures, func(a, b SignatureCount) int {
-		if a.Count != b.Count {
-			return b.Count - a.Count
+	other := SignatureCount{Signature: OtherSignatures}
+	named := make([]SignatureCount, 0, len(t.Signatures))
+	for _, s := range t.Signatures {
+		if s.Signature = label(s.Signature); s.Signature == OtherSignatures {
+			other.Count += s.Count
+			continue
 		}
-		return strings.Compare(a.Signature, b.Signature)
+		named = append(named, s)
+	}
+	slices.SortFunc(named, func(a, b SignatureCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Signature, b.Signature))
 	})
-	if len(t.Signatures) > MaxSignatures {
-		other := SignatureCount{Signature: "other"}
-		for _, s := range t.Signatures[MaxSignatures-1:] {
+	if len(named) > MaxSignatures || other.Count > 0 {
+		keep := min(len(named), MaxSignatures-1)
+		for _, s := range named[keep:] {
 			other.Count += s.Count
 		}
-		t.Signatures = append(t.Signatures[:MaxSignatures-1], other)
+		named = append(named[:keep], other)
+	}
+	t.Signatures = named
+	for i := range t.Strata {
+		t.Strata[i].Stratum = label(t.Strata[i].Stratum)
 	}
 	slices.SortFunc(t.Strata, func(a, b StratumCount) int { return strings.Compare(a.Stratum, b.Stratum) })
+}
+
+// label makes one line without tabs of what a machine sent.
+func label(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
 }

@@ -4,7 +4,6 @@
 package gate
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -24,7 +23,7 @@ type Params struct {
 	// BadCount halts at this many bad outcomes whatever the cause; zero is never.
 	BadCount int
 	// BadPercent halts when bad outcomes exceed this share of the answered,
-	// from MinAnswered answers on.
+	// from MinAnswered answers on; zero is never.
 	BadPercent  float64
 	MinAnswered int
 	// HostHours is the healthy time, summed over machines, that a soak has to gather.
@@ -32,12 +31,6 @@ type Params struct {
 	// Unreachable halts when more than this share, in percent, of the released
 	// did not answer while the path to them was up. Zero is never.
 	Unreachable float64
-}
-
-// Canonical returns the text whose digest a decision records.
-func (p Params) Canonical() []byte {
-	return fmt.Appendf(nil, "gate params v1\nanswered\t%g\nsame\t%d\nbad count\t%d\nbad percent\t%g\t%d\nhost hours\t%g\nunreachable\t%g\n",
-		p.Answered, p.Same, p.BadCount, p.BadPercent, p.MinAnswered, p.HostHours, p.Unreachable)
 }
 
 // Question is what a gate is asked.
@@ -51,4 +44,7 @@ type Question struct {
 	SoakUntil time.Time
 	// GiveUp is when waiting for answers ends (the window's end and the grace).
 	GiveUp time.Time
+	// HoursBy is when waiting for host-hours ends, if they are not gathered with
+	// the soak. Zero leaves that to the cycle's closing date.
+	HoursBy time.Time
 }
