@@ -1,0 +1,103 @@
+# Everything one does with this tree. `make help` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell tools/version)
+
+# A clone that belongs to someone else (a container's bind mount) makes git
+# refuse, and go build with it; the version comes in by -X anyway.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+tool := go tool -modfile=tools/go.mod
+# Prints go test's own lines, then every skip with its reason.
+gotestsum := $(tool) gotestsum --format standard-quiet --
+
+# The one folder whose tests link the Temporal server, and everything but it.
+engine_tests := ./e2e/...
+fast_tests = packages=$$(go list ./... | grep -v '/patchcycle/e2e\(/\|$$\)'); \
+	$(gotestsum) -timeout 10m
+
+# What make test-fast looks at, e.g. make test-fast PKG=./trust/...
+PKG ?=
+
+# What make crash does.
+N ?= 10
+ENGINE ?= sqlite
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Build and try
+
+.PHONY: build
+build: ## Put the shipped binaries into bin/ (without cgo or local paths; the first time compiles for some minutes).
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: ## Run a whole patch cycle here; options in ARGS, e.g. make demo ARGS="--auto-approve".
+	@echo 'Compiling patchcycle with its Temporal server: minutes the first time, seconds afterwards.' >&2
+	@go run ./cmd/patchcycle demo $(ARGS)
+
+##@ Check
+
+.PHONY: test
+test: setup ## Run all tests; installs what they need on Debian when root. README and .ci/run call this.
+	go vet ./...
+	@$(fast_tests) $$packages
+	@# -count=1: these start processes, whose sources the test cache does not see.
+	$(gotestsum) -timeout 30m -count=1 $(engine_tests)
+
+.PHONY: test-fast
+test-fast: ## Run the tests that do not link the Temporal server: all of them, or those of PKG=./trust/...
+	@$(fast_tests) $(or $(PKG),$$packages)
+
+.PHONY: setup
+setup: ## Install the Debian packages that tests need (when root), or say which are missing.
+	@tools/setup
+
+.PHONY: lint
+lint: ## Check style, common mistakes, and that workflows are deterministic.
+	$(tool) golangci-lint run ./...
+	$(tool) workflowcheck ./workflows/...
+
+.PHONY: fmt
+fmt: ## Format the Go files.
+	$(tool) gofumpt -w .
+
+.PHONY: deadcode
+deadcode: ## List functions that no command and no test reaches.
+	$(tool) deadcode -test ./...
+
+.PHONY: requirements
+requirements: ## List each requirement with the tests that serve it.
+	@go test -count=1 -v -run '^TestEveryRequirementThatATestCitesIsListed$$' . | sed -n 's/^    //p'
+
+##@ Prove and measure
+
+.PHONY: crash
+crash: ## Kill a cycle N times (default 10) on ENGINE=sqlite|postgres, and see it end as if nothing had been.
+	go run ./lab/crash -n $(N) -engine $(ENGINE)
+
+.PHONY: histories
+histories: ## Record workflow histories of a release, for the tests that replay them.
+	go run ./lab/histories
+
+.PHONY: bench
+bench: ## Measure start, rest and cycles of growing size; the figures of docs/performance.md.
+	go run ./lab/bench
+
+##@ Keep
+
+.PHONY: docs
+docs: ## Write docs/cli.md anew from the commands themselves.
+	@mkdir -p bin
+	go run ./cmd/patchcycle docs cli > bin/cli.md
+	mv bin/cli.md docs/cli.md
+
+.PHONY: clean
+clean: ## Remove what was built here (go's own caches stay).
+	rm -rf bin
