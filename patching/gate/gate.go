@@ -15,8 +15,9 @@ const Rules = "counts v1"
 // Params are the limits of one ring's gate.
 type Params struct {
 	// Answered is the share of released machines, in percent, whose result has
-	// to be in before the gate can let go on. The rest counts as unknown, never
-	// as good.
+	// to be in before the gate lets go on. The rest counts as unknown, never as
+	// good. When waiting for them ends, Unreachable says how many may be missing:
+	// a machine that is switched off must not hold up a site for ever.
 	Answered float64
 	// Same halts when this many machines failed in the same way; zero is never.
 	Same int
@@ -29,7 +30,8 @@ type Params struct {
 	// HostHours is the healthy time, summed over machines, that a soak has to gather.
 	HostHours float64
 	// Unreachable halts when more than this share, in percent, of the released
-	// did not answer while the path to them was up. Zero is never.
+	// did not answer while the path to them was up. Zero is never: one answer is
+	// then enough once waiting has ended.
 	Unreachable float64
 }
 

@@ -58,22 +58,19 @@ func tooManySilent(c *seen) (finding, bool) {
 	return finding{rule: RuleUnreachable, verb: patching.Halt, why: c.silentWords()}, true
 }
 
-// tooFewAnswers waits for the share of answers that the ring asks for. While
-// answers may still come, machines behind a dead path are waited for like
-// others: a patch that takes a site's network down must not look like one that
-// nobody answered about. When waiting ends they count neither way.
+// tooFewAnswers waits for the share of answers that the ring asks for. Machines
+// behind a dead path are waited for like others: a patch that takes a site's
+// network down must not look like one that nobody was asked about. When waiting
+// ends they count neither way, but no answer at all is never enough.
 func tooFewAnswers(c *seen) (finding, bool) {
-	asked := c.Tally.Released
-	if c.final {
-		asked -= c.Tally.PathDown
-	}
-	if c.Tally.Answered > 0 && (asked <= 0 || percent(c.Tally.Answered, asked) >= c.Params.Answered) {
+	switch {
+	case !c.final && (c.Tally.Answered <= 0 || percent(c.Tally.Answered, c.Tally.Released) < c.Params.Answered):
+		return finding{rule: RuleAnswered, verb: patching.Wait, until: c.GiveUp, why: c.waitingWords(c.missingAnswers())}, true
+	case c.Tally.Answered <= 0:
+		return finding{rule: RuleAnswered, verb: patching.Halt, why: c.noAnswerWords()}, true
+	default:
 		return finding{}, false
 	}
-	if !c.final {
-		return finding{rule: RuleAnswered, verb: patching.Wait, until: c.GiveUp, why: c.waitingWords(c.missingAnswers())}, true
-	}
-	return finding{rule: RuleAnswered, verb: patching.Halt, why: c.tooFewWords()}, true
 }
 
 // tooFewToTell waits where the share of failures is over its limit, but there

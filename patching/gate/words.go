@@ -16,11 +16,11 @@ func (c *seen) nothingReleasedWords() string {
 	case c.Tally.Planned <= 0:
 		return "There are no machines here to judge."
 	case c.SoakUntil.IsZero():
-		return fmt.Sprintf("None of the %s was started yet; the first batch may go.", machines(c.Tally.Planned))
+		return fmt.Sprintf("None started yet of %s; the first batch may go.", machines(c.Tally.Planned))
 	case c.now.Before(c.GiveUp):
-		return fmt.Sprintf("None of the %s was started yet; waiting until %s at the latest. %s", machines(c.Tally.Planned), moment(c.GiveUp), nobodyActs)
+		return fmt.Sprintf("None started yet of %s; waiting until %s at the latest. %s", machines(c.Tally.Planned), moment(c.GiveUp), nobodyActs)
 	default:
-		return fmt.Sprintf("None of the %s was started, so nothing is known about the patch.", machines(c.Tally.Planned))
+		return fmt.Sprintf("None started of %s, so nothing is known about the patch.", machines(c.Tally.Planned))
 	}
 }
 
@@ -65,12 +65,8 @@ func (c *seen) waitingWords(missing int) string {
 		plural(missing, "more result"), c.Tally.Answered, machines(c.Tally.Released), c.unheard(), moment(c.GiveUp), nobodyActs)
 }
 
-func (c *seen) tooFewWords() string {
-	if c.Tally.Answered == 0 {
-		return fmt.Sprintf("None of the %s that were started answered%s: nothing is known about the patch.", machines(c.Tally.Released), c.unheard())
-	}
-	return fmt.Sprintf("Only %d of %s answered%s; %s are needed, and the time to wait for them is over.",
-		c.Tally.Answered, machines(c.Tally.Released), c.unheard(), share(c.Params.Answered))
+func (c *seen) noAnswerWords() string {
+	return fmt.Sprintf("None answered of %s that started%s: nothing is known about the patch.", machines(c.Tally.Released), c.unheard())
 }
 
 func (c *seen) soakWords() string {
