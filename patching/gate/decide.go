@@ -62,7 +62,7 @@ func judge(q Question, now time.Time) finding {
 	c := newCase(q, now)
 	for _, rule := range []func(*seen) (finding, bool){
 		sameFailure, tooManyBad, nothingReleased, tooLargeShareBad, tooManySilent,
-		tooFewAnswers, tooFewToTell, soaking, tooFewHours,
+		tooFewAnswers, soaking, tooFewHours, tooFewToTell,
 	} {
 		if f, speaks := rule(&c); speaks {
 			return f

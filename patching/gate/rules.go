@@ -73,16 +73,6 @@ func tooFewAnswers(c *seen) (finding, bool) {
 	}
 }
 
-// tooFewToTell waits where the share of failures is over its limit, but there
-// are still fewer answers than it may be judged from.
-func tooFewToTell(c *seen) (finding, bool) {
-	missing := c.Params.MinAnswered - c.Tally.Answered
-	if !c.overShare() || c.final || missing <= 0 || c.Tally.Released < c.Params.MinAnswered {
-		return finding{}, false
-	}
-	return finding{rule: RuleBadPercent, verb: patching.Wait, until: c.GiveUp, why: c.waitingWords(missing)}, true
-}
-
 func soaking(c *seen) (finding, bool) {
 	if !c.now.Before(c.SoakUntil) {
 		return finding{}, false
@@ -107,6 +97,17 @@ func tooFewHours(c *seen) (finding, bool) {
 		until = c.HoursBy
 	}
 	return finding{rule: RuleHostHours, verb: patching.Wait, until: until, why: c.hoursWords(healthy, until)}, true
+}
+
+// tooFewToTell waits where the share of failures is over its limit, but there
+// are still fewer answers than it may be judged from. It comes last, so that it
+// can only hold up a pass, never a halt.
+func tooFewToTell(c *seen) (finding, bool) {
+	missing := c.Params.MinAnswered - c.Tally.Answered
+	if !c.overShare() || c.final || missing <= 0 || c.Tally.Released < c.Params.MinAnswered {
+		return finding{}, false
+	}
+	return finding{rule: RuleBadPercent, verb: patching.Wait, until: c.GiveUp, why: c.waitingWords(missing)}, true
 }
 
 // hours turns h into a duration of a minute at least, so that a wait makes
