@@ -21,7 +21,7 @@ var (
 	ListWaves   = Activity[ListWavesIn, []patching.WaveSummary]{"ListWaves", Quick}
 	StageWave   = Activity[StageWaveIn, StageWaveOut]{"StageWave", Bulk}
 	Release     = Activity[ReleaseIn, ReleaseOut]{"Release", Bulk}
-	AwaitTally  = Activity[AwaitTallyIn, patching.Tally]{"AwaitTally", Waiting}
+	AwaitTally  = Activity[AwaitTallyIn, Tallies]{"AwaitTally", Waiting}
 	ReadTally   = Activity[SliceIn, patching.Tally]{"ReadTally", Quick}
 	EndSlice    = Activity[EndSliceIn, int]{"EndSlice", Bulk}
 	NoteGate    = Activity[NoteGateIn, None]{"NoteGate", Quick}
@@ -187,9 +187,16 @@ type SliceIn struct {
 // enough answers for the gate.
 type AwaitTallyIn struct {
 	SliceIn
-	Known    patching.Tally
+	Known    Tallies
 	Answered float64 // percent, as the gate wants it
 	Until    time.Time
+}
+
+// Tallies are a wave's own tally and its ring's: one failure at each of twenty
+// sites is a ring's business before it is any wave's.
+type Tallies struct {
+	Slice patching.Tally
+	Ring  patching.Tally
 }
 
 // EndSliceIn ends all deployments of a slice that are still in one of the states.

@@ -33,6 +33,10 @@ type CycleState struct {
 	Asked    time.Time
 	Reminded int
 	Held     *Held
+	// SentBack asks for the plan to be made again before people are asked again.
+	SentBack bool
+	// Cleared are the rings that an approval has been given for.
+	Cleared []patching.RingName
 	// Ending is set once it is clear how the cycle will close.
 	Ending *Ending
 	// Stale names feeds or inventories that the plan rests on although they are old.
@@ -100,8 +104,9 @@ type Ending struct {
 	By   patching.AccountName
 	Why  string
 	Undo bool // roll back what was done
-	// Scope is what a rollback covers.
+	// Scope is what a rollback covers, Rings in which rings; no rings: all.
 	Scope policy.OnHalt
+	Rings []patching.RingName
 }
 
 // Control is what a cycle tells its rings and waves.

@@ -1,0 +1,200 @@
+// Package workflows tells the story of a cycle, a ring and a wave,
+// deterministically. It performs decisions that patching/* makes and asks
+// activities for all that touches the world.
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// Cycle is one patch cycle, from monitoring to the report. Its input is its
+// carried state: a cycle that begins has no phase yet, one that was continued,
+// or rebuilt from the store, goes on in the phase that it names.
+func Cycle(ctx workflow.Context, s contract.CycleState) (contract.CycleResult, error) {
+	c := newCycle(ctx, s)
+	if err := c.listen(ctx); err != nil {
+		return contract.CycleResult{}, err
+	}
+	return c.run(ctx)
+}
+
+// cycle is the workflow's memory; all of it that must survive is in s.
+type cycle struct {
+	s contract.CycleState
+	// ring is the id of the ring's workflow that runs now; empty: none.
+	ring string
+	// result is what closing returned.
+	result contract.CycleResult
+	log    logger
+}
+
+func newCycle(ctx workflow.Context, s contract.CycleState) *cycle {
+	s.Signals = map[contract.Verb]int{} // ordinals count within a run
+	return &cycle{s: s, log: workflow.GetLogger(ctx)}
+}
+
+// run goes from phase to phase. Each phase does its work and names the next.
+func (c *cycle) run(ctx workflow.Context) (contract.CycleResult, error) {
+	if err := c.open(ctx); err != nil {
+		return contract.CycleResult{}, err
+	}
+	// A cycle that is cancelled still counts, reports and closes: from here on
+	// its own work does not hang on the context that a cancellation ends.
+	own, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		ctx.Done().Receive(ctx, nil)
+		c.end(own, contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonCancelled, Why: "the workflow was cancelled"})
+	})
+	c.closeAtDate(own)
+	for !c.s.Phase.Terminal() {
+		next, err := c.phase(own)
+		if err != nil {
+			return contract.CycleResult{}, err
+		}
+		if err := c.enter(own, next); err != nil {
+			return contract.CycleResult{}, err
+		}
+		if c.tooLong(own) {
+			return contract.CycleResult{}, c.continueAsNew(own)
+		}
+	}
+	err := workflow.Await(own, func() bool { return workflow.AllHandlersFinished(own) })
+	return c.result, err
+}
+
+// phase performs the current phase.
+func (c *cycle) phase(ctx workflow.Context) (patching.Phase, error) {
+	switch c.s.Phase {
+	case patching.PhaseMonitor:
+		return c.monitor(ctx)
+	case patching.PhaseAssess:
+		return c.assess(ctx)
+	case patching.PhasePlan:
+		return c.plan(ctx)
+	case patching.PhaseTest:
+		return c.test(ctx)
+	case patching.PhaseApproval:
+		return c.approval(ctx)
+	case patching.PhaseDeploy:
+		return c.deploy(ctx)
+	case patching.PhaseRollBack:
+		return c.rollBack(ctx)
+	case patching.PhaseVerify:
+		return c.verify(ctx)
+	case patching.PhaseCleanUp:
+		return c.cleanUp(ctx)
+	case patching.PhaseReport:
+		return c.report(ctx)
+	default:
+		return "", temporal.NewNonRetryableApplicationError("unknown phase "+string(c.s.Phase), "State", nil)
+	}
+}
+
+// open puts the cycle on record and takes the policy's rules over, once.
+func (c *cycle) open(ctx workflow.Context) error {
+	if c.s.Phase != "" {
+		return c.show(ctx)
+	}
+	out, err := contract.OpenCycle.Run(ctx, "put the cycle on record", contract.OpenCycleIn{State: c.s})
+	if err != nil {
+		return err
+	}
+	c.s.PolicyVersion, c.s.Rules = out.PolicyVersion, out.Rules
+	c.s.Opened, c.s.CloseBy, c.s.Epoch = out.Opened, out.CloseBy, out.Epoch
+	return c.enter(ctx, patching.PhaseMonitor)
+}
+
+func (c *cycle) monitor(ctx workflow.Context) (patching.Phase, error) {
+	asked, err := contract.AskInventory.Run(ctx, "ask for fresh inventories",
+		contract.AskInventoryIn{Cycle: c.s.ID, Policy: c.s.Policy, Version: c.s.PolicyVersion})
+	if err != nil {
+		return "", err
+	}
+	if asked.Asked == 0 {
+		return patching.PhaseAssess, nil
+	}
+	// Machines that are off do not hold the cycle up for longer than this; what
+	// is too old to plan by is named in the plan.
+	wait := min(c.s.Rules.Silence, time.Hour)
+	until := workflow.Now(ctx).Add(wait)
+	_, err = contract.AwaitOrders.Start(ctx, plural(asked.Asked, "inventory", "inventories")+" until "+clock(until),
+		contract.AwaitOrdersIn{Cycle: c.s.ID, Verb: "collect", Until: until}, wait).Get(ctx)
+	return patching.PhaseAssess, err
+}
+
+func (c *cycle) assess(ctx workflow.Context) (patching.Phase, error) {
+	out, err := contract.Assess.Run(ctx, "what does each machine miss", contract.AssessIn{Cycle: c.s.ID, Version: c.s.PolicyVersion})
+	if err != nil {
+		return "", err
+	}
+	c.s.Stale = nil
+	if out.Stale > 0 {
+		c.s.Stale = append(c.s.Stale, plural(out.Stale, "machine", "machines")+" without a fresh inventory")
+	}
+	c.s.Stale = append(c.s.Stale, out.Blind...)
+	return patching.PhasePlan, nil
+}
+
+func (c *cycle) plan(ctx workflow.Context) (patching.Phase, error) {
+	if err := c.makePlan(ctx); err != nil {
+		return "", err
+	}
+	if c.s.Ending != nil || len(c.s.Plan.Rings) == 0 {
+		return patching.PhaseReport, nil
+	}
+	if len(c.s.Rings) > 0 { // the test ring has been patched: this plan was sent back
+		return patching.PhaseApproval, nil
+	}
+	return patching.PhaseTest, nil
+}
+
+// makePlan makes the next revision of the plan. Votes are for a plan of one
+// hash: a new one starts with none.
+func (c *cycle) makePlan(ctx workflow.Context) error {
+	plan, err := contract.MakePlan.Run(ctx, "decide who gets what, when", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision + 1})
+	if err != nil {
+		return err
+	}
+	c.s.Plan, c.s.Votes, c.s.SentBack = plan, nil, false
+	return nil
+}
+
+func (c *cycle) verify(ctx workflow.Context) (patching.Phase, error) {
+	// Rings verify themselves after their soak. What came late, or was rolled
+	// back, is looked at here.
+	if len(c.s.Rings) > 0 && !c.s.Shadow {
+		if err := verifySlice(ctx, contract.SliceIn{Cycle: c.s.ID, Silence: c.s.Rules.Silence}); err != nil {
+			return "", err
+		}
+	}
+	return patching.PhaseCleanUp, nil
+}
+
+func (c *cycle) cleanUp(ctx workflow.Context) (patching.Phase, error) {
+	if len(c.s.Rings) > 0 && !c.s.Shadow {
+		if _, err := campaign(ctx, contract.CampaignIn{Cycle: c.s.ID, Verb: "clean"}, c.s.Rules.Silence); err != nil {
+			return "", err
+		}
+	}
+	return patching.PhaseReport, nil
+}
+
+func (c *cycle) report(ctx workflow.Context) (patching.Phase, error) {
+	closed, err := contract.CloseCycle.Run(ctx, "count, carry over, open tasks", contract.CloseCycleIn{State: c.s})
+	if err != nil {
+		return "", err
+	}
+	c.result = contract.CycleResult{ClosedAs: closed.ClosedAs, Words: closed.Words, Outcomes: closed.Outcomes}
+	out, err := contract.MakeReport.Run(ctx, "write the report", contract.MakeReportIn{State: c.s})
+	if err != nil {
+		return "", err
+	}
+	c.result.Report = out.File
+	return patching.PhaseClosed, nil
+}

@@ -1,0 +1,158 @@
+package workflows
+
+import (
+	"errors"
+	"slices"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// test patches the test ring under its pre-approval, then makes the plan again:
+// same inputs less what failed. It may only shrink; its hash is what people approve.
+func (c *cycle) test(ctx workflow.Context) (patching.Phase, error) {
+	if err := c.deployRing(ctx, c.s.Plan.Rings[0]); err != nil {
+		return "", err
+	}
+	if c.s.Ending != nil {
+		return c.afterEnding(), nil
+	}
+	if err := c.makePlan(ctx); err != nil {
+		return "", err
+	}
+	if c.nextRing() == nil {
+		return patching.PhaseVerify, nil
+	}
+	if c.s.Shadow {
+		return patching.PhaseDeploy, nil // nothing is installed, so nothing is asked
+	}
+	return patching.PhaseApproval, nil
+}
+
+// deploy patches ring after ring.
+func (c *cycle) deploy(ctx workflow.Context) (patching.Phase, error) {
+	for ring := c.nextRing(); ring != nil; ring = c.nextRing() {
+		if err := c.whileHeld(ctx); err != nil {
+			return "", err
+		}
+		if c.s.Ending != nil {
+			break
+		}
+		if !c.s.Shadow && ring.Approve && !slices.Contains(c.s.Cleared, ring.Name) {
+			return patching.PhaseApproval, nil
+		}
+		if err := c.deployRing(ctx, *ring); err != nil {
+			return "", err
+		}
+	}
+	return c.afterEnding(), nil
+}
+
+// nextRing returns the first ring that has not been begun, or nil.
+func (c *cycle) nextRing() *contract.RingSummary {
+	for i := range c.s.Plan.Rings {
+		r := &c.s.Plan.Rings[i]
+		begun := slices.ContainsFunc(c.s.Rings, func(b contract.RingState) bool { return b.Name == r.Name && b.Ended })
+		if !begun {
+			return r
+		}
+	}
+	return nil
+}
+
+// afterEnding returns where a cycle goes when its rings are through.
+func (c *cycle) afterEnding() patching.Phase {
+	if c.s.Ending != nil && c.s.Ending.Undo {
+		return patching.PhaseRollBack
+	}
+	return patching.PhaseVerify
+}
+
+// deployRing runs the ring as a child and takes its gate's decision over. The
+// ring is on the saga's list before it starts.
+func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) error {
+	state := c.beginRing(ring.Name)
+	id := patching.RingID(c.s.ID, ring.Name)
+	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: id, StaticSummary: "ring " + string(ring.Name) + ": " + plural(ring.Assets, "machine", "machines"),
+		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_TERMINATE,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		TypedSearchAttributes: temporal.NewSearchAttributes(contract.AttrCycle.ValueSet(string(c.s.ID)),
+			contract.AttrPolicy.ValueSet(string(c.s.Policy)), contract.AttrKind.ValueSet(string(c.s.Kind)),
+			contract.AttrRing.ValueSet(string(ring.Name))),
+	})
+	in := contract.RingInput{
+		Cycle: c.s.ID, Policy: c.s.Policy, Kind: c.s.Kind, Ring: ring, Shadow: c.s.Shadow,
+		Silence: c.s.Rules.Silence, CloseBy: c.s.CloseBy, Control: c.control(),
+	}
+	run := workflow.ExecuteChildWorkflow(child, contract.RingWorkflow, in)
+	if err := run.GetChildWorkflowExecution().Get(ctx, nil); err != nil {
+		return err
+	}
+	c.ring = id
+	c.tell(ctx) // what was said between the input above and the child's start
+	if err := c.show(ctx); err != nil {
+		return err
+	}
+	var out contract.RingResult
+	err := run.Get(ctx, &out)
+	c.ring = ""
+	if err != nil {
+		var stopped *temporal.CanceledError
+		if !errors.As(err, &stopped) {
+			return err
+		}
+	}
+	state.Ended, state.Decision = true, out.Decision
+	if out.Decision.Verb == patching.Halt && c.s.Ending == nil {
+		c.s.Ending = c.haltedBy(ring.Name, out.Decision)
+	}
+	return c.show(ctx)
+}
+
+// beginRing puts the ring on the list that the saga undoes; a rebuilt cycle
+// finds it there already.
+func (c *cycle) beginRing(name patching.RingName) *contract.RingState {
+	i := slices.IndexFunc(c.s.Rings, func(r contract.RingState) bool { return r.Name == name })
+	if i < 0 {
+		c.s.Rings = append(c.s.Rings, contract.RingState{Name: name})
+		i = len(c.s.Rings) - 1
+	}
+	return &c.s.Rings[i]
+}
+
+// haltedBy is how a cycle ends that a gate has halted.
+func (c *cycle) haltedBy(ring patching.RingName, d patching.Decision) *contract.Ending {
+	e := &contract.Ending{
+		As: patching.ClosedWithExceptions, Reason: patching.ReasonRingHalted,
+		Why: "ring " + string(ring) + " was halted: " + d.Why, Scope: c.s.Rules.OnHalt, Rings: []patching.RingName{ring},
+	}
+	e.Undo = e.Scope != policy.RollBackNothing && !c.s.Shadow
+	if e.Undo && e.Scope == policy.RollBackRing {
+		e.As = patching.ClosedBackedOut
+	}
+	return e
+}
+
+// rollBack undoes what was done, newest ring first. It runs on a context of its
+// own (see run): a cancelled cycle still goes back to a consistent state.
+func (c *cycle) rollBack(ctx workflow.Context) (patching.Phase, error) {
+	for i := len(c.s.Rings) - 1; i >= 0; i-- {
+		ring := &c.s.Rings[i]
+		covered := len(c.s.Ending.Rings) == 0 || slices.Contains(c.s.Ending.Rings, ring.Name)
+		if ring.RolledBack || !covered {
+			continue
+		}
+		in := contract.CampaignIn{Cycle: c.s.ID, Ring: ring.Name, Verb: "revert", Scope: c.s.Ending.Scope}
+		if _, err := campaign(ctx, in, 2*c.s.Rules.Silence); err != nil {
+			return "", err
+		}
+		ring.RolledBack = true
+	}
+	return patching.PhaseVerify, nil
+}

@@ -1,0 +1,212 @@
+package workflows
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// listen registers what people can do. It comes before anything that blocks:
+// an update that meets a workflow without its handler is refused.
+func (c *cycle) listen(ctx workflow.Context) error {
+	err := workflow.SetQueryHandler(ctx, contract.QueryState, func() (contract.CycleState, error) { return c.s, nil })
+	if err != nil {
+		return err
+	}
+	for _, rule := range contract.Verbs() {
+		verb := rule.Verb
+		handle := func(ctx workflow.Context, a contract.Act) (contract.Answer, error) {
+			c.began(ctx)
+			return c.act(ctx, verb, a, 0)
+		}
+		// The validator judges by state alone; who sent it is the handler's to find out.
+		valid := func(_ workflow.Context, a contract.Act) error {
+			if words := c.fits(rule, a); words != "" {
+				return temporal.NewApplicationError(words, "NotNow")
+			}
+			return nil
+		}
+		err := workflow.SetUpdateHandlerWithOptions(ctx, string(verb), handle,
+			workflow.UpdateHandlerOptions{Validator: valid, Description: rule.Short})
+		if err != nil {
+			return err
+		}
+		c.listenSignal(ctx, rule)
+	}
+	return nil
+}
+
+// began waits until the cycle is on record: a person can be quicker than the
+// first activity.
+func (c *cycle) began(ctx workflow.Context) {
+	_ = workflow.Await(ctx, func() bool { return c.s.Phase != "" })
+}
+
+// listenSignal takes signals of the verb's name, one after the other. The answer
+// stands in the workflow's details.
+func (c *cycle) listenSignal(ctx workflow.Context, rule contract.VerbRule) {
+	ch := workflow.GetSignalChannel(ctx, string(rule.Verb))
+	workflow.GoNamed(ctx, "signal "+string(rule.Verb), func(ctx workflow.Context) {
+		for {
+			var a contract.Act
+			if more := ch.Receive(ctx, &a); !more {
+				return
+			}
+			c.takeSignal(ctx, rule, a)
+		}
+	})
+}
+
+func (c *cycle) takeSignal(ctx workflow.Context, rule contract.VerbRule, a contract.Act) {
+	c.s.Signals[rule.Verb]++
+	nth := c.s.Signals[rule.Verb]
+	c.began(ctx)
+	a.Request = "" // only our API may name a request
+	if a.Plan == "" && rule.NeedsPlan {
+		c.note(ctx, fmt.Sprintf("A signal %q named no plan; send {\"plan\": %q}.", rule.Verb, c.s.Plan.Hash))
+		return
+	}
+	if words := c.fits(rule, a); words != "" {
+		c.note(ctx, fmt.Sprintf("A signal %q was not taken: %s", rule.Verb, words))
+		return
+	}
+	answer, err := c.act(ctx, rule.Verb, a, nth)
+	if err != nil {
+		c.note(ctx, fmt.Sprintf("A signal %q could not be judged: %s", rule.Verb, err))
+		return
+	}
+	c.note(ctx, answer.Words)
+}
+
+// fits says in words why the verb does not fit the cycle now; empty: it does.
+func (c *cycle) fits(rule contract.VerbRule, a contract.Act) string {
+	switch {
+	case c.s.Phase == "":
+		return ""
+	case !rule.Allowed(c.s.Phase):
+		return fmt.Sprintf("the cycle is in phase %q; %s is for %s.", c.s.Phase, rule.Verb, phaseWords(rule.Phases))
+	case rule.NeedsPlan && a.Plan != c.s.Plan.Hash:
+		return fmt.Sprintf("the plan that counts is %s, not %s: look at it again.", c.s.Plan.Hash.Short(), a.Plan.Short())
+	case rule.NeedsReason && strings.TrimSpace(a.Reason) == "":
+		return string(rule.Verb) + " needs a reason."
+	case c.s.Ending != nil && rule.Verb != contract.VerbRollBack:
+		return "the cycle is already ending: " + c.s.Ending.Why
+	case rule.Verb == contract.VerbResume && c.s.Held == nil:
+		return "the cycle is not paused."
+	case rule.Verb == contract.VerbAmend && len(a.Assets) == 0:
+		return "name the machines to take out."
+	}
+	return ""
+}
+
+// act finds out who sent it and whether it counts, then does it.
+func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, signal int) (contract.Answer, error) {
+	rule, _ := contract.RuleOf(verb)
+	in := contract.VerifyActIn{
+		Cycle: c.s.ID, Policy: c.s.Policy, Author: c.s.Author, Verb: verb, Act: a,
+		Run: workflow.GetInfo(ctx).WorkflowExecution.RunID, Ordinal: signal,
+		TrustSignals: c.s.Rules.Approval.TrustSignals,
+	}
+	for _, v := range c.s.Votes {
+		in.Counted = append(in.Counted, v.Account)
+	}
+	out, err := contract.VerifyAct.Run(ctx, "who sent "+string(verb)+", and does it count", in)
+	if err != nil {
+		return contract.Answer{}, err
+	}
+	refused := out.Refused
+	if refused == "" {
+		refused = c.fits(rule, a) // the cycle may have moved on meanwhile
+	}
+	answer := contract.Answer{Quorum: c.s.Rules.Approval.Quorum, Votes: len(c.s.Votes)}
+	if refused != "" {
+		answer.Words = fmt.Sprintf("%s by %s does not count: %s", verb, nameOf(out.Account), refused)
+		return answer, nil
+	}
+	answer.Words, err = c.perform(ctx, verb, a, out)
+	answer.Accepted, answer.Votes = err == nil, len(c.s.Votes)
+	if err != nil {
+		return contract.Answer{}, err
+	}
+	return answer, c.show(ctx)
+}
+
+// perform does what the verb says; all that it says was verified.
+func (c *cycle) perform(ctx workflow.Context, verb contract.Verb, a contract.Act, by contract.VerifyActOut) (string, error) {
+	switch verb {
+	case contract.VerbApprove:
+		return c.vote(ctx, a, by), nil
+	case contract.VerbReject:
+		c.end(ctx, contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonNotApproved, By: by.Account,
+			Why: fmt.Sprintf("%s rejected the plan: %s", by.Account, a.Reason)})
+		return fmt.Sprintf("The plan was rejected by %s.", by.Account), nil
+	case contract.VerbSendBack:
+		c.s.SentBack = true
+		return fmt.Sprintf("%s sent the plan back: %s", by.Account, a.Reason), nil
+	case contract.VerbPause:
+		c.s.Held = &contract.Held{By: by.Account, Reason: a.Reason, Since: workflow.Now(ctx)}
+		c.tell(ctx)
+		return fmt.Sprintf("Paused by %s: %s. What has started runs to its end; nothing else starts.", by.Account, a.Reason), nil
+	case contract.VerbResume:
+		c.s.Held = nil
+		c.tell(ctx)
+		return fmt.Sprintf("Resumed by %s.", by.Account), nil
+	case contract.VerbAmend:
+		out, err := contract.ApplyAmend.Run(ctx, "take machines out",
+			contract.AmendIn{Cycle: c.s.ID, Assets: a.Assets, By: by.Account, Why: a.Reason})
+		return out.Words, err
+	default:
+		return c.performEnd(ctx, verb, a, by), nil
+	}
+}
+
+// performEnd does the verbs that end a cycle.
+func (c *cycle) performEnd(ctx workflow.Context, verb contract.Verb, a contract.Act, by contract.VerifyActOut) string {
+	e := contract.Ending{By: by.Account}
+	switch verb {
+	case contract.VerbStop:
+		e.As, e.Reason = patching.ClosedCancelled, patching.ReasonCancelled
+		e.Why = fmt.Sprintf("stopped by %s: %s", by.Account, a.Reason)
+	case contract.VerbRollBack:
+		e.As, e.Reason, e.Undo, e.Scope = patching.ClosedBackedOut, patching.ReasonCancelled, true, policy.RollBackRing
+		e.Why = fmt.Sprintf("rolled back by %s: %s", by.Account, a.Reason)
+	case contract.VerbClose:
+		e.As, e.Reason = patching.ClosedWithExceptions, patching.ReasonCarriedOver
+		e.Why = fmt.Sprintf("closed by %s: %s", by.Account, a.Reason)
+	}
+	c.end(ctx, e)
+	return "The cycle is being " + e.Why + "."
+}
+
+// vote counts an approval. The same person counts once, whatever their number
+// of keys or clicks; VerifyAct has seen to it.
+func (c *cycle) vote(ctx workflow.Context, a contract.Act, by contract.VerifyActOut) string {
+	twice := slices.ContainsFunc(c.s.Votes, func(v patching.Approval) bool { return v.Account == by.Account })
+	if !twice {
+		c.s.Votes = append(c.s.Votes, patching.Approval{Cycle: c.s.ID, Plan: a.Plan, Account: by.Account,
+			Verdict: patching.Approve, Reason: a.Reason, Via: by.Via, At: by.At})
+	}
+	quorum := c.s.Rules.Approval.Quorum
+	if len(c.s.Votes) >= quorum {
+		return fmt.Sprintf("Approved by %s. The plan %s has the approvals that it needs.", by.Account, a.Plan.Short())
+	}
+	return fmt.Sprintf("Approved by %s; %d of %d approvals.", by.Account, len(c.s.Votes), quorum)
+}
+
+// end settles how the cycle closes and tells the ring that runs. The first
+// ending counts, except that a roll-back can still be asked for.
+func (c *cycle) end(ctx workflow.Context, e contract.Ending) {
+	if c.s.Ending != nil && !(e.Undo && !c.s.Ending.Undo) {
+		return
+	}
+	c.s.Ending = &e
+	c.s.Held = nil
+	c.tell(ctx)
+}

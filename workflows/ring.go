@@ -1,0 +1,166 @@
+package workflows
+
+import (
+	"slices"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/gate"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// wavesAPage bounds what a ring keeps in its history before it may continue as new.
+const wavesAPage = 50
+
+// Ring deploys one ring: its waves, a soak, a verification, and the gate that
+// decides whether the next ring may begin.
+func Ring(ctx workflow.Context, in contract.RingInput) (contract.RingResult, error) {
+	r := &ring{in: in}
+	r.listen(ctx)
+	return r.run(ctx)
+}
+
+type ring struct {
+	in contract.RingInput
+	// waves are the ids of the waves that run.
+	waves []string
+	// halt is the decision of the wave that halted the ring.
+	halt *patching.Decision
+}
+
+func (r *ring) run(ctx workflow.Context) (contract.RingResult, error) {
+	for !r.in.Control.Stop {
+		r.show(ctx, "releasing waves")
+		page, err := contract.ListWaves.Run(ctx, "next waves", contract.ListWavesIn{
+			Cycle: r.in.Cycle, Ring: r.in.Ring.Name, Offset: r.in.Next, Limit: wavesAPage})
+		if err != nil {
+			return contract.RingResult{}, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		if err := r.deploy(ctx, page); err != nil {
+			return contract.RingResult{}, err
+		}
+		r.in.Next += len(page)
+		if r.halt == nil && workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			r.drain(ctx)
+			return contract.RingResult{}, workflow.NewContinueAsNewError(ctx, contract.RingWorkflow, r.in)
+		}
+	}
+	if r.in.Control.Stop {
+		return r.stopped(ctx)
+	}
+	return r.judge(ctx)
+}
+
+// deploy runs a page of waves, at most so many at once, and waits for all of them.
+func (r *ring) deploy(ctx workflow.Context, page []patching.WaveSummary) error {
+	slots := max(1, r.in.Ring.Parallel)
+	var failed error
+	for _, w := range page {
+		if err := workflow.Await(ctx, func() bool { return len(r.waves) < slots || r.in.Control.Stop || failed != nil }); err != nil {
+			return err
+		}
+		if r.in.Control.Stop || failed != nil {
+			break
+		}
+		id := string(w.ID)
+		r.waves = append(r.waves, id)
+		run := r.start(ctx, w)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			var out contract.WaveResult
+			err := run.Get(ctx, &out)
+			r.waves = slices.DeleteFunc(r.waves, func(s string) bool { return s == id })
+			switch {
+			case err != nil:
+				failed = err
+			case out.Decision.Verb == patching.Halt && r.halt == nil:
+				r.halt = &out.Decision
+				r.take(ctx, contract.Control{Stop: true, Reason: patching.ReasonRingHalted, Why: out.Decision.Why})
+			}
+		})
+	}
+	if err := workflow.Await(ctx, func() bool { return len(r.waves) == 0 }); err != nil {
+		return err
+	}
+	return failed
+}
+
+func (r *ring) start(ctx workflow.Context, w patching.WaveSummary) workflow.ChildWorkflowFuture {
+	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: string(w.ID), StaticSummary: string(w.Site) + ": " + plural(w.Assets, "machine", "machines") + " from " + clock(w.Start),
+		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_TERMINATE,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		TypedSearchAttributes: temporal.NewSearchAttributes(contract.AttrCycle.ValueSet(string(r.in.Cycle)),
+			contract.AttrPolicy.ValueSet(string(r.in.Policy)), contract.AttrKind.ValueSet(string(r.in.Kind)),
+			contract.AttrRing.ValueSet(string(r.in.Ring.Name)), contract.AttrSite.ValueSet(string(w.Site))),
+	})
+	return workflow.ExecuteChildWorkflow(ctx, contract.WaveWorkflow, contract.WaveInput{
+		Cycle: r.in.Cycle, Policy: r.in.Policy, Kind: r.in.Kind, Ring: r.in.Ring.Name, Wave: w,
+		Batch: r.in.Ring.Batch, Gate: r.in.Ring.Gate, Shadow: r.in.Shadow,
+		Silence: r.in.Silence, CloseBy: r.in.CloseBy, Control: r.in.Control,
+	})
+}
+
+// judge soaks, verifies by fresh inventories and asks the gate until it says
+// proceed or halt.
+func (r *ring) judge(ctx workflow.Context) (contract.RingResult, error) {
+	soaked := workflow.Now(ctx).Add(r.in.Ring.Soak)
+	r.show(ctx, "soaking until "+clock(soaked))
+	if err := r.sleepUntil(ctx, soaked, "soak of ring "+string(r.in.Ring.Name)); err != nil {
+		return contract.RingResult{}, err
+	}
+	slice := contract.SliceIn{Cycle: r.in.Cycle, Ring: r.in.Ring.Name, Silence: r.in.Silence}
+	if !r.in.Shadow && !r.in.Control.Stop {
+		r.show(ctx, "verifying by fresh inventories")
+		if err := verifySlice(ctx, slice); err != nil {
+			return contract.RingResult{}, err
+		}
+	}
+	for !r.in.Control.Stop {
+		tally, err := contract.ReadTally.Run(ctx, "count the ring", slice)
+		if err != nil {
+			return contract.RingResult{}, err
+		}
+		q := gate.Question{Params: r.in.Ring.Gate, Tally: tally, SoakUntil: soaked, GiveUp: soaked.Add(r.in.Silence)}
+		d := gate.Decide(q, workflow.Now(ctx))
+		if r.in.Shadow {
+			d = patching.Decision{Verb: patching.Proceed, Why: "Shadow mode: nothing was installed.", Gate: gate.Rules, At: workflow.Now(ctx)}
+		}
+		if err := noteGate(ctx, r.in.Cycle, patching.RingID(r.in.Cycle, r.in.Ring.Name), q, d); err != nil {
+			return contract.RingResult{}, err
+		}
+		if d.Verb != patching.Wait {
+			r.show(ctx, d.Why)
+			return contract.RingResult{Decision: d, Tally: tally}, nil
+		}
+		r.show(ctx, d.Why)
+		if err := r.sleepUntil(ctx, d.Until, "gate of ring "+string(r.in.Ring.Name)); err != nil {
+			return contract.RingResult{}, err
+		}
+	}
+	return r.stopped(ctx)
+}
+
+// stopped is how a ring ends that was told to, or that one of its waves halted:
+// what has not started leaves with that reason.
+func (r *ring) stopped(ctx workflow.Context) (contract.RingResult, error) {
+	slice := contract.SliceIn{Cycle: r.in.Cycle, Ring: r.in.Ring.Name, Silence: r.in.Silence}
+	if _, err := contract.EndSlice.Run(ctx, "withdraw what has not started", withdrawal(slice, r.in.Control)); err != nil {
+		return contract.RingResult{}, err
+	}
+	tally, err := contract.ReadTally.Run(ctx, "count the ring", slice)
+	if err != nil {
+		return contract.RingResult{}, err
+	}
+	out := contract.RingResult{Tally: tally, Stopped: true}
+	if r.halt != nil {
+		out.Decision, out.Stopped = *r.halt, false
+	}
+	r.show(ctx, "stopped: "+r.in.Control.Why)
+	return out, nil
+}

@@ -1,0 +1,200 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/gate"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// Wave patches the machines of one ring that share a site and a window: it
+// waits for the window, has the packages fetched, gives the start permit batch
+// by batch past the gate, and awaits the outcomes.
+func Wave(ctx workflow.Context, in contract.WaveInput) (contract.WaveResult, error) {
+	w := &wave{in: in}
+	w.listen(ctx)
+	return w.run(ctx)
+}
+
+type wave struct {
+	in contract.WaveInput
+	// known is what was counted last; the next wait ends when it has changed.
+	known contract.Tallies
+	// halt is set when a gate has halted the wave.
+	halt *patching.Decision
+}
+
+func (w *wave) run(ctx workflow.Context) (contract.WaveResult, error) {
+	w.show(ctx, "waiting for its window at "+clock(w.in.Wave.Start))
+	if _, err := awaitUntil(ctx, w.in.Wave.Start, "window of "+string(w.in.Wave.Site), w.stopping); err != nil {
+		return contract.WaveResult{}, err
+	}
+	if w.in.Shadow {
+		return w.shadow(ctx)
+	}
+	if !w.stopping() {
+		if err := w.release(ctx); err != nil {
+			return contract.WaveResult{}, err
+		}
+	}
+	return w.settle(ctx)
+}
+
+// release gives the start permit batch by batch for as long as window, gate and
+// people allow.
+func (w *wave) release(ctx workflow.Context) error {
+	staged, err := contract.StageWave.Run(ctx, "issue instructions, fetch packages", contract.StageWaveIn{Wave: w.in})
+	if err != nil {
+		return err
+	}
+	if staged.Batches > 0 { // taken up again by a rebuilt engine
+		if err := w.awaitBatch(ctx); err != nil {
+			return err
+		}
+	}
+	for batch := staged.Batches + 1; ; batch++ {
+		if err := workflow.Await(ctx, func() bool { return w.stopping() || !w.in.Control.Paused }); err != nil {
+			return err
+		}
+		if w.stopping() || w.halt != nil || !workflow.Now(ctx).Before(w.in.Wave.End) {
+			return nil
+		}
+		out, err := contract.Release.Run(ctx, batchWords(batch), contract.ReleaseIn{
+			Cycle: w.in.Cycle, Wave: w.in.Wave.ID, Batch: batch, Size: w.in.Batch})
+		if err != nil || out.Released == 0 {
+			return err
+		}
+		if err := w.awaitBatch(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitBatch waits until the gate lets the next batch go, or halts.
+func (w *wave) awaitBatch(ctx workflow.Context) error {
+	until := workflow.Now(ctx).Add(w.in.Silence)
+	for !w.stopping() {
+		tallies, err := w.await(ctx, until)
+		if err != nil {
+			return err
+		}
+		if w.stopping() {
+			return nil
+		}
+		d, err := w.ask(ctx, tallies, until)
+		if err != nil {
+			return err
+		}
+		if d.Verb == patching.Halt {
+			w.halt = &d
+			return nil
+		}
+		if d.Verb == patching.Proceed {
+			return nil
+		}
+		if tallies.Slice.Waiting() == 0 { // nothing more will come: only time can change the answer
+			if _, err := awaitUntil(ctx, earliest(d.Until, until), "gate", w.stopping); err != nil {
+				return err
+			}
+		}
+		if !workflow.Now(ctx).Before(until) {
+			// Those who kept silent are judged; the gate is asked again without them.
+			if err := w.endSilent(ctx); err != nil {
+				return err
+			}
+			until = workflow.Now(ctx).Add(w.in.Silence)
+		}
+	}
+	return nil
+}
+
+// ask puts two questions to the gate: may the ring go on at all, by all that is
+// known of the ring; and are enough of this wave's answers in.
+func (w *wave) ask(ctx workflow.Context, t contract.Tallies, until time.Time) (patching.Decision, error) {
+	now := workflow.Now(ctx)
+	whole := w.in.Gate
+	whole.Answered = 0
+	q := gate.Question{Params: whole, Tally: t.Ring, GiveUp: until}
+	d := gate.Decide(q, now)
+	if d.Verb != patching.Halt {
+		q = gate.Question{Params: gate.Params{Answered: w.in.Gate.Answered}, Tally: t.Slice, GiveUp: until}
+		d = gate.Decide(q, now)
+	}
+	w.show(ctx, d.Why)
+	if d.Verb == patching.Wait {
+		return d, nil // only what was decided is kept: a wait decides nothing
+	}
+	return d, noteGate(ctx, w.in.Cycle, string(w.in.Wave.ID), q, d)
+}
+
+// settle waits for the machines that have started, and ends what has not.
+func (w *wave) settle(ctx workflow.Context) (contract.WaveResult, error) {
+	if w.stopping() || w.halt != nil {
+		c := w.in.Control
+		if w.halt != nil {
+			c = contract.Control{Reason: patching.ReasonRingHalted, Why: w.halt.Why}
+		}
+		if _, err := contract.EndSlice.Run(ctx, "withdraw what has not started", withdrawal(w.slice(), c)); err != nil {
+			return contract.WaveResult{}, err
+		}
+	} else if err := w.endUnreleased(ctx); err != nil {
+		return contract.WaveResult{}, err
+	}
+	giveUp := latest(w.in.Wave.End, workflow.Now(ctx)).Add(w.in.Silence)
+	for {
+		tallies, err := w.await(ctx, earliest(workflow.Now(ctx).Add(w.in.Silence), giveUp))
+		if err != nil {
+			return contract.WaveResult{}, err
+		}
+		if tallies.Slice.Waiting() == 0 {
+			return w.result(ctx, tallies.Slice)
+		}
+		if err := w.endSilent(ctx); err != nil {
+			return contract.WaveResult{}, err
+		}
+		if !workflow.Now(ctx).Before(giveUp) {
+			return w.giveUp(ctx)
+		}
+	}
+}
+
+// giveUp ends the machines that did not finish long after their window: the
+// path to them never came back, or they began and never ended.
+func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
+	for _, end := range []contract.EndSliceIn{
+		{Outcome: patching.Unreachable, Reason: patching.ReasonPathDown, States: []patching.DeploymentState{patching.DeploymentReleased}},
+		{Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown, States: []patching.DeploymentState{patching.DeploymentStarted},
+			Detail: "It began and did not report an end."},
+	} {
+		end.SliceIn, end.Withdraw = w.slice(), true
+		if _, err := contract.EndSlice.Run(ctx, "end what never answered", end); err != nil {
+			return contract.WaveResult{}, err
+		}
+	}
+	tally, err := contract.ReadTally.Run(ctx, "count the wave", w.slice())
+	if err != nil {
+		return contract.WaveResult{}, err
+	}
+	return w.result(ctx, tally)
+}
+
+func (w *wave) result(ctx workflow.Context, t patching.Tally) (contract.WaveResult, error) {
+	out := contract.WaveResult{Tally: t, Stopped: w.in.Control.Stop}
+	if w.halt != nil {
+		out.Decision = *w.halt
+	}
+	w.show(ctx, "done: "+tallyWords(t))
+	return out, nil
+}
+
+// shadow ends the wave without an instruction to any machine.
+func (w *wave) shadow(ctx workflow.Context) (contract.WaveResult, error) {
+	_, err := contract.EndSlice.Run(ctx, "shadow mode: nothing is installed", contract.EndSliceIn{
+		SliceIn: w.slice(), Outcome: patching.Deferred, Reason: patching.ReasonShadow,
+		States: []patching.DeploymentState{patching.DeploymentPlanned},
+	})
+	return contract.WaveResult{Stopped: w.in.Control.Stop}, err
+}
