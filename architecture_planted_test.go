@@ -34,6 +34,10 @@ func TestARuleFindsWhatIsPlanted(t *testing.T) {
 			},
 			want: []string{"patching/plan/plan.go imports github.com/goccy/go-yaml: decisions"},
 		},
+		"a policy that is read by a library of its own": {
+			files: map[string]string{"patching/policy/read.go": `import "gopkg.in/yaml.v3"`},
+			want:  []string{"patching/policy/read.go imports gopkg.in/yaml.v3: one package knows"},
+		},
 		"a clock under another name": {
 			files: map[string]string{"patching/gate/gate.go": "import clock \"time\"\nvar began = clock.Now()"},
 			want:  []string{"patching/gate/gate.go uses time.Now: a decision"},

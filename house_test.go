@@ -1,0 +1,102 @@
+package patchcycle_test
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	requirementID = regexp.MustCompile(`\b[GQLU][1-9][0-9]?\b`)
+	// The comment that says which requirements a test serves.
+	servesLine = regexp.MustCompile(`(?m)^\s*// Serves (.*)$`)
+	// A row of docs/requirements.md.
+	requirementRow = regexp.MustCompile(`(?m)^\| ([GQLU][1-9][0-9]?) \| (.+) \|$`)
+	skipCall       = regexp.MustCompile(`\b[bt]b?\.Skip(f|Now)?\(`)
+)
+
+// The map that it prints is what make requirements shows.
+func TestEveryRequirementThatATestCitesIsListed(t *testing.T) {
+	page, err := os.ReadFile("docs/requirements.md")
+	require.NoError(t, err)
+	listed := requirementRow.FindAllSubmatch(page, -1)
+	require.NotEmpty(t, listed)
+
+	cited := map[string][]string{} // files by requirement
+	for name, src := range goFiles(t, "_test.go") {
+		for _, line := range servesLine.FindAllSubmatch(src, -1) {
+			for _, id := range requirementID.FindAllString(string(line[1]), -1) {
+				if !slices.Contains(cited[id], name) {
+					cited[id] = append(cited[id], name)
+				}
+			}
+		}
+	}
+	for _, row := range listed {
+		id, files := string(row[1]), cited[string(row[1])]
+		delete(cited, id)
+		slices.Sort(files)
+		fmt.Fprintf(t.Output(), "%-4s %s\n", id, row[2])
+		for _, name := range files {
+			fmt.Fprintf(t.Output(), "       %s\n", name)
+		}
+	}
+	require.Empty(t, cited, "requirements that docs/requirements.md does not know, with the tests that cite them")
+}
+
+// What a machine lacks may be skipped on a desk, but not where the commit is
+// proven: there a skip would be a test that cannot fail.
+func TestWhoeverSkipsATestAsksWhetherThisIsCI(t *testing.T) {
+	for name, src := range goFiles(t, ".go") {
+		if name != "house_test.go" && skipCall.Match(src) && !bytes.Contains(src, []byte(`"CI"`)) {
+			t.Errorf("%s skips without asking os.Getenv(\"CI\"): under CI=true a skip must fail", name)
+		}
+	}
+}
+
+func TestTheArchitecturePageNamesEveryFolder(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	require.NoError(t, err)
+	folders := map[string]bool{}
+	for name := range goFiles(t, ".go") {
+		if first, _, below := strings.Cut(name, "/"); below {
+			folders[first] = true
+		}
+	}
+	require.NotEmpty(t, folders)
+	for _, folder := range slices.Sorted(maps.Keys(folders)) {
+		if !bytes.Contains(page, []byte("`"+folder+"/")) {
+			t.Errorf("docs/architecture.md has no row for `%s/`", folder)
+		}
+	}
+}
+
+// goFiles returns the files of this module whose names end so, by name.
+func goFiles(t *testing.T, ending string) map[string][]byte {
+	t.Helper()
+	found := map[string][]byte{}
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (name == "tools" || name == "bin" || name != "." && strings.HasPrefix(path.Base(name), ".")):
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, ending):
+			return nil
+		}
+		src, err := os.ReadFile(name)
+		found[name] = src
+		return err
+	})
+	require.NoError(t, err)
+	return found
+}
