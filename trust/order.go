@@ -39,9 +39,9 @@ type Order struct {
 	Issued time.Time       `json:"issued"`
 }
 
-// Window is the occurrence of a window rule in which an order may start. The
-// rule is what was approved; the machine checks that the instants follow
-// from it.
+// Window is when an order may start: inside what a window rule leaves open. The
+// rule is what was approved; the machine checks that the instants follow from
+// it, though a freeze may have shortened them.
 type Window struct {
 	Rule  string    `json:"rule"`
 	Start time.Time `json:"start"`
@@ -105,8 +105,6 @@ const (
 	// maxSpan bounds NotAfter − NotBefore: a cycle of a month, its roll-back
 	// period and as much again.
 	maxSpan = 120 * 24 * time.Hour
-	// maxWindow bounds a window's occurrence.
-	maxWindow = 7 * 24 * time.Hour
 )
 
 // Validate checks all that can be said of an order by itself. The dispatcher
@@ -165,7 +163,7 @@ func (o Order) validateWindow() error {
 	switch {
 	case w.Rule == "" || len(w.Rule) > maxRule:
 		return refuse(WhyForm, "a window rule has 1 to %d bytes", maxRule)
-	case !w.End.After(w.Start) || w.End.Sub(w.Start) > maxWindow:
+	case !w.End.After(w.Start):
 		return refuse(WhyForm, "window from %s to %s", w.Start, w.End)
 	case w.End.After(o.NotAfter):
 		return refuse(WhyForm, "the window ends at %s, after the order at %s", w.End, o.NotAfter)

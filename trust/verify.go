@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/window"
 )
 
 // MaxSkew is how far a machine's clock may be from the server's signed time.
@@ -17,8 +18,6 @@ type Verifier struct {
 	Root      Root
 	Device    patching.DeviceID
 	DeviceKey patching.Digest
-	// Occurrence says whether start and end are an occurrence of the rule.
-	Occurrence func(rule string, start, end time.Time) error
 }
 
 // Memory is what a machine has to remember of the orders that it has seen; its
@@ -126,9 +125,20 @@ func (v Verifier) acceptable(o Order, m Memory, now time.Time) error {
 		return refuse(WhyExpired, "order was valid until %s, it is %s", o.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	if o.Window != nil {
-		if err := v.Occurrence(o.Window.Rule, o.Window.Start, o.Window.End); err != nil {
-			return refuse(WhyWindow, "%w", err)
-		}
+		return o.Window.check()
+	}
+	return nil
+}
+
+// check says whether the instants follow from the rule, which is what was
+// approved.
+func (w Window) check() error {
+	rule, zone, err := window.ParseSigned(w.Rule)
+	if err != nil {
+		return refuse(WhyWindow, "%w", err)
+	}
+	if !rule.Open(w.Start, w.End, zone) {
+		return refuse(WhyWindow, "%q is not open from %s to %s", w.Rule, w.Start.Format(time.RFC3339), w.End.Format(time.RFC3339))
 	}
 	return nil
 }
