@@ -124,7 +124,7 @@ func (c *cycle) monitor(ctx workflow.Context) (patching.Phase, error) {
 	wait := min(c.s.Rules.Silence, time.Hour)
 	until := workflow.Now(ctx).Add(wait)
 	_, err = contract.AwaitOrders.Start(ctx, plural(asked.Asked, "inventory", "inventories")+" until "+clock(until),
-		contract.AwaitOrdersIn{Cycle: c.s.ID, Verb: "collect", Until: until}, wait).Get(ctx)
+		contract.AwaitOrdersIn{Cycle: c.s.ID, Verb: "collect", Monitor: true, Until: until}, wait).Get(ctx)
 	return patching.PhaseAssess, err
 }
 

@@ -238,7 +238,10 @@ type AwaitOrdersIn struct {
 	Cycle patching.CycleID
 	Ring  patching.RingName
 	Verb  string
-	Until time.Time
+	// Monitor names the campaign of the first phase, which is the policy's and
+	// no ring's.
+	Monitor bool
+	Until   time.Time
 }
 
 // JudgeOut says what fresh inventories showed.

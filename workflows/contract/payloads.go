@@ -192,4 +192,6 @@ type TriggerInput struct {
 	Policy patching.PolicyName
 	Author patching.AccountName
 	Shadow bool
+	// Zone is where the month is looked up.
+	Zone string
 }
