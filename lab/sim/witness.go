@@ -1,0 +1,244 @@
+package sim
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Phase is what the package manager did to a package.
+type Phase string
+
+// The phases, in the order in which an installation goes through them. dpkg
+// knows the same: half-installed, unpacked (half-configured), installed.
+const (
+	Started    Phase = "started"    // the old files are being replaced
+	Unpacked   Phase = "unpacked"   // all files are there, the postinst has not run
+	Misfired   Phase = "failed"     // the postinst ended with an error
+	Configured Phase = "configured" // installed
+	Removed    Phase = "removed"
+)
+
+// Event is a line of the witness.
+type Event struct {
+	At      time.Time
+	Cycle   patching.CycleID
+	Order   patching.OrderID
+	Package string
+	Arch    string
+	Version string
+	Phase   Phase
+}
+
+// witnessTime has a fixed width, to the microsecond.
+const witnessTime = "2006-01-02T15:04:05.000000Z"
+
+func (e Event) line() []byte {
+	return fmt.Appendf(nil, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+		e.At.UTC().Format(witnessTime), e.Cycle, e.Order, e.Package, e.Arch, e.Version, e.Phase)
+}
+
+func parseEvent(line string) (Event, error) {
+	f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+	if len(f) != 7 {
+		return Event{}, fmt.Errorf("witness line %q: %d fields, want 7", line, len(f))
+	}
+	at, err := time.Parse(witnessTime, f[0])
+	if err != nil {
+		return Event{}, fmt.Errorf("witness line %q: %w", line, err)
+	}
+	return Event{
+		At: at, Cycle: patching.CycleID(f[1]), Order: patching.OrderID(f[2]),
+		Package: f[3], Arch: f[4], Version: f[5], Phase: Phase(f[6]),
+	}, nil
+}
+
+// witness is one machine's log of what its package manager did. It is the
+// machine's truth: what is installed is what the image had and the witness
+// says since, so a kill at any instant leaves a state that really was.
+type witness struct {
+	file *os.File
+	sync *syncer
+}
+
+// witnessName is the log's name in a machine's folder.
+const witnessName = "witness.log"
+
+// openWitness reads the log and opens it for more. A last line that a kill cut
+// off never happened: it is removed.
+func openWitness(dir string, s *syncer) (*witness, []Event, error) {
+	path := filepath.Join(dir, witnessName)
+	events, whole, err := readWitness(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open witness: %w", err)
+	}
+	if err := f.Truncate(whole); err == nil {
+		_, err = f.Seek(whole, io.SeekStart)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, fmt.Errorf("open witness: %w", err)
+	}
+	return &witness{file: f, sync: s}, events, nil
+}
+
+// readWitness returns the whole lines of a log, which need not exist, and
+// their length in bytes.
+func readWitness(path string) ([]Event, int64, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read witness: %w", err)
+	}
+	defer f.Close()
+	var events []Event
+	var whole int64
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			return events, whole, nil
+		}
+		if err != nil {
+			return nil, 0, fmt.Errorf("read witness: %w", err)
+		}
+		e, err := parseEvent(line)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", path, err)
+		}
+		events = append(events, e)
+		whole += int64(len(line))
+	}
+}
+
+// append makes events durable before it returns.
+func (w *witness) append(events ...Event) error {
+	var text bytes.Buffer
+	for _, e := range events {
+		text.Write(e.line())
+	}
+	// One write: a kill between two leaves no half of a line.
+	if _, err := w.file.Write(text.Bytes()); err != nil {
+		return fmt.Errorf("write witness: %w", err)
+	}
+	if err := w.sync.sync(w.file); err != nil {
+		return fmt.Errorf("sync witness: %w", err)
+	}
+	return nil
+}
+
+func (w *witness) close() error { return w.file.Close() }
+
+// syncer bounds how many files are synced at once: each occupies a thread of
+// the operating system, and a fleet has more machines than threads.
+type syncer struct {
+	slots chan struct{}
+	off   bool
+}
+
+// newSyncer allows that many at once; zero leaves durability to the operating
+// system, which survives the death of the process but not of the computer.
+func newSyncer(atOnce int) *syncer {
+	return &syncer{slots: make(chan struct{}, max(1, atOnce)), off: atOnce == 0}
+}
+
+func (s *syncer) sync(f *os.File) error {
+	if s.off {
+		return nil
+	}
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	return f.Sync()
+}
+
+// Repeat is a version that was unpacked again after it had been configured.
+type Repeat struct {
+	Machine string // folder of the machine
+	First   Event  // when it was configured
+	Again   Event  // when it was unpacked again
+}
+
+func (r Repeat) String() string {
+	return fmt.Sprintf("machine %s unpacked %s %s again by order %s at %s; order %s had configured it at %s",
+		r.Machine, r.Again.Package, r.Again.Version, r.Again.Order, r.Again.At.Format(time.RFC3339),
+		r.First.Order, r.First.At.Format(time.RFC3339))
+}
+
+// Repeats reads the witnesses of all machines under a fleet's folder and
+// returns every installation that was done twice: the same version unpacked
+// again after it was configured, with no other version and no removal between.
+// Finishing what a kill interrupted is none.
+func Repeats(dir string) (int, []Repeat, error) {
+	logs, err := filepath.Glob(filepath.Join(dir, "machines", "*", witnessName))
+	if err != nil {
+		return 0, nil, err
+	}
+	sort.Strings(logs)
+	var all []Repeat
+	for _, log := range logs {
+		events, _, err := readWitness(log)
+		if err != nil {
+			return 0, nil, err
+		}
+		for _, r := range repeats(events) {
+			r.Machine = filepath.Base(filepath.Dir(log))
+			all = append(all, r)
+		}
+	}
+	return len(all), all, nil
+}
+
+func repeats(events []Event) []Repeat {
+	configured := map[[2]string]Event{}
+	var found []Repeat
+	for _, e := range events {
+		key := [2]string{e.Package, e.Arch}
+		done, ok := configured[key]
+		switch e.Phase {
+		case Unpacked:
+			if ok && done.Version == e.Version {
+				found = append(found, Repeat{First: done, Again: e})
+			}
+			delete(configured, key)
+		case Configured:
+			configured[key] = e
+		case Removed:
+			delete(configured, key)
+		}
+	}
+	return found
+}
+
+// Events counts the lines of all witnesses under a fleet's folder by phase.
+func Events(dir string) (map[Phase]int, error) {
+	logs, err := filepath.Glob(filepath.Join(dir, "machines", "*", witnessName))
+	if err != nil {
+		return nil, err
+	}
+	n := map[Phase]int{}
+	for _, log := range logs {
+		events, _, err := readWitness(log)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range events {
+			n[e.Phase]++
+		}
+	}
+	return n, nil
+}
