@@ -167,8 +167,7 @@ func newBuilder(in Input) (*builder, error) {
 // leave takes a machine out of the plan.
 func (m *machine) leave(reason patching.Reason, why string) {
 	m.ring = noRing
-	m.item.Exclude, m.item.Why = reason, why
-	m.item.Would, m.item.Bundle, m.item.Rollback = m.item.Bundle, "", ""
+	m.item = withdrawn(m.item, Leave{reason, why})
 }
 
 func (m *machine) out() bool { return m.item.Exclude != "" }

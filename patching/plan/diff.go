@@ -1,0 +1,82 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Difference counts, for people, what changed from one plan to the next.
+type Difference struct {
+	// Stay counts machines that both plans patch, of which Ring, Patches and
+	// Time count those that changed ring, bundle, or occurrence of their window.
+	Stay                int
+	Ring, Patches, Time int
+	// Enter counts machines that only the new plan patches.
+	Enter int
+	// Leave counts machines that only the old plan patches, by the reason why.
+	Leave map[patching.Reason]int
+}
+
+// Diff compares two plans of one cycle, or of two.
+func Diff(before, after []patching.PlanItem) Difference {
+	d := Difference{Leave: map[patching.Reason]int{}}
+	was := make(map[patching.AssetID]*patching.PlanItem, len(before))
+	for i := range before {
+		if before[i].Ring != "" {
+			was[before[i].Asset] = &before[i]
+		}
+	}
+	for i := range after {
+		item := &after[i]
+		old := was[item.Asset]
+		switch {
+		case item.Ring == "" && old != nil:
+			d.Leave[item.Exclude]++
+		case item.Ring == "":
+		case old == nil:
+			d.Enter++
+		default:
+			d.Stay++
+			d.Ring += one(old.Ring != item.Ring)
+			d.Patches += one(old.Bundle != item.Bundle)
+			d.Time += one(!old.Start.Equal(item.Start))
+		}
+		delete(was, item.Asset)
+	}
+	if n := len(was); n > 0 { // not even named any more
+		d.Leave[patching.ReasonUnknown] += n
+	}
+	return d
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Words says what changed in a sentence.
+func (d Difference) Words() string {
+	var parts []string
+	say := func(n int, what string) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, what))
+		}
+	}
+	say(d.Enter, "enter")
+	left := 0
+	for _, n := range d.Leave {
+		left += n
+	}
+	say(left, "leave")
+	say(d.Ring, "change their ring")
+	say(d.Patches, "get other patches")
+	say(d.Time, "get another time")
+	if len(parts) == 0 {
+		return fmt.Sprintf("Nothing changes for the %d machines of the plan.", d.Stay)
+	}
+	return fmt.Sprintf("Of the machines, %s; %d stay in the plan.", strings.Join(parts, ", "), d.Stay)
+}

@@ -1,0 +1,79 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/window"
+)
+
+// Reschedule gives the machines of rings that have not begun the occurrences
+// of their windows that are next from in.Now on: testing and approval took
+// their time, and a plan must not point into the past. Rings, window rules and
+// bundles stay, so nothing has to be approved again. A machine for which no
+// occurrence is left before the cycle closes leaves the plan.
+//
+// Of in it uses Cycle, Kind, Author, Roles, Now, CloseBy and Policy.
+func Reschedule(in Input, items []patching.PlanItem, begun ...patching.RingName) ([]patching.PlanItem, error) {
+	c, err := newCalendar(in)
+	if err != nil {
+		return nil, fmt.Errorf("plan %s again: %w", in.Cycle, err)
+	}
+	places := map[string][]slot{}
+	machines := make([]*machine, 0, len(items))
+	var waiting []*machine
+	for _, item := range items {
+		m := &machine{item: item, ring: noRing, hash: uint64(item.Position)}
+		machines = append(machines, m)
+		if item.Ring == "" {
+			continue
+		}
+		m.ring = ringIndex(in, item.Ring)
+		if m.ring == noRing {
+			return nil, fmt.Errorf("plan %s again: the policy has no ring %q", in.Cycle, item.Ring)
+		}
+		if slices.Contains(begun, item.Ring) {
+			continue
+		}
+		name, own, err := windowOf(item.Wave)
+		if err != nil {
+			return nil, fmt.Errorf("plan %s again: %w", in.Cycle, err)
+		}
+		key := name + "\n" + item.WindowRule
+		slots, known := places[key]
+		if !known {
+			rule, loc, err := window.ParseSigned(item.WindowRule)
+			if err != nil {
+				return nil, fmt.Errorf("plan %s again: asset %s: %w", in.Cycle, item.Asset, err)
+			}
+			slots = c.slots(name, rule, loc, c.freezes)
+			places[key] = slots
+		}
+		m.slots, m.alone = slots, own
+		waiting = append(waiting, m)
+	}
+	scheduler{in.Cycle, in.Kind, in.Policy}.run(waiting, in.Now)
+	return itemsOf(machines), nil
+}
+
+func ringIndex(in Input, name patching.RingName) int {
+	for i := range in.Policy.Rings {
+		if in.Policy.Rings[i].Name == name {
+			return i
+		}
+	}
+	return noRing
+}
+
+// windowOf returns the window's name from a wave's id, and whether the wave is
+// of a machine that patchcycle itself runs on.
+func windowOf(id patching.WaveID) (name string, own bool, err error) {
+	parts := strings.Split(string(id), "/")
+	if len(parts) < 3 {
+		return "", false, fmt.Errorf("%q is not the id of a wave", id)
+	}
+	name, _, own = strings.Cut(parts[len(parts)-2], ownWave)
+	return name, own, nil
+}
