@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -139,4 +140,8 @@ func (f *filter) limit(n int) string {
 	}
 	f.args = append(f.args, n)
 	return " LIMIT ?"
+}
+
+func withoutName(columns []Column, name string) []Column {
+	return slices.DeleteFunc(slices.Clone(columns), func(c Column) bool { return c.Name == name })
 }

@@ -98,15 +98,19 @@ func (f *filter) slice(prefix string, s Slice) {
 	}
 }
 
-// deploymentRow has the columns of deploymentsTable.
-func deploymentRow(d patching.Deployment) []any {
+// deploymentRow has the columns of deploymentsTable; at is when it ended, if it has.
+func deploymentRow(d patching.Deployment, at time.Time) []any {
+	ended := int64(0)
+	if d.State.Terminal() {
+		ended = micros(at)
+	}
 	return []any{
 		string(d.Cycle), string(d.Asset), string(d.Device), string(d.Site), string(d.Ring), string(d.Wave), int64(d.Position),
 		d.WindowRule, micros(d.Start), micros(d.End),
 		string(d.Bundle), string(d.Rollback), d.Stratum, string(d.Exclude), d.Why, string(d.Would), d.Fence,
 		string(d.State), int64(d.Batch),
 		string(d.Order), string(d.Outcome), string(d.Reason), d.Detail, d.Signature,
-		micros(d.Released), micros(d.Answered), int64(0), int64(d.Repairs), d.Freed, micros(d.Verified),
+		micros(d.Released), micros(d.Answered), ended, int64(d.Repairs), d.Freed, micros(d.Verified),
 	}
 }
 

@@ -23,7 +23,8 @@ type ringDocument struct {
 // otherwise. All else is replaced: assets that the plan does not name leave the
 // cycle; what was staged stays staged if bundle and wave are the same, and is
 // planned again, its order withdrawn, if not. Excluded assets become
-// deployments without a ring, which [Store.EndExcluded] ends.
+// deployments without a ring that have ended, with the plan's reason and an
+// outcome that follows from it; a later plan may take them in.
 //
 // The same plan again changes nothing that it did not change before.
 func (s *Store) PutPlan(ctx context.Context, p patching.Plan, items []patching.PlanItem) error {
@@ -31,7 +32,7 @@ func (s *Store) PutPlan(ctx context.Context, p patching.Plan, items []patching.P
 		if err := t.keepPlan(ctx, p); err != nil {
 			return err
 		}
-		return t.replaceDeployments(ctx, p.Cycle, items)
+		return t.replaceDeployments(ctx, p, items)
 	})
 	if err != nil {
 		return fmt.Errorf("keep plan %s of %s: %w", p.Hash().Short(), p.Cycle, err)
@@ -66,12 +67,12 @@ func (t *tx) keepPlan(ctx context.Context, p patching.Plan) error {
 	return err
 }
 
-func (t *tx) replaceDeployments(ctx context.Context, c patching.CycleID, items []patching.PlanItem) error {
-	fences, err := t.fencesOf(ctx, c)
+func (t *tx) replaceDeployments(ctx context.Context, p patching.Plan, items []patching.PlanItem) error {
+	fences, err := t.fencesOf(ctx, p.Cycle)
 	if err != nil {
 		return err
 	}
-	was, err := t.deploymentsOf(ctx, c)
+	was, err := t.deploymentsOf(ctx, p.Cycle)
 	if err != nil {
 		return err
 	}
@@ -82,37 +83,60 @@ func (t *tx) replaceDeployments(ctx context.Context, c patching.CycleID, items [
 			return fmt.Errorf("asset %q comes twice, or has no id", i.Asset)
 		}
 		named[i.Asset] = true
-		d := patching.Deployment{Cycle: c, PlanItem: i, State: patching.DeploymentPlanned, Fence: fences[i.Asset]}
-		if old, ok := was[i.Asset]; ok {
-			if old.kept() {
-				continue
-			}
-			if old.same(i) {
-				d.State, d.Order = old.state, old.order
-				delete(was, i.Asset)
-			}
+		old, there := was[i.Asset]
+		if there && old.kept() {
+			continue
 		}
-		rows = append(rows, deploymentRow(d))
+		d := patching.Deployment{Cycle: p.Cycle, PlanItem: i, State: patching.DeploymentPlanned, Fence: fences[i.Asset]}
+		switch {
+		case i.Exclude != "":
+			d.State, d.Outcome, d.Reason, d.Detail = patching.DeploymentDone, excludedAs(i.Exclude), i.Exclude, i.Why
+		case there && old.same(i):
+			d.State, d.Order = old.state, old.order
+			delete(was, i.Asset)
+		}
+		rows = append(rows, deploymentRow(d, p.Made))
 	}
 	if err := t.withdrawStaged(ctx, was); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, "DELETE FROM deployments WHERE cycle = ? AND state IN ('planned', 'staged')", string(c)); err != nil {
+	if _, err := t.exec(ctx, "DELETE FROM deployments WHERE cycle = ? AND (state IN ('planned', 'staged') OR "+leftOut+")", string(p.Cycle)); err != nil {
 		return err
 	}
 	return t.insert(ctx, deploymentsTable, rows)
 }
 
-// standing is what replacing a plan has to know of a deployment that is there.
-type standing struct {
-	state  patching.DeploymentState
-	order  patching.OrderID
-	bundle patching.Digest
-	wave   patching.WaveID
-	start  int64
+// leftOut is the condition of a deployment that a plan excluded.
+const leftOut = "exclude <> '' AND state = 'done'"
+
+// excludedAs returns the outcome of an asset that a plan leaves out. Deferred
+// are those whose turn may come in the next cycle with nothing changed on them.
+func excludedAs(r patching.Reason) patching.Outcome {
+	switch r {
+	case patching.ReasonNothingMissing:
+		return patching.AlreadyUpToDate
+	case patching.ReasonManagerUnknown:
+		return patching.NotApplicable
+	case patching.ReasonNoWindow, patching.ReasonFreeze, patching.ReasonBusyElsewhere:
+		return patching.Deferred
+	default:
+		return patching.Excluded
+	}
 }
 
-func (d standing) kept() bool { return d.state.Rank() > patching.DeploymentStaged.Rank() }
+// standing is what replacing a plan has to know of a deployment that is there.
+type standing struct {
+	state   patching.DeploymentState
+	order   patching.OrderID
+	bundle  patching.Digest
+	wave    patching.WaveID
+	start   int64
+	exclude patching.Reason
+}
+
+func (d standing) kept() bool {
+	return d.state.Rank() > patching.DeploymentStaged.Rank() && d.exclude == ""
+}
 
 func (d standing) same(i patching.PlanItem) bool {
 	return d.state == patching.DeploymentStaged && d.bundle == i.Bundle && d.wave == i.Wave && d.start == micros(i.Start)
@@ -123,10 +147,10 @@ func (t *tx) deploymentsOf(ctx context.Context, c patching.CycleID) (map[patchin
 	err := t.each(ctx, func(row scanner) error {
 		var a patching.AssetID
 		var d standing
-		err := row.Scan(&a, &d.state, &d.order, &d.bundle, &d.wave, &d.start)
+		err := row.Scan(&a, &d.state, &d.order, &d.bundle, &d.wave, &d.start, &d.exclude)
 		out[a] = d
 		return err
-	}, "SELECT asset, state, order_id, bundle, wave, starts FROM deployments WHERE cycle = ?", string(c))
+	}, "SELECT asset, state, order_id, bundle, wave, starts, exclude FROM deployments WHERE cycle = ?", string(c))
 	return out, err
 }
 

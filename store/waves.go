@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type EndSpec struct {
 	// nil ends nothing.
 	Assets []patching.AssetID
 	// States narrows to these; empty takes every deployment that has not ended.
+	// Naming done replaces outcomes too, which is kept as corrections.
 	States  []patching.DeploymentState
 	Outcome patching.Outcome
 	Reason  patching.Reason
@@ -139,7 +141,8 @@ func (s *Store) ReleaseBatch(ctx context.Context, w patching.WaveID, batch, size
 }
 
 // EndDeployments gives an outcome to what has none and returns how many got
-// it. What has ended stays as it is. Locks and orders are not touched.
+// it. What has ended stays as it is, unless the state done is named. Locks and
+// orders are not touched.
 func (s *Store) EndDeployments(ctx context.Context, e EndSpec) (ended int, err error) {
 	err = s.inTx(ctx, SerialFleet, func(t *tx) error {
 		ended, err = t.end(ctx, e)
@@ -162,45 +165,24 @@ func (t *tx) end(ctx context.Context, e EndSpec) (int, error) {
 		return 0, nil
 	}
 	f := &filter{dialect: t.dialect}
-	f.and("cycle = ? AND state <> 'done'", string(e.Cycle))
+	f.and("cycle = ? AND NOT (outcome = ? AND reason = ?)", string(e.Cycle), string(e.Outcome), string(e.Reason))
 	f.equal("ring", string(e.Ring))
 	f.equal("wave", string(e.Wave))
 	f.within("asset", list(e.Assets))
 	f.within("state", list(e.States))
+	if slices.Contains(e.States, patching.DeploymentDone) {
+		_, err := t.exec(ctx, `INSERT INTO corrections (cycle, asset, order_id, at, was_outcome, was_reason, outcome, reason, applied)
+			SELECT cycle, asset, '', CAST(? AS BIGINT), outcome, reason, CAST(? AS TEXT), CAST(? AS TEXT), TRUE FROM deployments`+f.where()+" AND state = 'done'",
+			append([]any{micros(e.At), string(e.Outcome), string(e.Reason)}, f.args...)...)
+		if err != nil {
+			return 0, err
+		}
+	} else {
+		f.and("state <> 'done'")
+	}
 	n, err := t.exec(ctx, "UPDATE deployments SET state = 'done', outcome = ?, reason = ?, detail = ?, ended = ?"+f.where(),
 		append([]any{string(e.Outcome), string(e.Reason), e.Detail, micros(e.At)}, f.args...)...)
 	return int(n), err
-}
-
-// EndExcluded ends what the plan leaves out, each with the outcome that its
-// reason is given here (excluded, if none is); the reason and who or what
-// stands behind it come from the plan.
-func (s *Store) EndExcluded(ctx context.Context, c patching.CycleID, outcomes map[patching.Reason]patching.Outcome, at time.Time) (ended int, err error) {
-	err = s.inTx(ctx, SerialFleet, func(t *tx) error {
-		ended = 0
-		reasons, err := all(ctx, t.querier, func(row scanner) (r patching.Reason, err error) { return r, row.Scan(&r) },
-			"SELECT DISTINCT exclude FROM deployments WHERE cycle = ? AND exclude <> '' AND state <> 'done'", string(c))
-		if err != nil {
-			return err
-		}
-		for _, r := range reasons {
-			outcome := patching.Excluded
-			if o, ok := outcomes[r]; ok {
-				outcome = o
-			}
-			n, err := t.exec(ctx, `UPDATE deployments SET state = 'done', outcome = ?, reason = exclude, detail = why, ended = ?
-				WHERE cycle = ? AND exclude = ? AND state <> 'done'`, string(outcome), micros(at), string(c), string(r))
-			if err != nil {
-				return err
-			}
-			ended += int(n)
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("end what the plan of %s leaves out: %w", c, err)
-	}
-	return ended, nil
 }
 
 // MarkVerified notes what fresh inventories say of deployments that have ended.

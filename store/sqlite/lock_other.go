@@ -1,0 +1,17 @@
+//go:build !unix
+
+package sqlite
+
+import (
+	"context"
+	"errors"
+)
+
+type fileLock struct{ lost chan struct{} }
+
+// lockFile refuses: the server runs on Unix. Clients on other systems never ask.
+func lockFile(context.Context, string, bool) (*fileLock, error) {
+	return nil, errors.New("a server on SQLite needs the file locks of Unix; use PostgreSQL, or run it on Linux")
+}
+
+func (*fileLock) release() error { return nil }
