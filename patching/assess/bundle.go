@@ -1,0 +1,105 @@
+package assess
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/policy"
+)
+
+// WayBack says how the installation of a candidate can be undone.
+type WayBack func(patching.Candidate) patching.Reversibility
+
+// ByPackages is the way back through the package manager: an upgrade can be
+// undone where the old version can still be had, and an installation by
+// removing the package again. Kernels cannot: a machine refuses to remove the
+// one that it runs.
+func ByPackages(kept func(name, arch, version string) bool) WayBack {
+	return func(c patching.Candidate) patching.Reversibility {
+		switch {
+		case c.From == "" && strings.HasPrefix(c.Name, "linux-image-"):
+			return patching.Irreversible
+		case c.From == "":
+			return patching.ByUninstall
+		case kept(c.Name, c.Arch, c.From):
+			return patching.ByDowngrade
+		default:
+			return patching.Irreversible
+		}
+	}
+}
+
+// Bundle resolves what is deployed into steps: first all that is ordinary, then
+// each risky pattern of the policy alone, in the policy's order (G15). A nil
+// way back promises nothing.
+func Bundle(a Assessment, p policy.Patches, back WayBack) patching.Bundle {
+	groups := make([][]patching.Patch, 1+len(p.Alone))
+	for _, c := range a.Deploy() {
+		g := 1 + slices.IndexFunc(p.Alone, func(pattern string) bool { return matches(pattern, c.Name) })
+		groups[g] = append(groups[g], patchOf(c, back))
+	}
+	b := patching.Bundle{Manager: a.Manager}
+	for _, patches := range groups {
+		if len(patches) > 0 {
+			b.Steps = append(b.Steps, patching.Step{Patches: patches, Restart: restart(patches, p.Reboot)})
+		}
+	}
+	return b
+}
+
+func patchOf(c patching.Candidate, back WayBack) patching.Patch {
+	p := patching.Patch{
+		Action: patching.Upgrade, Name: c.Name, Arch: c.Arch, From: c.From, To: c.To, Origin: c.Origin, Codename: c.Codename,
+		Security: c.Security, Size: c.Size, SHA256: c.SHA256, NeedsReboot: c.NeedsReboot, Reversible: patching.Irreversible,
+	}
+	if c.From == "" {
+		p.Action = patching.Install
+	}
+	if back != nil {
+		p.Reversible = back(c)
+	}
+	return p
+}
+
+func restart(patches []patching.Patch, reboot string) bool {
+	switch reboot {
+	case "always":
+		return true
+	case "never":
+		return false
+	default:
+		return slices.ContainsFunc(patches, func(p patching.Patch) bool { return p.NeedsReboot })
+	}
+}
+
+// Without returns what remains of a bundle when packages are taken out of it:
+// what failed on the test ring, or what people withdrew. A step without
+// patches disappears.
+func Without(b patching.Bundle, packages ...string) patching.Bundle {
+	left := patching.Bundle{Manager: b.Manager}
+	for _, s := range b.Steps {
+		s.Patches = slices.DeleteFunc(slices.Clone(s.Patches), func(p patching.Patch) bool { return slices.Contains(packages, p.Name) })
+		if len(s.Patches) > 0 {
+			left.Steps = append(left.Steps, s)
+		}
+	}
+	return left
+}
+
+// Within reports whether a bundle contains only patches of another, in the same
+// order: what was approved for the whole then covers the part.
+func Within(part, whole patching.Bundle) bool {
+	if part.Manager != whole.Manager {
+		return false
+	}
+	rest := whole.Patches()
+	for _, p := range part.Patches() {
+		i := slices.Index(rest, p)
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+1:]
+	}
+	return true
+}

@@ -1,0 +1,42 @@
+package measure
+
+import "github.com/patchcycle/patchcycle/patching"
+
+// Ended is what is known of a cycle when it closes.
+type Ended struct {
+	Outcomes map[patching.Outcome]int
+	// Shadow: nothing was to be installed.
+	Shadow bool
+	// BackedOut: what was done was undone. Cancelled: a person stopped the cycle
+	// or refused its plan.
+	BackedOut, Cancelled bool
+}
+
+// ClosedAs says how a cycle closes. Machines that the policy leaves out are no
+// exceptions; those that were deferred are, for the cycle did not reach them.
+func ClosedAs(e Ended) patching.ClosedAs {
+	switch {
+	case e.BackedOut:
+		return patching.ClosedBackedOut
+	case e.Cancelled:
+		return patching.ClosedCancelled
+	}
+	for o, n := range e.Outcomes {
+		shadowed := e.Shadow && o == patching.Deferred
+		if n > 0 && exception(o) && !shadowed {
+			return patching.ClosedWithExceptions
+		}
+	}
+	return patching.ClosedSuccessful
+}
+
+func exception(o patching.Outcome) bool {
+	switch o {
+	case patching.Patched, patching.AlreadyUpToDate, patching.NotApplicable, patching.Excluded:
+		return false
+	case patching.Deferred, patching.Failed, patching.RolledBack, patching.NeedsHands, patching.Unreachable:
+		return true
+	default:
+		return true // an outcome without a name is an exception indeed
+	}
+}
