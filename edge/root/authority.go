@@ -1,0 +1,88 @@
+package root
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// Authority is what the server signs with: the trust root in force and the
+// dispatcher's and lease keys that it names.
+type Authority struct {
+	Root     trust.Root
+	Envelope []byte // of Root, as machines pin it
+	Keys     trust.Keys
+}
+
+// rootName is the trust root's file beside the keys.
+const rootName = "root.json"
+
+// LoadAuthority reads keys and trust root of a fleet from a folder, and makes
+// what is missing. An epoch later than the root's begins that epoch: a next
+// version of the root is signed, which machines accept by the key they pinned.
+func LoadAuthority(dir, fleet string, epoch int64) (Authority, error) {
+	keys, err := trust.LoadOrCreateKeys(dir)
+	if err != nil {
+		return Authority{}, err
+	}
+	a := Authority{Keys: keys}
+	path := filepath.Join(dir, rootName)
+	a.Envelope, err = os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.Root = trust.NewRoot(fleet, keys)
+		a.Root.Epoch = max(1, epoch)
+		return a, a.save(path)
+	case err != nil:
+		return Authority{}, fmt.Errorf("read the trust root: %w", err)
+	}
+	pinned, err := trust.Pin(a.Envelope, "")
+	if err != nil {
+		return Authority{}, fmt.Errorf("trust root %s: %w", path, err)
+	}
+	a.Root = pinned.Root
+	switch {
+	case a.Root.Fleet != fleet:
+		return Authority{}, fmt.Errorf("trust root %s is of fleet %q, not %q: give the folder of this fleet", path, a.Root.Fleet, fleet)
+	case epoch > a.Root.Epoch:
+		a.Root = a.Root.Bump(epoch)
+		return a, a.save(path)
+	}
+	return a, a.validate()
+}
+
+func (a *Authority) save(path string) error {
+	a.Envelope = a.Root.Seal(a.Keys.Root)
+	next := path + ".new"
+	if err := os.WriteFile(next, a.Envelope, 0o600); err != nil {
+		return fmt.Errorf("keep the trust root: %w", err)
+	}
+	if err := os.Rename(next, path); err != nil {
+		return fmt.Errorf("keep the trust root: %w", err)
+	}
+	return nil
+}
+
+// validate finds keys that machines would not believe.
+func (a Authority) validate() error {
+	if a.Root.Fleet == "" || len(a.Envelope) == 0 {
+		return errors.New("the trust root is missing")
+	}
+	if !named(a.Root.DispatcherKeys, a.Keys.Dispatcher) || !named(a.Root.LeaseKeys, a.Keys.Lease) {
+		return errors.New("the trust root does not name the dispatcher's and the lease key that are here: every machine would refuse what they sign")
+	}
+	return nil
+}
+
+func named(keys []trust.PublicKey, k trust.Key) bool {
+	for _, p := range keys {
+		if p.ID() == k.Public().ID() {
+			return true
+		}
+	}
+	return false
+}
