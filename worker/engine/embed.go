@@ -53,7 +53,8 @@ func (e *Engine) embed(ctx context.Context, o Options) error {
 		WorkflowType: workflowType(&own),
 		Accounts:     o.Accounts,
 	})
-	stop, err := serve(o, port, persistence, mTLS, keeper, log)
+	var dynamic settings
+	stop, err := serve(o, port, persistence, mTLS, keeper, &dynamic, log)
 	if err != nil {
 		return err
 	}
@@ -64,6 +65,7 @@ func (e *Engine) embed(ctx context.Context, o Options) error {
 	if err := e.prepare(ctx, o, keeper, mTLS.clientTLS(), log); err != nil {
 		return err
 	}
+	dynamic.settled.Store(true)
 	own.Store(&e.client)
 	if o.UI {
 		return e.openUI(o, keeper, mTLS.clientTLS())

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/log/tag"
+	"go.temporal.io/server/service/history/shard"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
@@ -99,7 +101,7 @@ func (l *serverLog) Info(msg string, tags ...tag.Tag) {
 }
 
 func (l *serverLog) Warn(msg string, tags ...tag.Tag) {
-	if l.quiet.Load() || harmless(msg) {
+	if l.quiet.Load() || harmless(msg, tags) {
 		l.Debug(msg, tags...)
 		return
 	}
@@ -107,7 +109,7 @@ func (l *serverLog) Warn(msg string, tags ...tag.Tag) {
 }
 
 func (l *serverLog) Error(msg string, tags ...tag.Tag) {
-	if l.quiet.Load() || refusal(tags) {
+	if l.quiet.Load() || harmless(msg, tags) || refusal(tags) {
 		l.Debug(msg, tags...)
 		return
 	}
@@ -147,9 +149,15 @@ func (l *serverLog) With(tags ...tag.Tag) log.Logger {
 	return &serverLog{zap: l.zap.With(fields(tags)...), serverState: l.serverState}
 }
 
-// harmless are warnings that an embedded server gives at each start.
-func harmless(msg string) bool {
-	return strings.HasPrefix(msg, "HTTP API port has not been set")
+// harmless is what an embedded server says at each start: it has no HTTP port,
+// and its queues begin to read a moment before all shards are theirs.
+func harmless(msg string, tags []tag.Tag) bool {
+	if strings.HasPrefix(msg, "HTTP API port has not been set") {
+		return true
+	}
+	return msg == "Queue reader unable to retrieve tasks" && slices.ContainsFunc(tags, func(t tag.Tag) bool {
+		return errors.Is(errorOf(t), shard.ErrShardStatusUnknown)
+	})
 }
 
 // refusal tells an error that the caller was told: anybody could fill the log

@@ -42,10 +42,19 @@ type namespace struct {
 	attributes map[string]enums.IndexedValueType
 	client     client.Client
 	owner      owner
+	refresh    time.Duration // how often the server's services look
+	added      bool          // search attributes, a moment ago
 }
 
 func namespaceOf(o Options, addr string, c client.Client, w owner) *namespace {
-	return &namespace{addr, o.Namespace, o.Retention, o.SearchAttributes, c, w}
+	refresh := 4 * refreshWhileStarting // a look takes time as well
+	if w == theirs {
+		refresh = 2500 * time.Millisecond // Temporal's default is two seconds
+	}
+	return &namespace{
+		addr: addr, name: o.Namespace, retention: o.Retention, attributes: o.SearchAttributes,
+		client: c, owner: w, refresh: refresh,
+	}
 }
 
 // ensure makes the namespace and its search attributes where they are absent,
@@ -53,10 +62,17 @@ func namespaceOf(o Options, addr string, c client.Client, w owner) *namespace {
 func (n *namespace) ensure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, namespacePatience)
 	defer cancel()
-	if err := n.untilSeen(ctx, n.register); err != nil {
-		return err
+	for _, step := range []func(context.Context) (bool, error){n.register, n.addAttributes, n.use} {
+		if err := n.untilSeen(ctx, step); err != nil {
+			return err
+		}
 	}
-	return n.untilSeen(ctx, n.addAttributes)
+	if n.added {
+		// The frontend sees them. The other services, of which no call can be asked,
+		// look as often as it does.
+		time.Sleep(n.refresh)
+	}
+	return nil
 }
 
 // untilSeen repeats a step while the server's cache has not caught up with it.
@@ -153,7 +169,27 @@ func (n *namespace) addAttributes(ctx context.Context) (done bool, err error) {
 	case err != nil && !errors.As(err, &exists):
 		return false, fmt.Errorf("add search attributes to namespace %s: %w", n.name, err)
 	}
-	return false, nil // look again until they are seen
+	n.added = true
+	return false, nil // look again until they are there
+}
+
+// use asks for workflows by all search attributes, which fails until the
+// frontend's cache knows them: what lists them reads the database.
+func (n *namespace) use(ctx context.Context) (done bool, err error) {
+	var terms []string
+	for _, name := range slices.Sorted(maps.Keys(n.attributes)) {
+		terms = append(terms, name+" IS NULL")
+	}
+	_, err = n.client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Query: strings.Join(terms, " AND ")})
+	var unknown *serviceerror.InvalidArgument
+	if errors.As(err, &unknown) {
+		n.added = true // lately, by whomever
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("count the workflows of namespace %s: %w", n.name, err)
+	}
+	return true, nil
 }
 
 func denied(err error) bool {

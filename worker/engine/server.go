@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/server/common/authorization"
@@ -26,7 +27,7 @@ const inner = "127.0.0.1"
 var services = append(slices.Clone(temporal.DefaultServices), string(primitives.InternalFrontendService))
 
 // serve starts the server and returns what stops it.
-func serve(o Options, port int, p *persistence, mTLS *internode, keeper *gate.Keeper, log *serverLog) (stop func(), err error) {
+func serve(o Options, port int, p *persistence, mTLS *internode, keeper *gate.Keeper, dynamic *settings, log *serverLog) (stop func(), err error) {
 	conf, err := configure(o.IP, port, p)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func serve(o Options, port int, p *persistence, mTLS *internode, keeper *gate.Ke
 			temporal.WithAuthorizer(&authorizer{keeper, log}),
 			temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return claimMapper{} }),
 			temporal.WithTLSConfigFactory(mTLS),
-			temporal.WithDynamicConfigClient(settings),
+			temporal.WithDynamicConfigClient(dynamic),
 		)
 		if err != nil {
 			return err
@@ -65,20 +66,44 @@ func serve(o Options, port int, p *persistence, mTLS *internode, keeper *gate.Ke
 
 // settings are the server's dynamic ones that differ from its defaults. Limits
 // of payloads and histories keep theirs.
-var settings = dynamicconfig.StaticClient{
+type settings struct{ settled atomic.Bool }
+
+// GetValue implements dynamicconfig.Client.
+func (s *settings) GetValue(key dynamicconfig.Key) []dynamicconfig.ConstrainedValue {
+	if key == dynamicconfig.NamespaceCacheRefreshInterval.Key() && !s.settled.Load() {
+		return whileStarting
+	}
+	return fixed.GetValue(key)
+}
+
+// whileStarting has each service see the namespace and its search attributes
+// soon after they were made; the default is two seconds.
+var whileStarting = value(refreshWhileStarting)
+
+const refreshWhileStarting = 50 * time.Millisecond
+
+var fixed = dynamicconfig.StaticClient{
+	// Nobody may change a namespace once the engine is up.
+	dynamicconfig.NamespaceCacheRefreshInterval.Key(): value(10 * time.Second),
 	// Signals carry who sent them. Refusals carry why.
-	dynamicconfig.EnablePrincipalPropagation.Key(): true,
-	dynamicconfig.ExposeAuthorizerErrors.Key():     true,
+	dynamicconfig.EnablePrincipalPropagation.Key(): value(true),
+	dynamicconfig.ExposeAuthorizerErrors.Key():     value(true),
 	// The server would ask a host of Temporal's for news each day.
-	dynamicconfig.EnableServerVersionCheck.Key(): false,
+	dynamicconfig.EnableServerVersionCheck.Key(): value(false),
 	// One process serves everything: partitions of a queue would only forward to
 	// each other.
-	dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
-	dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
+	dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  value(1),
+	dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): value(1),
 	// Executions kept in memory; the default of 128,000 is for hosts of their own.
-	dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 8192,
+	dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): value(8192),
 	// Lists and counts a second: the default of 10 is one page of the UI.
-	dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 100,
+	dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): value(100),
+}
+
+// value is a setting for everything. The server compares by address whether it
+// has changed, so it is made once.
+func value(v any) []dynamicconfig.ConstrainedValue {
+	return []dynamicconfig.ConstrainedValue{{Value: v}}
 }
 
 func configure(ip string, port int, p *persistence) (*config.Config, error) {
