@@ -114,8 +114,8 @@ const (
 type Refusal struct {
 	Why Why
 	err error
-	// Order is set when the order is genuine and for this device, and yet not
-	// acceptable: the server can then be told. A forgery is not answered.
+	// Order is set when the order is genuine, for this device and new, and yet
+	// not acceptable: the server is then told. A forgery is not answered.
 	Order *Order
 }
 

@@ -65,7 +65,7 @@ func (m *Memory) saw(t time.Time) {
 func (m Memory) Behind(now time.Time) bool { return now.Before(m.Signed.Add(-MaxSkew)) }
 
 // Order verifies an order's envelope. The error is a [*Refusal]; its Order is
-// set if the order is genuine and ours, so that the refusal can be answered.
+// set if the order is genuine, ours and new, so that the refusal is answered.
 func (v Verifier) Order(text []byte, m Memory, now time.Time) (Order, error) {
 	payload, err := open(text, orderType, v.Root.DispatcherKeys)
 	if err != nil {
@@ -79,8 +79,10 @@ func (v Verifier) Order(text []byte, m Memory, now time.Time) (Order, error) {
 		return Order{}, err
 	}
 	if err := v.acceptable(o, m, now); err != nil {
+		// What was seen before or is of another epoch is not answered: it may
+		// be an old envelope that somebody plays again.
 		var r *Refusal
-		if errors.As(err, &r) {
+		if errors.As(err, &r) && r.Why != WhyReplay && r.Why != WhyEpoch {
 			r.Order = &o
 		}
 		return Order{}, err

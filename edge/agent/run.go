@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// Run keeps one resident agent going until the context ends: a goroutine that
+// polls, so that news come in while the machine is at work, and one that works.
+func (a *Agent) Run(ctx context.Context) error {
+	news := make(chan struct{}, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.listen(ctx, news) })
+	group.Go(func() error { return a.labour(ctx, news) })
+	return group.Wait()
+}
+
+// listen polls. After a failure, or an answer that this agent cannot use, it
+// pauses, longer each time.
+func (a *Agent) listen(ctx context.Context, news chan<- struct{}) error {
+	for failures := 0; ; {
+		useful, err := a.PollOnce(ctx, uplink.MaxWait)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if useful {
+			select {
+			case news <- struct{}{}:
+			default: // it is told already
+			}
+		}
+		if err == nil {
+			failures = 0
+			continue
+		}
+		a.log.Warn("no news from the server", zap.Error(err))
+		pause := a.backoff(failures)
+		failures++
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// PollOnce asks once what is new and takes it in. The error also names an
+// answer that was not empty and could not be used.
+func (a *Agent) PollOnce(ctx context.Context, wait time.Duration) (news bool, err error) {
+	device, err := a.Listen()
+	if err != nil {
+		return false, err
+	}
+	resp, err := a.cfg.Link.Poll(ctx, uplink.PollRequest{Devices: []uplink.PollDevice{device}, WaitSeconds: int(wait / time.Second)})
+	if err != nil {
+		return false, err
+	}
+	news = a.Take(resp)
+	if !news && !resp.Empty() {
+		return false, fmt.Errorf("the server's answer could not be used")
+	}
+	return news, nil
+}
+
+// labour works whenever there is news or the time that was named has come.
+func (a *Agent) labour(ctx context.Context, news <-chan struct{}) error {
+	for {
+		wake, err := a.Work(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			a.log.Error("the agent cannot work", zap.Error(err))
+		}
+		var due <-chan time.Time
+		if !wake.IsZero() {
+			timer := time.NewTimer(max(0, wake.Sub(a.cfg.Clock.Now())))
+			defer timer.Stop()
+			due = timer.C
+		}
+		select {
+		case <-due:
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// withRules completes an inventory with the verbs that the machine accepts:
+// none that disturb it if its rules cannot be read.
+func withRules(a patching.Asset, rules Rules, err error) patching.Asset {
+	a.Allowed = []string{}
+	for _, v := range trust.Verbs() {
+		spec, _ := v.Spec()
+		if rules.allows(v) && (err == nil || !spec.NeedsLease) {
+			a.Allowed = append(a.Allowed, string(v))
+		}
+	}
+	return a
+}

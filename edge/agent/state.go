@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// state is all that an agent remembers; the journal holds it as JSON.
+type state struct {
+	V int `json:"v"` // format: 1
+	// Root is a trust root that came after the one of the identity.
+	Root   []byte       `json:"root,omitempty"`
+	Memory trust.Memory `json:"memory"`
+	// Counter is the highest message counter that may have been used.
+	Counter uint64 `json:"counter"`
+	// Works are the orders in hand, oldest first. Terminal ones leave.
+	Works []work `json:"works,omitempty"`
+	// Done are the last disturbing orders that ended: they never start again,
+	// under whatever number they come.
+	Done []patching.OrderID `json:"done,omitempty"`
+	// Pending are receipts that are in no letter yet, Letters messages that
+	// were not acknowledged.
+	Pending []uplink.Receipt `json:"pending,omitempty"`
+	Letters []letter         `json:"letters,omitempty"`
+	// Inventoried is when and under which boot the last inventory was taken,
+	// Known the digests of it that the server has.
+	Inventoried time.Time         `json:"inventoried,omitzero"`
+	Boot        string            `json:"boot,omitempty"`
+	Known       []patching.Digest `json:"known,omitempty"`
+}
+
+// letter is a message with receipts as it was first sent: it is sent again
+// under the same counter and boot until it is acknowledged.
+type letter struct {
+	Counter uint64 `json:"counter"`
+	Boot    string `json:"boot"`
+	Body    []byte `json:"body"`
+}
+
+// work is an order in hand and how far it has come.
+type work struct {
+	Order trust.Order    `json:"order"`
+	Stage patching.Stage `json:"stage"` // accepted, fetched or started
+	// The rest is set once it has started.
+	Phase phase `json:"phase,omitempty"`
+	Step  int   `json:"step,omitempty"`
+	// Already marks patches that were in place before the order started.
+	Already []int `json:"already,omitempty"`
+	// Failing is what was failing before it started.
+	Failing []string `json:"failing,omitempty"`
+	// Tries counts how often the step in hand was begun, Mended whether it was
+	// repaired, Repairs the repairs of all steps.
+	Tries   int  `json:"tries,omitempty"`
+	Mended  bool `json:"mended,omitempty"`
+	Repairs int  `json:"repairs,omitempty"`
+	// Last is how the step's last try failed.
+	Last *ending `json:"last,omitempty"`
+	// Boot is the boot in which the order was last seen to go on. Boots and
+	// Asked count restarts, and requests for one, since a check last passed.
+	Boot  string    `json:"boot,omitempty"`
+	Boots int       `json:"boots,omitempty"`
+	Asked int       `json:"asked,omitempty"`
+	Since time.Time `json:"since,omitzero"` // when the phase began
+}
+
+// phase is what a started order does next.
+type phase string
+
+const (
+	phaseBegin   phase = ""        // look, preflight, simulate, take the baseline
+	phaseInstall phase = "install" // carry the step out
+	phaseRestart phase = "restart" // a restart was asked for
+	phaseCheck   phase = "check"   // versions and services after the step
+)
+
+// started reports whether the order has begun: it then runs to its end.
+func (w *work) started() bool { return w.Stage == patching.StageStarted }
+
+// target is the digest of the bundle that the order carries out; empty for
+// verbs without one.
+func (w *work) target() patching.Digest {
+	spec, _ := w.Order.Verb.Spec()
+	switch {
+	case spec.NeedsRollback:
+		return w.Order.Rollback
+	case spec.NeedsBundle:
+		return w.Order.Bundle
+	}
+	return ""
+}
+
+// deadline is when an order that has not started is given up.
+func (w *work) deadline() time.Time {
+	if w.Order.Window != nil {
+		return w.Order.Window.End
+	}
+	return w.Order.NotAfter
+}
+
+// underWay returns the order that has started; there is one at most.
+func (s *state) underWay() *work {
+	for i := range s.Works {
+		if s.Works[i].started() {
+			return &s.Works[i]
+		}
+	}
+	return nil
+}
+
+func (s *state) find(id patching.OrderID) *work {
+	for i := range s.Works {
+		if s.Works[i].Order.ID == id {
+			return &s.Works[i]
+		}
+	}
+	return nil
+}
+
+// keptDone bounds [state.Done].
+const keptDone = 8
+
+// drop takes a terminal order out of the hand.
+func (s *state) drop(id patching.OrderID) {
+	if w := s.find(id); w != nil && w.Order.Window != nil {
+		s.Done = append(s.Done, id)
+		s.Done = s.Done[max(0, len(s.Done)-keptDone):]
+	}
+	s.Works = slices.DeleteFunc(s.Works, func(w work) bool { return w.Order.ID == id })
+	if len(s.Works) == 0 {
+		s.Works = nil // an idle agent keeps no room for orders
+	}
+}
+
+func readState(text []byte) (state, error) {
+	s := state{V: 1}
+	if text == nil {
+		return s, nil
+	}
+	if err := trust.Decode(text, &s); err != nil {
+		return s, fmt.Errorf("the agent's journal: %w", err)
+	}
+	if s.V != 1 {
+		return s, fmt.Errorf("the agent's journal has format %d, this program reads 1: install the newer agent again", s.V)
+	}
+	return s, nil
+}

@@ -1,0 +1,245 @@
+package agent
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// helloKept is for how long the agent uses a hello again: well under what the
+// server takes, so that it never hears of a stale one.
+const helloKept = uplink.HelloLife / 2
+
+// Listen returns what to poll with for this device.
+func (a *Agent) Listen() (uplink.PollDevice, error) {
+	now := a.cfg.Clock.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.hello == nil || now.Sub(a.helloAt).Abs() > helloKept || a.hello.Boot != a.cfg.Machine.Boot() {
+		m, err := a.message(uplink.KindHello, uplink.Encode(uplink.Hello{At: now.UTC()}))
+		if err != nil {
+			return uplink.PollDevice{}, err
+		}
+		a.hello, a.helloAt = &m, now
+	}
+	return uplink.PollDevice{
+		Hello: *a.hello, Epoch: a.state.Memory.Epoch, AfterSeq: a.state.Memory.Seq,
+		LeaseUntil: a.leaseSeen, Root: a.root.Version,
+	}, nil
+}
+
+// Take receives the part of a poll's answer that is for this device; other
+// devices' entries are skipped. News means that [Agent.Work] has something to
+// do. An answer that was not empty and is no news should make the caller pause
+// before it polls again: the server repeats what this agent cannot use.
+func (a *Agent) Take(resp uplink.PollResponse) (news bool) {
+	now := a.cfg.Clock.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range resp.Refused {
+		if r.Device == a.cfg.Identity.Device {
+			a.hello = nil
+			a.log.Warn("the server does not take this device's presence", zap.String("why", r.Why), zap.Bool("stale", r.Stale))
+		}
+	}
+	if len(resp.Root) > 0 {
+		news = a.takeRoot(resp.Root)
+	}
+	if a.takeOrders(resp.Orders, now) {
+		news = true
+	}
+	for _, l := range resp.Leases {
+		if l.Device == a.cfg.Identity.Device && a.takeLease(l, false) {
+			news = true
+		}
+	}
+	if a.trouble > 0 && len(resp.Refused) == 0 { // the line is back: do not wait to report
+		a.trouble, a.letterAt = 0, time.Time{}
+		news = true
+	}
+	return news
+}
+
+// takeRoot replaces the pinned trust root by a newer one. A new epoch voids
+// every order that has not started: the server that began it issues them anew.
+func (a *Agent) takeRoot(text []byte) (news bool) {
+	next, err := a.root.Accept(text)
+	if err != nil {
+		a.log.Warn("refused a trust root", zap.Error(err))
+		return false
+	}
+	if next.Version == a.root.Version {
+		return false
+	}
+	before := a.state
+	a.state.Root = next.Envelope
+	if next.Epoch > a.root.Epoch {
+		a.state.Memory = trust.Memory{Epoch: next.Epoch}
+		a.state.Works = slices.DeleteFunc(slices.Clone(a.state.Works), func(w work) bool { return !w.started() })
+	}
+	if err := a.save(true); err != nil {
+		a.state = before
+		a.log.Error("could not keep a newer trust root", zap.Error(err))
+		return false
+	}
+	a.log.Info("took a newer trust root", zap.Int64("version", next.Version), zap.Int64("epoch", next.Epoch))
+	a.root = next
+	return true
+}
+
+func (a *Agent) verifier() trust.Verifier {
+	return trust.Verifier{Root: a.root.Root, Device: a.cfg.Identity.Device, DeviceKey: a.keyID}
+}
+
+// takeOrders admits what verifies. Orders are sorted by their number first: a
+// line that mixes them up is no reason to refuse the later ones.
+func (a *Agent) takeOrders(orders []uplink.SignedOrder, now time.Time) (news bool) {
+	type arrival struct {
+		seq  uint64
+		text []byte
+	}
+	var arrivals []arrival
+	verifier := a.verifier()
+	for _, so := range orders {
+		if so.Device != a.cfg.Identity.Device {
+			continue
+		}
+		o, err := verifier.Order(so.Envelope, a.state.Memory, now)
+		var r *trust.Refusal
+		if errors.As(err, &r) && r.Order != nil {
+			o = *r.Order
+		} else if err != nil {
+			a.log.Warn("refused an order without an answer", zap.Error(err))
+			continue
+		}
+		arrivals = append(arrivals, arrival{o.Seq, so.Envelope})
+	}
+	slices.SortFunc(arrivals, func(x, y arrival) int { return cmp.Compare(x.seq, y.seq) })
+	for _, one := range arrivals {
+		// Again, against a memory that may hold the one before it.
+		o, err := verifier.Order(one.text, a.state.Memory, now)
+		if a.admit(o, err, now) {
+			news = true
+		}
+	}
+	if news {
+		// Losing this is harmless: the server offers the orders again.
+		if err := a.save(false); err != nil {
+			a.log.Error("could not keep new orders", zap.Error(err))
+		}
+	}
+	return news
+}
+
+// admit takes an order in, or answers a refusal that deserves an answer.
+func (a *Agent) admit(o trust.Order, err error, now time.Time) (news bool) {
+	var r *trust.Refusal
+	switch {
+	case err == nil:
+	case errors.As(err, &r) && r.Order != nil:
+		a.state.Memory.Admit(*r.Order)
+		a.log.Warn("refused an order", zap.Stringer("order", *r.Order), zap.Error(err))
+		end := ending{patching.Failed, patching.ReasonRefused, err.Error(), ""}
+		stage := patching.StageRefused
+		if r.Why == trust.WhyExpired {
+			// Nobody's fault but the line's, and nothing was changed.
+			end, stage = ending{patching.Deferred, patching.ReasonWindowOver, err.Error(), ""}, patching.StageFinished
+		}
+		a.note(r.Order.ID, stage, now, end.fill)
+		return true
+	default:
+		return false
+	}
+	a.state.Memory.Admit(o)
+	rules, err := a.cfg.Host.Rules()
+	if err == nil && !rules.allows(o.Verb) {
+		words := fmt.Sprintf("the machine's rules do not allow %s", o.Verb)
+		if !able(o.Verb) {
+			words = fmt.Sprintf("this version of the agent cannot %s", o.Verb)
+		}
+		a.log.Warn("refused an order", zap.Stringer("order", o), zap.String("why", words))
+		end := ending{patching.Failed, patching.ReasonRefused, words, ""}
+		a.note(o.ID, patching.StageRefused, now, end.fill)
+		return true
+	}
+	if a.state.find(o.ID) != nil || slices.Contains(a.state.Done, o.ID) {
+		a.log.Warn("an order came again under another number", zap.Stringer("order", o))
+		return true // its number is remembered, so that the server need not repeat it
+	}
+	a.state.Works = append(a.state.Works, work{Order: o, Stage: patching.StageAccepted})
+	a.sideOf(&a.state.Works[len(a.state.Works)-1]).asked = now
+	a.note(o.ID, patching.StageAccepted, now)
+	a.log.Info("accepted", zap.Stringer("order", o))
+	return true
+}
+
+// takeLease keeps a permit for the order that it is for. Fresh says that it
+// came as the answer to a request.
+func (a *Agent) takeLease(l uplink.SignedLease, fresh bool) (news bool) {
+	w := a.state.find(l.Order)
+	o := trust.Order{ID: l.Order}
+	if w != nil {
+		o = w.Order
+	}
+	lease, err := a.verifier().Lease(l.Envelope, o)
+	if err != nil {
+		a.log.Warn("refused a start permit", zap.String("order", string(l.Order)), zap.Error(err))
+		return false
+	}
+	a.state.Memory.AdmitLease(lease)
+	if lease.NotAfter.After(a.leaseSeen) {
+		a.leaseSeen = lease.NotAfter
+	}
+	if w == nil || w.started() {
+		return false
+	}
+	s := a.sideOf(w)
+	if s.lease != nil && !lease.NotAfter.After(s.lease.NotAfter) {
+		return false
+	}
+	s.lease, s.fresh, s.asked = &lease, fresh, a.cfg.Clock.Now()
+	return true
+}
+
+// note queues a receipt. It is saved with the next change of the state. The
+// caller holds mu.
+func (a *Agent) note(order patching.OrderID, stage patching.Stage, now time.Time, fill ...func(*uplink.Receipt)) {
+	r := uplink.Receipt{Order: order, At: now.UTC(), Stage: stage}
+	for _, f := range fill {
+		f(&r)
+	}
+	a.state.Pending = append(a.state.Pending, r)
+}
+
+// ending says how an order ended.
+type ending struct {
+	Outcome   patching.Outcome `json:"outcome"`
+	Reason    patching.Reason  `json:"reason"`
+	Detail    string           `json:"detail"`
+	Signature string           `json:"signature"`
+}
+
+func (e ending) fill(r *uplink.Receipt) {
+	r.Outcome, r.Reason = e.Outcome, e.Reason
+	r.Detail, r.Signature = clip(e.Detail, uplink.MaxDetail), clip(e.Signature, 200)
+}
+
+// clip shortens s to n bytes without cutting a character in two.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	cut := n - len("…")
+	for cut > 0 && s[cut]&0xc0 == 0x80 {
+		cut--
+	}
+	return s[:cut] + "…"
+}

@@ -1,0 +1,369 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// Work does all that can be done now and returns when it wants to be called
+// again; zero means when there is news. It blocks while the machine works, and
+// one call at a time works. The error is the context's, or the journal's: the
+// agent then does nothing more until it can remember what it does.
+func (a *Agent) Work(ctx context.Context) (wake time.Time, err error) {
+	a.working.Lock()
+	defer a.working.Unlock()
+	for {
+		if err := ctx.Err(); err != nil {
+			return time.Time{}, err
+		}
+		next, err := a.decide()
+		if err == nil && next.do == rest {
+			return next.until, nil
+		}
+		if err == nil {
+			err = a.perform(ctx, next)
+		}
+		if ctx.Err() != nil {
+			return time.Time{}, ctx.Err()
+		}
+		if err != nil {
+			return a.cfg.Clock.Now().Add(a.cfg.Limits.Retry), err
+		}
+	}
+}
+
+// decide gathers what the decision looks at and makes it.
+func (a *Agent) decide() (action, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.dirty {
+		if err := a.save(true); err != nil {
+			return action{}, err
+		}
+	}
+	s := situation{state: &a.state, sides: a.sides, limits: a.cfg.Limits, letterAt: a.letterAt, inventoryAt: a.inventoryAt}
+	if len(a.state.Works) > 0 {
+		s.rules, s.rulesErr = a.cfg.Host.Rules()
+	}
+	now := a.cfg.Clock.Now()
+	for _, one := range a.sides {
+		one.judge(now)
+	}
+	return decide(s, now), nil
+}
+
+func (a *Agent) perform(ctx context.Context, next action) error {
+	if next.do == report {
+		a.report(ctx)
+		return nil
+	}
+	w := a.workOf(next.work)
+	if w == nil {
+		return nil // a new epoch voided it
+	}
+	ctx = WithOrder(ctx, w.Order)
+	switch next.do {
+	case giveUp:
+		return a.finish(w, next.end, nil)
+	case errand:
+		return a.errand(ctx, w)
+	case fetch:
+		return a.fetch(ctx, w)
+	case ask:
+		return a.ask(ctx, w)
+	case start:
+		return a.start(ctx, w)
+	default:
+		return a.goOn(ctx, w)
+	}
+}
+
+// workOf returns a copy of an order in hand, to be changed and given back to
+// [Agent.keep].
+func (a *Agent) workOf(id patching.OrderID) *work {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.state.find(id)
+	if w == nil {
+		return nil
+	}
+	one := *w
+	return &one
+}
+
+// keep writes an order's progress to the journal, with receipts for the stages.
+func (a *Agent) keep(w *work, durable bool, stages ...patching.Stage) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kept := a.state.find(w.Order.ID)
+	if kept == nil {
+		return fmt.Errorf("order %s is not in hand any more", w.Order.ID)
+	}
+	*kept = *w
+	for _, s := range stages {
+		a.note(w.Order.ID, s, a.cfg.Clock.Now())
+	}
+	return a.save(durable)
+}
+
+// later puts an order off after a failure, longer each time, and returns how
+// often that has happened in a row.
+func (a *Agent) later(w *work, err error) int {
+	now := a.cfg.Clock.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.sideOf(w)
+	s.next = now.Add(a.backoff(s.failures))
+	s.failures++
+	s.detail = err.Error()
+	a.log.Info("will try again", zap.Stringer("order", w.Order), zap.Error(err), zap.Time("at", s.next))
+	return s.failures
+}
+
+// rest puts an order off for a while without a failure.
+func (a *Agent) rest(w *work, d time.Duration) {
+	now := a.cfg.Clock.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sideOf(w).next = now.Add(d)
+}
+
+// calm forgets earlier failures of an order.
+func (a *Agent) calm(w *work) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.sideOf(w)
+	s.failures, s.next, s.detail = 0, time.Time{}, ""
+}
+
+// finish ends an order with its last receipt, which is durable before it is
+// sent and has its counter by then: it is one receipt however often it is sent.
+func (a *Agent) finish(w *work, end ending, changes []uplink.Change, fill ...func(*uplink.Receipt)) error {
+	if w.Order.Verb == trust.Revert {
+		end = revertEnding(end)
+	}
+	disturbed := w.started()
+	now := a.cfg.Clock.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.note(w.Order.ID, patching.StageFinished, now, append(fill, end.fill, func(r *uplink.Receipt) {
+		r.Repairs, r.Changes = w.Repairs, changes
+	})...)
+	a.state.drop(w.Order.ID)
+	delete(a.sides, w.Order.ID)
+	if len(a.sides) == 0 {
+		a.sides = nil
+	}
+	if err := a.seal(); err != nil {
+		a.dirty = true
+		return err
+	}
+	if disturbed {
+		a.inventoryAt = now
+	}
+	a.log.Info("finished", zap.Stringer("order", w.Order), zap.String("outcome", string(end.Outcome)),
+		zap.String("reason", string(end.Reason)), zap.String("detail", end.Detail))
+	return a.save(disturbed)
+}
+
+// revertEnding words the end of a roll-back: it came about, or a person has to
+// look after the machine, whatever kept it.
+func revertEnding(e ending) ending {
+	switch e.Outcome {
+	case patching.Patched:
+		return ending{patching.RolledBack, patching.ReasonRolledBack, e.Detail, ""}
+	case patching.AlreadyUpToDate:
+		return ending{patching.RolledBack, patching.ReasonRolledBack, "It had the earlier versions already.", ""}
+	}
+	detail := e.Reason.Words()
+	if e.Detail != "" {
+		detail += " " + e.Detail
+	}
+	return ending{patching.NeedsHands, patching.ReasonRollBackFailed, detail, e.Signature}
+}
+
+// bundle returns the bundle under a digest, from the shelf or else the server.
+func (a *Agent) bundle(ctx context.Context, d patching.Digest) (patching.Bundle, error) {
+	text, ok := a.cfg.Shelf.Get(d)
+	if ok && patching.DigestOf(text) != d {
+		ok = false // damaged on the shelf
+	}
+	if !ok {
+		var err error
+		if text, err = a.cfg.Link.Content(ctx, d); err != nil {
+			return patching.Bundle{}, fmt.Errorf("bundle %s: %w", d.Short(), err)
+		}
+		if patching.DigestOf(text) != d {
+			return patching.Bundle{}, fmt.Errorf("bundle %s: the server sent something else", d.Short())
+		}
+		if err := a.cfg.Shelf.Put(d, text); err != nil {
+			return patching.Bundle{}, fmt.Errorf("bundle %s: keep it: %w", d.Short(), err)
+		}
+	}
+	return patching.ParseBundle(text)
+}
+
+// fetch downloads what the order needs, before its window and permit.
+func (a *Agent) fetch(ctx context.Context, w *work) error {
+	if d := w.target(); d != "" {
+		b, err := a.bundle(ctx, d)
+		if err == nil {
+			err = a.cfg.Machine.Fetch(ctx, b)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			a.later(w, err)
+			return nil
+		}
+	}
+	a.calm(w)
+	w.Stage = patching.StageFetched
+	return a.keep(w, false, patching.StageFetched)
+}
+
+// ask asks for the permit to start.
+func (a *Agent) ask(ctx context.Context, w *work) error {
+	now := a.cfg.Clock.Now()
+	a.mu.Lock()
+	s := a.sideOf(w)
+	s.asked, s.next = now, now.Add(a.backoff(s.failures))
+	s.failures++
+	a.mu.Unlock()
+	acks, err := a.send(ctx, patience, draft{uplink.KindLeaseRequest, uplink.Encode(uplink.LeaseRequest{Order: w.Order.ID})})
+	if err != nil || acks[0].Lease == nil {
+		a.log.Info("no start permit yet", zap.Stringer("order", w.Order), zap.Error(err))
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.takeLease(*acks[0].Lease, true) {
+		s.failures, s.next = 0, time.Time{}
+	}
+	return nil
+}
+
+// start begins an order. From here on it runs to its end.
+func (a *Agent) start(ctx context.Context, w *work) error {
+	w.Stage, w.Phase = patching.StageStarted, phaseBegin
+	w.Boot, w.Since = a.cfg.Machine.Boot(), a.cfg.Clock.Now().UTC()
+	// Not durable yet: whatever first touches the machine writes it for good
+	// before. Without that write nothing has happened.
+	if err := a.keep(w, false, patching.StageStarted); err != nil {
+		return err
+	}
+	a.calm(w)
+	a.log.Info("started", zap.Stringer("order", w.Order))
+	a.tell(ctx)
+	return nil
+}
+
+// errand carries out an order that does not disturb the machine.
+func (a *Agent) errand(ctx context.Context, w *work) error {
+	switch w.Order.Verb {
+	case trust.Collect:
+		return a.collect(ctx, w)
+	case trust.Clean:
+		freed, err := a.cfg.Machine.Clean(ctx)
+		return a.errandDone(ctx, w, err, ending{}, func(r *uplink.Receipt) { r.Freed = max(0, freed) })
+	case trust.Prefetch:
+		b, err := a.bundle(ctx, w.Order.Bundle)
+		if err == nil {
+			err = a.cfg.Machine.Fetch(ctx, b)
+		}
+		if err != nil {
+			err = &Failure{Reason: patching.ReasonDownload, Detail: err.Error()}
+		}
+		return a.errandDone(ctx, w, err, ending{})
+	default: // simulate
+		end, err := a.rehearse(ctx, w)
+		return a.errandDone(ctx, w, err, end)
+	}
+}
+
+// collect sends a fresh inventory. The order is finished when the server also
+// has what the inventory refers to.
+func (a *Agent) collect(ctx context.Context, w *work) error {
+	facts, err := a.gather(ctx)
+	if err == nil && a.known(facts) {
+		// One batch does: the receipt goes first, and the facts with it.
+		if err := a.finish(w, ending{}, nil); err != nil {
+			return err
+		}
+		if err := a.sendInventory(ctx, facts); err != nil {
+			a.log.Info("inventory follows later", zap.Error(err))
+			a.mu.Lock()
+			a.inventoryAt = a.cfg.Clock.Now()
+			a.mu.Unlock()
+		}
+		return nil
+	}
+	if err == nil {
+		err = a.sendInventory(ctx, facts)
+	}
+	return a.errandDone(ctx, w, err, ending{})
+}
+
+// rehearse says what the bundle would change.
+func (a *Agent) rehearse(ctx context.Context, w *work) (ending, error) {
+	b, err := a.bundle(ctx, w.Order.Bundle)
+	if err != nil {
+		return ending{}, err
+	}
+	left, _, err := a.left(ctx, b.Patches())
+	if err != nil {
+		return ending{}, err
+	}
+	changes, err := a.cfg.Machine.Simulate(ctx, left)
+	if err != nil {
+		return ending{}, err
+	}
+	if extra := outside(changes, left); len(extra) > 0 {
+		return ending{patching.Deferred, patching.ReasonPlanStale, describe(extra), ""}, nil
+	}
+	return ending{Detail: fmt.Sprintf("would change %d packages", len(changes))}, nil
+}
+
+// errandTries is how often an errand is tried before its failure is reported.
+const errandTries = 4
+
+func (a *Agent) errandDone(ctx context.Context, w *work, err error, end ending, fill ...func(*uplink.Receipt)) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		if a.later(w, err) < errandTries {
+			return nil
+		}
+		end = endingOf(err, patching.ReasonUnknown)
+	}
+	return a.finish(w, end, nil, fill...)
+}
+
+// endingOf words a failure of the machine. What was in the way and may be gone
+// the next time defers; anything else has failed.
+func endingOf(err error, fallback patching.Reason) ending {
+	e := ending{Outcome: patching.Failed, Reason: fallback, Detail: err.Error()}
+	var f *Failure
+	if errors.As(err, &f) && f.Reason.Valid() {
+		e.Reason, e.Signature = f.Reason, f.Signature
+	}
+	defers := []patching.Reason{
+		patching.ReasonLocked, patching.ReasonPlanStale, patching.ReasonHostRules,
+		patching.ReasonDownload, patching.ReasonWindowOver, patching.ReasonClockOff,
+	}
+	if slices.Contains(defers, e.Reason) {
+		e.Outcome = patching.Deferred
+	}
+	return e
+}
