@@ -28,8 +28,6 @@ type Input struct {
 	CloseBy       time.Time
 	Policy        *policy.Policy
 	PolicyVersion patching.Digest
-	// Select compiles one of the policy's expressions over assets.
-	Select func(expr string) (Selector, error)
 	// Assets are all that are known; the policy selects among them.
 	Assets []patching.Asset
 	// Bundles says what was resolved for each kind of machine.
@@ -140,6 +138,8 @@ type machine struct {
 	// carried and hash are its rank among equals.
 	carried bool
 	hash    uint64
+	// round counts machines with the same bundle before it in its cell.
+	round int
 	// alone says that patchcycle itself runs there.
 	alone bool
 	// slots are the times in which it can be patched, by start.
@@ -157,7 +157,7 @@ func newBuilder(in Input) (*builder, error) {
 		b.carry[id] = true
 	}
 	var err error
-	if b.sel, err = compile(in.Policy, in.Select); err != nil {
+	if b.sel, err = compile(in.Policy); err != nil {
 		return nil, err
 	}
 	b.calendar, err = newCalendar(in)

@@ -55,7 +55,7 @@ func (b *builder) assignRings() error {
 func (b *builder) takenBy(ring int, from []*machine) ([]*machine, error) {
 	var pool []*machine
 	for _, m := range from {
-		ok, err := b.sel.rings[ring](m.asset)
+		ok, err := b.sel.rings[ring].Match(m.asset)
 		if err != nil {
 			return nil, err
 		}

@@ -8,59 +8,37 @@ import (
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
-// Selector says whether it takes an asset.
-type Selector func(*patching.Asset) (bool, error)
-
 // selectors are a policy's expressions, compiled once.
 type selectors struct {
-	whole      Selector
-	rings      []Selector
+	whole      *policy.Selector
+	rings      []*policy.Selector
 	exclusions []exclusion
 }
 
 type exclusion struct {
 	policy.Exclusion
-	takes Selector
+	takes *policy.Selector
 }
 
-func compile(p *policy.Policy, compile func(string) (Selector, error)) (s selectors, err error) {
-	if s.whole, err = compileOne("the policy", p.Select, compile); err != nil {
-		return s, err
+func compile(p *policy.Policy) (s selectors, err error) {
+	if s.whole, err = policy.Compile(p.Select); err != nil {
+		return s, fmt.Errorf("the policy's select: %w", err)
 	}
 	for _, r := range p.Rings {
-		takes, err := compileOne("ring "+string(r.Name), r.Select, compile)
+		takes, err := policy.Compile(r.Select)
 		if err != nil {
-			return s, err
+			return s, fmt.Errorf("ring %s: %w", r.Name, err)
 		}
 		s.rings = append(s.rings, takes)
 	}
 	for _, e := range p.Exclude {
-		takes, err := compileOne(fmt.Sprintf("exclusion %q", e.Reason), e.Select, compile)
+		takes, err := policy.Compile(e.Select)
 		if err != nil {
-			return s, err
+			return s, fmt.Errorf("exclusion %q: %w", e.Reason, err)
 		}
 		s.exclusions = append(s.exclusions, exclusion{e, takes})
 	}
 	return s, nil
-}
-
-// compileOne names the expression in every error that it will ever give. An
-// empty expression takes every asset.
-func compileOne(what, expr string, compile func(string) (Selector, error)) (Selector, error) {
-	if expr == "" {
-		return func(*patching.Asset) (bool, error) { return true, nil }, nil
-	}
-	takes, err := compile(expr)
-	if err != nil {
-		return nil, fmt.Errorf("select of %s: %w", what, err)
-	}
-	return func(a *patching.Asset) (bool, error) {
-		ok, err := takes(a)
-		if err != nil {
-			return false, fmt.Errorf("select of %s, on asset %s: %w", what, a.ID, err)
-		}
-		return ok, nil
-	}, nil
 }
 
 // excluded returns the first exclusion in force that takes the asset.
@@ -70,7 +48,7 @@ func (s selectors) excluded(a *patching.Asset, now time.Time) (*policy.Exclusion
 		if !e.Until.IsZero() && !now.Before(e.Until) {
 			continue
 		}
-		if ok, err := e.takes(a); err != nil || ok {
+		if ok, err := e.takes.Match(a); err != nil || ok {
 			return &e.Exclusion, err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 // cannot be patched, each with the first cause that binds.
 func (b *builder) sift() error {
 	b.machines = make([]*machine, 0, len(b.Assets))
+	room := make([]machine, len(b.Assets)) // one piece: a hundred thousand are collected more quickly
 	seen := make(map[patching.AssetID]bool, len(b.Assets))
 	for i := range b.Assets {
 		a := &b.Assets[i]
@@ -23,7 +24,7 @@ func (b *builder) sift() error {
 			return fmt.Errorf("asset %s is listed twice", a.ID)
 		}
 		seen[a.ID] = true
-		ours, err := b.sel.whole(a)
+		ours, err := b.sel.whole.Match(a)
 		if err != nil {
 			return err
 		}
@@ -31,7 +32,8 @@ func (b *builder) sift() error {
 			b.notSelected++
 			continue
 		}
-		m := b.newMachine(a)
+		m := &room[i]
+		b.begin(m, a)
 		leave, err := b.barred(m)
 		if err != nil {
 			return err
@@ -44,8 +46,8 @@ func (b *builder) sift() error {
 	return nil
 }
 
-func (b *builder) newMachine(a *patching.Asset) *machine {
-	m := &machine{
+func (b *builder) begin(m *machine, a *patching.Asset) {
+	*m = machine{
 		asset: a, ring: noRing, carried: b.carry[a.ID], alone: a.CarriesPatchcycle,
 		hash: spreadHash(b.Cycle, a.ID),
 		item: patching.PlanItem{Asset: a.ID, Device: a.Device, Site: siteOf(a), Stratum: Stratum(a)},
@@ -53,7 +55,6 @@ func (b *builder) newMachine(a *patching.Asset) *machine {
 	if ref, known := b.Bundles[KeyOf(a)]; known && !ref.Empty {
 		m.item.Bundle, m.item.Rollback = ref.Bundle, ref.Rollback
 	}
-	return m
 }
 
 // spreadHash orders machines in a way that looks random but is the same

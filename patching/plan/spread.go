@@ -78,17 +78,16 @@ func cellsOf(pool []*machine) []*cell {
 // alternate reorders machines so that the first few have as many different
 // bundles as there are; carried over machines stay in front.
 func alternate(members []*machine) []*machine {
-	round := make(map[*machine]int, len(members))
 	seen := map[patching.Digest]int{}
 	for _, m := range members {
-		round[m] = seen[m.item.Bundle]
+		m.round = seen[m.item.Bundle]
 		seen[m.item.Bundle]++
 	}
 	slices.SortStableFunc(members, func(x, y *machine) int {
 		if x.carried != y.carried {
 			return x.before(y)
 		}
-		return cmp.Compare(round[x], round[y])
+		return cmp.Compare(x.round, y.round)
 	})
 	return members
 }
