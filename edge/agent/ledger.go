@@ -1,0 +1,264 @@
+package agent
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+)
+
+// Ledger is a file with the journals of one or many agents. Each save appends
+// a line (checksum, name, state); the last whole line of a name counts. Agents
+// that wait for the disk at the same time share one fsync.
+type Ledger struct {
+	path string
+	lock *os.File // held as long as the ledger is open
+
+	mu   sync.Mutex
+	file *os.File
+	size int64
+	// last is where each name's state stands in the file, live their sum.
+	last map[string]span
+	live int64
+	// written counts saves; broken is why none works any more.
+	written int64
+	broken  error
+
+	syncing sync.Mutex
+	synced  int64 // the value of written that is on disk
+}
+
+type span struct{ at, size int64 }
+
+// rewriteFrom is the size from which a ledger is rewritten, once three quarters
+// of it are outdated.
+const rewriteFrom = 1 << 20
+
+var checksums = crc32.MakeTable(crc32.Castagnoli)
+
+// OpenLedger opens or makes a ledger. Only one process can have it open: two
+// agents with one journal would count their messages against each other.
+func OpenLedger(path string) (*Ledger, error) {
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("journal %s: %w", path, err)
+	}
+	l := &Ledger{path: path, lock: lock, last: map[string]span{}}
+	if l.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		if err = syncDir(filepath.Dir(path)); err == nil {
+			err = l.scan()
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// Close closes the file. What was saved without durable may still be lost.
+func (l *Ledger) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = fs.ErrClosed
+	var err error
+	if l.file != nil {
+		err = l.file.Close()
+	}
+	return errors.Join(err, l.lock.Close())
+}
+
+// Journal returns the journal of one agent. A name holds no white space.
+func (l *Ledger) Journal(name string) Journal { return page{l, name} }
+
+type page struct {
+	ledger *Ledger
+	name   string
+}
+
+// Load implements [Journal].
+func (p page) Load() ([]byte, error) { return p.ledger.load(p.name) }
+
+// Save implements [Journal].
+func (p page) Save(state []byte, durable bool) error { return p.ledger.save(p.name, state, durable) }
+
+// scan finds the last state of every name. Lines that do not check are what a
+// loss of power left; they are passed over.
+func (l *Ledger) scan() error {
+	r := bufio.NewReaderSize(l.file, 1<<16)
+	for {
+		line, err := r.ReadBytes('\n')
+		whole := err == nil
+		if name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n"))); ok && whole {
+			l.remember(name, span{l.size + int64(len(line)-1-len(state)), int64(len(state))})
+		}
+		l.size += int64(len(line))
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if !whole {
+			break
+		}
+	}
+	// The next line begins on a line of its own, whatever stands at the end.
+	if l.size == 0 {
+		return nil
+	}
+	if _, err := l.file.WriteAt([]byte("\n"), l.size); err != nil {
+		return err
+	}
+	l.size++
+	return nil
+}
+
+func (l *Ledger) remember(name string, s span) {
+	l.live += s.size - l.last[name].size
+	l.last[name] = s
+}
+
+func (l *Ledger) load(name string) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s, ok := l.last[name]
+	if !ok {
+		return nil, nil
+	}
+	state := make([]byte, s.size)
+	if _, err := l.file.ReadAt(state, s.at); err != nil {
+		return nil, fmt.Errorf("read the state of %s: %w", name, err)
+	}
+	return state, nil
+}
+
+func (l *Ledger) save(name string, state []byte, durable bool) error {
+	mine, err := l.append(name, state)
+	if err != nil || !durable {
+		return err
+	}
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	if l.synced >= mine {
+		return nil // somebody else's fsync took ours along
+	}
+	l.mu.Lock()
+	file, upTo, err := l.file, l.written, l.broken
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		// After a failed fsync the kernel may have dropped the pages: nothing
+		// that this file says from here on can be trusted.
+		l.mu.Lock()
+		l.broken = fmt.Errorf("the journal's disk failed, restart the agent once it is mended: %w", err)
+		l.mu.Unlock()
+		return err
+	}
+	l.synced = upTo
+	return nil
+}
+
+func (l *Ledger) append(name string, state []byte) (number int64, err error) {
+	line := formatLine(name, state)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken != nil {
+		return 0, l.broken
+	}
+	if l.size > rewriteFrom && l.size > 4*l.live {
+		if err := l.rewrite(); err != nil {
+			return 0, fmt.Errorf("rewrite the journal: %w", err)
+		}
+	}
+	if _, err := l.file.WriteAt(line, l.size); err != nil {
+		// A part of a line may stand there; the next one overwrites it.
+		return 0, fmt.Errorf("append to the journal: %w", err)
+	}
+	l.remember(name, span{l.size + int64(len(line)-1-len(state)), int64(len(state))})
+	l.size += int64(len(line))
+	l.written++
+	return l.written, nil
+}
+
+// rewrite puts a file with the last states only in the place of the old one.
+// Both are whole at every instant.
+func (l *Ledger) rewrite() error {
+	next, err := os.OpenFile(l.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	last, size, err := l.copyTo(next)
+	if err == nil {
+		err = next.Sync()
+	}
+	if err == nil {
+		err = os.Rename(next.Name(), l.path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(l.path))
+	}
+	if err != nil {
+		return errors.Join(err, next.Close())
+	}
+	old := l.file
+	l.file, l.last, l.size = next, last, size
+	return old.Close()
+}
+
+func (l *Ledger) copyTo(f *os.File) (last map[string]span, size int64, err error) {
+	w := bufio.NewWriterSize(f, 1<<16)
+	last = make(map[string]span, len(l.last))
+	for name, s := range l.last {
+		state := make([]byte, s.size)
+		if _, err := l.file.ReadAt(state, s.at); err != nil {
+			return nil, 0, err
+		}
+		line := formatLine(name, state)
+		if _, err := w.Write(line); err != nil {
+			return nil, 0, err
+		}
+		last[name] = span{size + int64(len(line)-1-len(state)), s.size}
+		size += int64(len(line))
+	}
+	return last, size, w.Flush()
+}
+
+// A line is: checksum of the rest, space, name, space, state, newline.
+func formatLine(name string, state []byte) []byte {
+	line := make([]byte, 0, len(state)+len(name)+11)
+	line = append(line, "00000000 "...)
+	line = append(line, name...)
+	line = append(line, ' ')
+	line = append(line, state...)
+	copy(line, fmt.Sprintf("%08x", crc32.Checksum(line[9:], checksums)))
+	return append(line, '\n')
+}
+
+func parseLine(line []byte) (name string, state []byte, ok bool) {
+	if len(line) < 10 || line[8] != ' ' {
+		return "", nil, false
+	}
+	sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
+	if err != nil || uint32(sum) != crc32.Checksum(line[9:], checksums) {
+		return "", nil, false
+	}
+	head, state, ok := bytes.Cut(line[9:], []byte(" "))
+	return string(head), state, ok
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
