@@ -86,14 +86,15 @@ func (s scheduler) place(m *machine, t slot, window string) {
 const ownWave = ".patchcycle-"
 
 // last puts each machine that patchcycle itself runs on into a wave of its own
-// after all others: in a later window than the one before it while there is
-// one, for two at once could take the way back with them.
+// after all others: in a window that opens only then, and after the one before
+// it has closed, for two at once could take the way back with them. Where no
+// such window is left it shares the others' time, still in a wave of its own.
 func (s scheduler) last(own []*machine, begin time.Time) {
 	slices.SortFunc(own, func(x, y *machine) int { return cmp.Compare(x.item.Asset, y.item.Asset) })
 	after := begin
 	count := map[patching.SiteName]int{}
 	for _, m := range own {
-		t, ok := m.first(after)
+		t, ok := m.opening(after)
 		if !ok {
 			t, ok = m.first(begin)
 		}
@@ -105,6 +106,16 @@ func (s scheduler) last(own []*machine, begin time.Time) {
 		s.place(m, t, fmt.Sprintf("%s%s%d", t.window, ownWave, count[m.item.Site]))
 		after = later(after, t.End)
 	}
+}
+
+// opening returns the machine's first slot that opens at or after a time.
+func (m *machine) opening(at time.Time) (slot, bool) {
+	for _, s := range m.slots {
+		if !s.Start.Before(at) {
+			return s, true
+		}
+	}
+	return slot{}, false
 }
 
 // soakOf returns the ring's soak, or the emergency's where that is shorter.
