@@ -5,15 +5,20 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/gate"
+	"github.com/patchcycle/patchcycle/patching/window"
 )
 
 // Policy is one version of a policy document. [Parse] reads it from YAML,
 // fills defaults in and checks it; a Policy that came from there needs no
 // further checks.
+//
+// Dates in it are the beginning of their day in the calendar's zone. ReviewBy
+// includes its day; every Until is the first instant that it no longer covers.
 type Policy struct {
 	Name  patching.PolicyName
 	Title string
@@ -44,6 +49,10 @@ type Policy struct {
 	Fresh time.Duration
 	// Emergency overrides what an emergency cycle needs to be quicker in.
 	Emergency EmergencyProfile
+
+	text     []byte
+	source   *source
+	warnings []Problem
 }
 
 // Calendar says when the monthly cycle starts: the n-th weekday of the month
@@ -54,6 +63,16 @@ type Calendar struct {
 	Plus    int    // days after it, 0 to 14
 	At      string // "HH:MM"
 	Zone    string // IANA name
+}
+
+// Monthly returns the calendar as the moment of each month at which a cycle starts.
+func (c Calendar) Monthly() (window.Monthly, error) {
+	hour, minute, err := window.ParseClock(c.At)
+	if err != nil {
+		return window.Monthly{}, err
+	}
+	m := window.Monthly{Nth: c.Nth, Weekday: c.Weekday, Plus: c.Plus, Hour: hour, Minute: minute, Zone: c.Zone}
+	return m, m.Validate()
 }
 
 // Site is a place with its zone and the windows that hold there.
@@ -169,6 +188,35 @@ func (p *Policy) Ring(name patching.RingName) (Ring, bool) {
 	}
 	return Ring{}, false
 }
+
+// Site returns the site of that name.
+func (p *Policy) Site(name patching.SiteName) (Site, bool) {
+	for _, s := range p.Sites {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Site{}, false
+}
+
+// Window returns the window of that name.
+func (p *Policy) Window(name string) (Window, bool) {
+	for _, w := range p.Windows {
+		if w.Name == name {
+			return w, true
+		}
+	}
+	return Window{}, false
+}
+
+// Text returns the document as it was written.
+func (p *Policy) Text() []byte { return slices.Clone(p.text) }
+
+// Digest addresses the document: the policy's version.
+func (p *Policy) Digest() patching.Digest { return patching.DigestOf(p.text) }
+
+// Warnings returns what is doubtful about a policy that can be used.
+func (p *Policy) Warnings() []Problem { return slices.Clone(p.warnings) }
 
 // TestRing is the name that the first ring of every policy has.
 const TestRing patching.RingName = "test"
