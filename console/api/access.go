@@ -1,0 +1,168 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// reach says which part of the house an action is about, and with it which
+// scope the account needs.
+type reach string
+
+const (
+	// anywhere: nothing of one policy or site is in it.
+	anywhere reach = "anywhere"
+	// everything: it is about all policies and sites, so the scope has to be "*".
+	everything reach = "everything"
+	// ofPolicy: the policy that the URL names.
+	ofPolicy reach = "policy"
+	// toSee: a cycle of the policy that the URL names. Those with sites in their
+	// scope see it too, but only their machines in it.
+	toSee reach = "policy to see"
+	// ofSite: a site that only the handler can know. Handlers ask [seesSite].
+	ofSite reach = "site"
+)
+
+// rule is a row of the table of who may do what.
+type rule struct {
+	may  []patching.Role
+	over reach
+}
+
+// rules is the table, by the operation's id. What has no row is allowed to
+// nobody. Reading takes any role: auditors, who have no other row, read
+// everything in their scope and change nothing (U5).
+func rules() map[string]rule {
+	const (
+		admin    = patching.RoleAdmin
+		author   = patching.RoleAuthor
+		approver = patching.RoleApprover
+		operator = patching.RoleOperator
+		site     = patching.RoleSiteAdmin
+		security = patching.RoleSecurityLead
+		auditor  = patching.RoleAuditor
+	)
+	all := patching.Roles()
+	may := func(r ...patching.Role) []patching.Role { return r }
+	table := map[string]rule{
+		"get-server": {all, anywhere},
+		"doctor":     {all, anywhere},
+
+		"list-policies":     {all, anywhere}, // shows those in scope
+		"get-policy":        {all, ofPolicy},
+		"get-policy-past":   {all, ofPolicy},
+		"get-calendar":      {all, ofPolicy},
+		"lint-policy":       {all, anywhere}, // changes nothing
+		"apply-policy":      {may(admin, author), ofPolicy},
+		"list-schedules":    {all, anywhere}, // shows those in scope
+		"get-schedule":      {all, ofPolicy},
+		"set-schedule":      {may(admin, author, operator), ofPolicy},
+		"pause-schedule":    {may(admin, author, operator, approver, security), ofPolicy},
+		"resume-schedule":   {may(admin, author, operator), ofPolicy},
+		"list-assets":       {all, ofSite},
+		"get-asset":         {all, ofSite},
+		"set-asset-facts":   {may(admin, operator, site), ofSite},
+		"list-enrol-tokens": {all, ofSite},
+		"make-enrol-token":  {may(admin, operator, site), ofSite},
+		"list-devices":      {all, ofSite},
+		"accept-device":     {may(admin, operator, site), ofSite},
+		"revoke-device":     {may(admin, operator, site, security), ofSite},
+
+		"list-cycles":      {all, anywhere}, // shows those in scope
+		"get-cycle":        {all, toSee},
+		"watch-cycle":      {all, toSee},
+		"get-plan":         {all, toSee},
+		"list-deployments": {all, toSee},
+		"get-machine":      {all, toSee},
+		"list-decisions":   {all, toSee},
+		"list-approvals":   {all, toSee},
+		"get-report":       {all, ofPolicy}, // names machines of every site
+		"start-cycle":      {may(admin, author, operator), ofPolicy},
+		"start-emergency":  {may(admin, author, operator, security), ofPolicy},
+
+		"list-tasks": {all, ofSite},
+		"get-task":   {all, ofSite},
+		"take-task":  {may(admin, operator, site), ofSite},
+		"done-task":  {may(admin, operator, site), ofSite},
+
+		"list-accounts":  {may(admin, security, auditor), everything},
+		"add-account":    {may(admin), everything},
+		"revoke-account": {may(admin), everything},
+		"list-audit":     {may(admin, security, auditor), everything},
+		"verify-audit":   {may(admin, security, auditor), everything},
+	}
+	for _, v := range contract.Verbs() {
+		table[string(v.Verb)+"-cycle"] = rule{v.May, ofPolicy}
+	}
+	return table
+}
+
+// refuse says in words why the account may not do what the rule is about;
+// empty: it may. policy is the one that the URL names, if it names one.
+func (r rule) refuse(a patching.Account, policy patching.PolicyName) string {
+	if !a.Has(r.may...) {
+		return fmt.Sprintf("%s has the %s; this takes one of %s.", a.Name, roleWords(a.Roles), join(r.may))
+	}
+	switch r.over {
+	case everything:
+		if !slices.Contains(a.Scopes, "*") {
+			return fmt.Sprintf("%s is limited to %s; this is about everything.", a.Name, join(a.Scopes))
+		}
+	case ofPolicy:
+		if !a.Covers(policy) {
+			return fmt.Sprintf("policy %s is outside of what %s is limited to: %s.", policy, a.Name, join(a.Scopes))
+		}
+	case toSee:
+		if !a.Covers(policy) && !hasSites(a) {
+			return fmt.Sprintf("policy %s is outside of what %s is limited to: %s.", policy, a.Name, join(a.Scopes))
+		}
+	case anywhere, ofSite:
+	}
+	return ""
+}
+
+// hasSites reports whether the account's scope names sites.
+func hasSites(a patching.Account) bool {
+	return slices.ContainsFunc(a.Scopes, func(s string) bool { return strings.HasPrefix(s, "site:") })
+}
+
+// seesSite reports whether the machines of the site are in the account's scope.
+// Whoever is limited to policies sees all machines, for a policy selects among
+// them; whoever is limited to sites sees those.
+func seesSite(a patching.Account, s patching.SiteName) bool {
+	return a.CoversSite(s) || hasPolicies(a)
+}
+
+// seesAllSites reports whether no machine has to be left out for the account.
+func seesAllSites(a patching.Account) bool { return slices.Contains(a.Scopes, "*") || hasPolicies(a) }
+
+// seesInCycle is [seesSite] within a cycle of the policy.
+func seesInCycle(a patching.Account, p patching.PolicyName, s patching.SiteName) bool {
+	return a.Covers(p) || a.CoversSite(s)
+}
+
+func hasPolicies(a patching.Account) bool {
+	return slices.ContainsFunc(a.Scopes, func(s string) bool { return strings.HasPrefix(s, "policy:") })
+}
+
+func roleWords(roles []patching.Role) string {
+	if len(roles) == 1 {
+		return "role " + string(roles[0])
+	}
+	return "roles " + join(roles)
+}
+
+func join[S ~string](all []S) string {
+	if len(all) == 0 {
+		return "nothing"
+	}
+	words := make([]string, len(all))
+	for i, s := range all {
+		words[i] = string(s)
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/store"
+)
+
+func (s *server) addServer(api huma.API) {
+	op := about("server", "get-health", http.MethodGet, "", "Say that the server answers")
+	op.Path, op.Security, op.Description = "/health", nil, "Needs no token."
+	handle(s, api, op, func(context.Context, *struct{}) (wire.Health, error) { return wire.Health{Status: "ok"}, nil })
+	handle(s, api, about("server", "get-server", http.MethodGet, "/server", "Say what runs, and who you are"), s.describe)
+	handle(s, api, about("server", "doctor", http.MethodGet, "/doctor", "Look for what is wrong with the installation"), s.doctor)
+}
+
+func (s *server) describe(ctx context.Context, _ *struct{}) (wire.Server, error) {
+	n, err := s.Store.CountAssets(ctx)
+	return wire.Server{Version: s.Version, Time: s.Now().UTC(), Mode: s.Mode, Machines: n, You: accountShape(account(ctx))}, err
+}
+
+// checkIn bounds one check: the doctor answers when something hangs, too.
+const checkIn = 5 * time.Second
+
+func (s *server) doctor(ctx context.Context, _ *struct{}) (wire.Doctor, error) {
+	checks := append([]func(context.Context) wire.Check{s.checkStore, s.checkEngine, s.checkPeople, s.checkMachines, s.checkPaths}, s.Checks...)
+	ctx, cancel := context.WithTimeout(ctx, checkIn)
+	defer cancel()
+	results := make([]chan wire.Check, len(checks))
+	for i, check := range checks {
+		results[i] = make(chan wire.Check, 1)
+		go func() { results[i] <- check(ctx) }()
+	}
+	out := wire.Doctor{OK: true}
+	for _, result := range results {
+		var c wire.Check
+		select {
+		case c = <-result:
+		case <-ctx.Done():
+			c = wire.Check{Name: "doctor", Words: fmt.Sprintf("A check did not answer within %s.", checkIn), WayOut: "See the server's log."}
+		}
+		out.Checks = append(out.Checks, c)
+		out.OK = out.OK && c.OK
+	}
+	return out, nil
+}
+
+func failed(name string, err error, wayOut string) wire.Check {
+	return wire.Check{Name: name, Words: err.Error(), WayOut: wayOut}
+}
+
+func (s *server) checkStore(ctx context.Context) wire.Check {
+	const name = "record"
+	n, err := s.Store.CountAssets(ctx)
+	if err != nil {
+		return failed(name, err, "See the server's log, and whether its disk is full.")
+	}
+	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("The database answers; %d machines are known.", n)}
+}
+
+func (s *server) checkEngine(ctx context.Context) wire.Check {
+	const name = "engine"
+	schedules, err := s.Starter.Schedules(ctx)
+	if err != nil {
+		return failed(name, err, "See \"patchcycle engine status\" and the server's log.")
+	}
+	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Temporal answers; policies with a schedule: %d.", len(schedules))}
+}
+
+// checkPeople finds what a first cycle would run into: a plan that nobody may approve.
+func (s *server) checkPeople(ctx context.Context) wire.Check {
+	const name = "people"
+	all, err := s.Store.Accounts(ctx, time.Time{})
+	if err != nil {
+		return failed(name, err, "See the server's log.")
+	}
+	approvers := 0
+	for _, a := range all {
+		if a.Revoked.IsZero() && a.Has(patching.RoleApprover) {
+			approvers++
+		}
+	}
+	if approvers == 0 {
+		return wire.Check{Name: name, Words: "Nobody may approve a plan.", WayOut: "Add somebody: patchcycle user add NAME --role approver."}
+	}
+	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("People who may approve: %d.", approvers)}
+}
+
+// staleAfter is from when on a machine that says nothing is worth a word.
+const staleAfter = 24 * time.Hour
+
+func (s *server) checkMachines(ctx context.Context) wire.Check {
+	const name = "machines"
+	devices, err := s.Store.Devices(ctx, patching.DevicePending, patching.DeviceQuarantined)
+	if err != nil {
+		return failed(name, err, "See the server's log.")
+	}
+	assets, err := s.Store.Assets(ctx, store.AssetFilter{})
+	if err != nil {
+		return failed(name, err, "See the server's log.")
+	}
+	silent := 0
+	for _, a := range assets {
+		if a.Device != "" && s.Now().Sub(a.Seen) > staleAfter {
+			silent++
+		}
+	}
+	out := wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Known: %d. Waiting to be accepted, or set aside as clones: %d. Silent for a day: %d.", len(assets), len(devices), silent)}
+	switch {
+	case len(assets) == 0:
+		out.OK, out.WayOut = false, "Let machines enrol: patchcycle enrol token --site NAME."
+	case len(devices) > 0:
+		out.OK, out.WayOut = false, "Look at them: patchcycle enrol list --state pending,quarantined."
+	case silent > 0:
+		out.OK, out.WayOut = false, "Look at when they were last seen: patchcycle asset list."
+	}
+	return out
+}
+
+// quietAfter is from when on a part of the path counts as not listening.
+const quietAfter = time.Minute
+
+func (s *server) checkPaths(ctx context.Context) wire.Check {
+	const name = "paths"
+	parts, err := s.Store.Parts(ctx)
+	if err != nil {
+		return failed(name, err, "See the server's log.")
+	}
+	var quiet []string
+	for _, part := range slices.Sorted(maps.Keys(parts)) {
+		if s.Now().Sub(parts[part]) > quietAfter {
+			quiet = append(quiet, part)
+		}
+	}
+	if len(quiet) > 0 {
+		return wire.Check{
+			Name: name, Words: "Not listening for more than a minute: " + strings.Join(quiet, ", ") + ".",
+			WayOut: "See whether they run; silence of the machines behind them counts against nobody meanwhile.",
+		}
+	}
+	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Parts that listen to machines: %d.", len(parts))}
+}

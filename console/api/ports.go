@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/window"
+	"github.com/patchcycle/patchcycle/starter"
+	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// Store is what the API keeps and asks; *store.Store is one. A single thing
+// that is not there is [store.ErrNotFound].
+type Store interface {
+	fleetStore
+	cycleStore
+	peopleStore
+}
+
+type fleetStore interface {
+	Contents(ctx context.Context, ds []patching.Digest) (map[patching.Digest][]byte, error)
+	PutAsset(ctx context.Context, a patching.Asset) error
+	Asset(ctx context.Context, id patching.AssetID) (patching.Asset, error)
+	Assets(ctx context.Context, want store.AssetFilter) ([]patching.Asset, error)
+	CountAssets(ctx context.Context) (int, error)
+	PutEnrolToken(ctx context.Context, e store.EnrolToken) error
+	EnrolTokens(ctx context.Context) ([]store.EnrolToken, error)
+	Device(ctx context.Context, id patching.DeviceID) (patching.Device, error)
+	Devices(ctx context.Context, states ...patching.DeviceState) ([]patching.Device, error)
+	SetDeviceState(ctx context.Context, id patching.DeviceID, to patching.DeviceState) error
+	Parts(ctx context.Context) (map[string]time.Time, error)
+}
+
+type cycleStore interface {
+	ApplyPolicy(ctx context.Context, p store.PolicyVersion) error
+	Policy(ctx context.Context, name patching.PolicyName) (store.PolicyVersion, error)
+	PolicyVersions(ctx context.Context, name patching.PolicyName) ([]store.PolicyVersion, error)
+	Policies(ctx context.Context) ([]store.PolicyVersion, error)
+	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
+	Cycles(ctx context.Context, want store.CycleFilter) ([]patching.Cycle, error)
+	CycleCounts(ctx context.Context, c patching.CycleID) (planned int, outcomes map[patching.Outcome]int, repairs int, freed int64, err error)
+	Tally(ctx context.Context, of store.Slice) (patching.Tally, error)
+	Plan(ctx context.Context, c patching.CycleID) (patching.Plan, error)
+	Plans(ctx context.Context, c patching.CycleID) ([]patching.Plan, error)
+	Waves(ctx context.Context, c patching.CycleID, r patching.RingName, offset, limit int) ([]patching.WaveSummary, error)
+	Deployments(ctx context.Context, want store.DeploymentFilter) ([]patching.Deployment, error)
+	Deployment(ctx context.Context, c patching.CycleID, a patching.AssetID) (patching.Deployment, error)
+	Receipts(ctx context.Context, d patching.DeviceID, c patching.CycleID) ([]patching.Receipt, error)
+	Approvals(ctx context.Context, c patching.CycleID) ([]patching.Approval, error)
+	Decisions(ctx context.Context, c patching.CycleID) ([]store.DecisionRow, error)
+}
+
+type peopleStore interface {
+	PutAccount(ctx context.Context, a patching.Account) error
+	Account(ctx context.Context, name patching.AccountName) (patching.Account, error)
+	AccountByToken(ctx context.Context, token patching.Digest) (patching.Account, error)
+	Accounts(ctx context.Context, asOf time.Time) ([]patching.Account, error)
+	PutRequest(ctx context.Context, r store.Request) error
+	Request(ctx context.Context, id string) (store.Request, error)
+	Tasks(ctx context.Context, want store.TaskFilter) ([]patching.Task, error)
+	Task(ctx context.Context, id patching.TaskID) (patching.Task, error)
+	SaveTask(ctx context.Context, k patching.Task) error
+	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
+	Audit(ctx context.Context, after int64, limit int) ([]patching.AuditEntry, error)
+	VerifyAudit(ctx context.Context) (entries int64, err error)
+}
+
+// Starter starts, schedules and steers cycles; *starter.Starter is one. What a
+// cycle does not take now is a [*starter.NotNow], what exists already is
+// [starter.ErrExists]; anything else means that the engine does not answer.
+type Starter interface {
+	Start(ctx context.Context, r starter.Request) (patching.CycleID, error)
+	Do(ctx context.Context, id patching.CycleID, verb contract.Verb, act contract.Act) (contract.Answer, error)
+	SetSchedule(ctx context.Context, m window.Monthly, in contract.TriggerInput) error
+	Schedules(ctx context.Context) ([]starter.Schedule, error)
+	Schedule(ctx context.Context, p patching.PolicyName) (starter.Schedule, error)
+	PauseSchedule(ctx context.Context, p patching.PolicyName, pause bool, note string) error
+}
+
+// Rescanner asks a machine for a fresh inventory, which decides whether a task
+// is done.
+type Rescanner interface {
+	Rescan(ctx context.Context, a patching.AssetID) error
+}

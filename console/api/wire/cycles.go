@@ -1,0 +1,244 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Cycle is the record of a cycle.
+type Cycle struct {
+	ID            patching.CycleID     `json:"id"`
+	Kind          patching.Kind        `json:"kind" enum:"monthly,emergency"`
+	Policy        patching.PolicyName  `json:"policy"`
+	PolicyVersion patching.Digest      `json:"policy_version" doc:"The version that it runs under, whatever was applied since."`
+	Shadow        bool                 `json:"shadow" doc:"Plans, gates and reports, but installs nothing."`
+	Author        patching.AccountName `json:"author" doc:"Who started it, and cannot approve it."`
+	Reason        string               `json:"reason,omitempty" doc:"Why an emergency was called."`
+	Opened        time.Time            `json:"opened"`
+	Closed        time.Time            `json:"closed,omitzero"`
+	Phase         patching.Phase       `json:"phase"`
+	Words         string               `json:"words" doc:"Where it stands, what it waits for, and whether anyone must act."`
+	Plan          patching.Digest      `json:"plan,omitempty" doc:"Hash of the plan that counts."`
+	ClosedAs      patching.ClosedAs    `json:"closed_as,omitempty" doc:"successful, with exceptions, backed out or cancelled."`
+	Mode          string               `json:"mode" doc:"How approvals counted: dispatcher means by account, not by signature."`
+	Report        string               `json:"report,omitempty" doc:"Where the server wrote the report."`
+}
+
+// Cycles is a list of them, the newest first.
+type Cycles struct {
+	Items []Cycle `json:"items"`
+}
+
+// CycleDetail is a cycle with its counts. Count in equals count out: in
+// progress plus all outcomes are the machines.
+type CycleDetail struct {
+	Cycle
+	Machines   int                      `json:"machines"`
+	InProgress int                      `json:"in_progress"`
+	Outcomes   map[patching.Outcome]int `json:"outcomes"`
+	Repairs    int                      `json:"repairs"`
+	FreedBytes int64                    `json:"freed_bytes" doc:"What cleaning up gave back."`
+	CloseBy    time.Time                `json:"close_by,omitzero" doc:"When it closes, done or not."`
+	Votes      int                      `json:"votes" doc:"Approvals that count."`
+	Quorum     int                      `json:"quorum,omitempty" doc:"Approvals that are needed."`
+	HeldBy     patching.AccountName     `json:"held_by,omitempty" doc:"Who paused it."`
+	HeldReason string                   `json:"held_reason,omitempty"`
+	Rings      []RingProgress           `json:"rings,omitempty" doc:"In the order in which they are patched."`
+	Verbs      []string                 `json:"verbs" doc:"What you may do now."`
+	Mark       string                   `json:"mark" doc:"Changes when anything of this does: give it as after, to wait for the next change."`
+}
+
+// RingProgress is how far a ring has come.
+type RingProgress struct {
+	Name     patching.RingName `json:"name"`
+	Machines int               `json:"machines"`
+	Ended    int               `json:"ended" doc:"Machines that have an outcome."`
+	State    string            `json:"state" enum:"not begun,at work,done,halted,rolled back"`
+	Words    string            `json:"words,omitempty" doc:"What its gate said last."`
+}
+
+// StartCycle asks for a cycle now.
+type StartCycle struct {
+	Shadow bool `json:"shadow,omitempty" doc:"Plan, gate and report, but install nothing."`
+}
+
+// StartEmergency calls an emergency.
+type StartEmergency struct {
+	Slug   string `json:"slug" pattern:"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$" doc:"Its name, such as openssl-cve-2026-1234."`
+	Reason string `json:"reason" minLength:"1" maxLength:"1000" doc:"Why it cannot wait."`
+	Shadow bool   `json:"shadow,omitempty" doc:"Plan, gate and report, but install nothing."`
+}
+
+// Started names the cycle that was started.
+type Started struct {
+	Cycle   patching.CycleID `json:"cycle"`
+	Request string           `json:"request" doc:"Under which the act is on record."`
+	Words   string           `json:"words"`
+}
+
+// Act is what a person does to a cycle. Which of the fields a verb needs stands
+// in the verb's description.
+type Act struct {
+	Plan   patching.Digest    `json:"plan,omitempty" doc:"Hash of the plan that is meant: agreed to is that plan and no other."`
+	Reason string             `json:"reason,omitempty" maxLength:"1000"`
+	Assets []patching.AssetID `json:"assets,omitempty" maxItems:"10000" doc:"The machines to take out."`
+}
+
+// Answer is what a cycle says to an act that it took.
+type Answer struct {
+	Words   string `json:"words"`
+	Votes   int    `json:"votes" doc:"Approvals that count."`
+	Quorum  int    `json:"quorum" doc:"Approvals that are needed."`
+	Request string `json:"request" doc:"Under which the act is on record."`
+}
+
+// Plan holds the decisions of one cycle that stand above single machines.
+type Plan struct {
+	Cycle    patching.CycleID     `json:"cycle"`
+	Hash     patching.Digest      `json:"hash" doc:"Address of text; what people approve."`
+	Counts   bool                 `json:"counts" doc:"Whether it is the plan that counts in its cycle."`
+	Revision int                  `json:"revision" doc:"1 before the test ring, 2 when made again after it."`
+	Shadow   bool                 `json:"shadow"`
+	Author   patching.AccountName `json:"author"`
+	Made     time.Time            `json:"made"`
+	CloseBy  time.Time            `json:"close_by"`
+	Machines int                  `json:"machines" doc:"That it would touch."`
+	Rings    []PlanRing           `json:"rings"`
+	Excluded []Exclusion          `json:"excluded" doc:"Machines that it leaves out, by reason."`
+	Text     string               `json:"text" doc:"The text that was hashed."`
+}
+
+// PlanRing is one ring of a plan, in the order in which rings are patched.
+type PlanRing struct {
+	Name     patching.RingName `json:"name"`
+	Machines int               `json:"machines"`
+	Waves    []Wave            `json:"waves" doc:"By start; at most 200."`
+}
+
+// Wave is the machines of a ring that share a site and a window.
+type Wave struct {
+	ID       patching.WaveID   `json:"id"`
+	Site     patching.SiteName `json:"site"`
+	Window   string            `json:"window"`
+	Start    time.Time         `json:"start"`
+	End      time.Time         `json:"end"`
+	Machines int               `json:"machines"`
+}
+
+// Exclusion counts the machines that a plan leaves out for one reason.
+type Exclusion struct {
+	Reason   patching.Reason `json:"reason"`
+	Words    string          `json:"words"`
+	Machines int             `json:"machines"`
+}
+
+// Deployment is how one machine fares in one cycle.
+type Deployment struct {
+	Cycle    patching.CycleID         `json:"cycle"`
+	Asset    patching.AssetID         `json:"asset"`
+	Hostname string                   `json:"hostname,omitempty"`
+	Site     patching.SiteName        `json:"site"`
+	Ring     patching.RingName        `json:"ring,omitempty" doc:"None: the plan leaves it out."`
+	Wave     patching.WaveID          `json:"wave,omitempty"`
+	Start    time.Time                `json:"start,omitzero" doc:"When its window opens."`
+	End      time.Time                `json:"end,omitzero"`
+	State    patching.DeploymentState `json:"state" enum:"planned,staged,released,started,done"`
+	Outcome  patching.Outcome         `json:"outcome,omitempty"`
+	Words    string                   `json:"words" doc:"The outcome for people."`
+	Reason   patching.Reason          `json:"reason,omitempty"`
+	Why      string                   `json:"why,omitempty" doc:"The reason for people, with who and until when."`
+	Released time.Time                `json:"released,omitzero" doc:"When it got its start permit."`
+	Answered time.Time                `json:"answered,omitzero" doc:"When its final answer came."`
+	Verified time.Time                `json:"verified,omitzero" doc:"When a fresh inventory confirmed it."`
+	Repairs  int                      `json:"repairs,omitempty"`
+}
+
+// DeploymentPage is a part of the list, by machine.
+type DeploymentPage struct {
+	Items []Deployment     `json:"items"`
+	Next  patching.AssetID `json:"next,omitempty" doc:"Where the list goes on: give it as after."`
+}
+
+// MachineRecord follows one machine through one cycle, from what it missed to
+// the proof that it was patched.
+type MachineRecord struct {
+	Deployment
+	Steps      []Step    `json:"steps" doc:"What is, or would have been, installed, in order."`
+	Reversible bool      `json:"reversible" doc:"Whether it can be undone automatically."`
+	Would      bool      `json:"would,omitempty" doc:"The steps are what it would have got: the plan leaves it out."`
+	Receipts   []Receipt `json:"receipts" doc:"What the machine said, signed by its key."`
+	Tasks      []Task    `json:"tasks,omitempty"`
+}
+
+// Step is installed in one go, checked, and only then followed by the next.
+type Step struct {
+	Restart bool    `json:"restart" doc:"The machine restarts after it."`
+	Patches []Patch `json:"patches"`
+}
+
+// Patch is an operation on one package.
+type Patch struct {
+	Action   patching.Action `json:"action" enum:"install,upgrade,downgrade,remove"`
+	Name     string          `json:"name"`
+	Arch     string          `json:"arch"`
+	From     string          `json:"from,omitempty"`
+	To       string          `json:"to,omitempty"`
+	Origin   string          `json:"origin,omitempty"`
+	Security bool            `json:"security"`
+}
+
+// Receipt is what a machine says happened.
+type Receipt struct {
+	Stage     patching.Stage   `json:"stage"`
+	At        time.Time        `json:"at" doc:"By the machine's own clock."`
+	Order     patching.OrderID `json:"order" doc:"The instruction that it is about."`
+	Outcome   patching.Outcome `json:"outcome,omitempty"`
+	Reason    patching.Reason  `json:"reason,omitempty"`
+	Detail    string           `json:"detail,omitempty"`
+	Changes   []Change         `json:"changes,omitempty"`
+	Repairs   int              `json:"repairs,omitempty"`
+	Signature string           `json:"signature,omitempty" doc:"Groups failures that look alike."`
+}
+
+// Change is one package before and after.
+type Change struct {
+	Name string `json:"name"`
+	Arch string `json:"arch"`
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
+}
+
+// Decision is what a gate said, with all that is needed to run it again.
+type Decision struct {
+	Subject string            `json:"subject" doc:"The ring or wave that it is about."`
+	Verb    patching.GateVerb `json:"verb" enum:"proceed,wait,halt"`
+	Why     string            `json:"why"`
+	Until   time.Time         `json:"until,omitzero"`
+	At      time.Time         `json:"at"`
+	Gate    string            `json:"gate" doc:"The rules and their version."`
+	Params  string            `json:"params" doc:"What it was given, as it was hashed."`
+	Tally   string            `json:"tally" doc:"What it saw, as it was hashed."`
+}
+
+// Decisions is a list of them, the oldest first.
+type Decisions struct {
+	Items []Decision `json:"items"`
+}
+
+// Approval is somebody's vote on a plan.
+type Approval struct {
+	Account patching.AccountName     `json:"account"`
+	Verdict patching.ApprovalVerdict `json:"verdict" enum:"approve,reject,send-back"`
+	Plan    patching.Digest          `json:"plan"`
+	Reason  string                   `json:"reason,omitempty"`
+	Via     string                   `json:"via" doc:"api, or signal."`
+	At      time.Time                `json:"at"`
+	Counts  bool                     `json:"counts"`
+	Refused string                   `json:"refused,omitempty" doc:"Why it does not count."`
+}
+
+// Approvals is a list of them, the oldest first; those that do not count too.
+type Approvals struct {
+	Items []Approval `json:"items"`
+}
