@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -88,7 +89,7 @@ func loadKey(path string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 { // Windows has no such bits
 		return Key{}, fmt.Errorf("key %s can be read by others (mode %04o): replace it, or chmod 600 it if you are sure that nobody did", path, info.Mode().Perm())
 	}
 	text, err := os.ReadFile(path)

@@ -95,6 +95,17 @@ var null = json.RawMessage("null")
 // instant is how times stand in signed documents: UTC, to the millisecond.
 func instant(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
+// spelledOnce reports whether times stand as [instant] writes them: an offset
+// would be a second spelling of the same document.
+func spelledOnce(times ...time.Time) bool {
+	for _, t := range times {
+		if _, offset := t.Zone(); offset != 0 || !t.Equal(instant(t)) {
+			return false
+		}
+	}
+	return true
+}
+
 // Seal signs the order with the dispatcher's key.
 func (o Order) Seal(dispatcher Key) []byte { return seal(orderType, Canonical(o), dispatcher) }
 
@@ -128,6 +139,8 @@ func (o Order) Validate() error {
 		return refuse(WhyForm, "a grant has no meaning in mode dispatcher")
 	case o.Issued.IsZero() || o.NotBefore.IsZero() || !o.NotAfter.After(o.NotBefore) || o.NotAfter.Sub(o.NotBefore) > maxSpan:
 		return refuse(WhyForm, "valid from %s to %s: want a span of at most %d days", o.NotBefore, o.NotAfter, maxSpan/(24*time.Hour))
+	case !spelledOnce(o.Issued, o.NotBefore, o.NotAfter):
+		return refuse(WhyForm, "times are in UTC, to the millisecond")
 	case spec.NeedsLease != (o.Window != nil):
 		return refuse(WhyForm, "a %s has a window if and only if it disturbs the machine", o.Verb)
 	}
@@ -163,6 +176,8 @@ func (o Order) validateWindow() error {
 	switch {
 	case w.Rule == "" || len(w.Rule) > maxRule:
 		return refuse(WhyForm, "a window rule has 1 to %d bytes", maxRule)
+	case !spelledOnce(w.Start, w.End):
+		return refuse(WhyForm, "times are in UTC, to the millisecond")
 	case !w.End.After(w.Start):
 		return refuse(WhyForm, "window from %s to %s", w.Start, w.End)
 	case w.End.After(o.NotAfter):

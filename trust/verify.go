@@ -167,7 +167,7 @@ func (v Verifier) Lease(text []byte, o Order) (Lease, error) {
 		return Lease{}, refuse(WhyDevice, "lease for %.64q, this is %q", l.Device, v.Device)
 	case l.Order != o.ID:
 		return Lease{}, refuse(WhyOrder, "lease for order %.64q, not %q", l.Order, o.ID)
-	case !l.NotAfter.After(l.NotBefore) || l.NotAfter.Sub(l.NotBefore) > LeaseLife:
+	case !spelledOnce(l.NotBefore, l.NotAfter) || !l.NotAfter.After(l.NotBefore) || l.NotAfter.Sub(l.NotBefore) > LeaseLife:
 		return Lease{}, refuse(WhyForm, "lease from %s to %s, %s at most", l.NotBefore, l.NotAfter, LeaseLife)
 	}
 	return l, nil
