@@ -62,7 +62,8 @@ type tallyGroup struct {
 
 func (g tallyGroup) add(t *patching.Tally, signatures map[string]int, strata map[string]*patching.StratumCount, now time.Time) {
 	t.Planned += g.count
-	if g.released {
+	// A machine that refuses its order before it was told to start was offered it.
+	if g.released || g.answered {
 		t.Released += g.count
 	}
 	if g.outcome != "" {
