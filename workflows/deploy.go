@@ -110,7 +110,7 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 	}
 	state.Ended, state.Decision = true, out.Decision
 	if out.Decision.Verb == patching.Halt && c.s.Ending == nil {
-		c.s.Ending = c.haltedBy(ring.Name, out.Decision)
+		c.s.Ending = c.haltedBy(ring.Name, out)
 	}
 	return c.show(ctx)
 }
@@ -127,12 +127,12 @@ func (c *cycle) beginRing(name patching.RingName) *contract.RingState {
 }
 
 // haltedBy is how a cycle ends that a gate has halted.
-func (c *cycle) haltedBy(ring patching.RingName, d patching.Decision) *contract.Ending {
+func (c *cycle) haltedBy(ring patching.RingName, out contract.RingResult) *contract.Ending {
 	e := &contract.Ending{
 		As: patching.ClosedWithExceptions, Reason: patching.ReasonRingHalted,
-		Why: "ring " + string(ring) + " was halted: " + d.Why, Scope: c.s.Rules.OnHalt, Rings: []patching.RingName{ring},
+		Why: "ring " + string(ring) + " was halted: " + out.Decision.Why, Scope: c.s.Rules.OnHalt, Rings: []patching.RingName{ring},
 	}
-	e.Undo = e.Scope != policy.RollBackNothing && !c.s.Shadow
+	e.Undo = out.Against && e.Scope != policy.RollBackNothing && !c.s.Shadow
 	if e.Undo && e.Scope == policy.RollBackRing {
 		e.As = patching.ClosedBackedOut
 	}

@@ -27,8 +27,9 @@ type ring struct {
 	in contract.RingInput
 	// waves are the ids of the waves that run.
 	waves []string
-	// halt is the decision of the wave that halted the ring.
-	halt *patching.Decision
+	// halt is the decision of the wave that halted the ring, see [contract.RingResult].
+	halt    *patching.Decision
+	against bool
 }
 
 func (r *ring) run(ctx workflow.Context) (contract.RingResult, error) {
@@ -79,7 +80,7 @@ func (r *ring) deploy(ctx workflow.Context, page []patching.WaveSummary) error {
 			case err != nil:
 				failed = err
 			case out.Decision.Verb == patching.Halt && r.halt == nil:
-				r.halt = &out.Decision
+				r.halt, r.against = &out.Decision, out.Against
 				r.take(ctx, contract.Control{Stop: true, Reason: patching.ReasonRingHalted, Why: out.Decision.Why})
 			}
 		})
@@ -136,7 +137,8 @@ func (r *ring) judge(ctx workflow.Context) (contract.RingResult, error) {
 		}
 		if d.Verb != patching.Wait {
 			r.show(ctx, d.Why)
-			return contract.RingResult{Decision: d, Tally: tally}, nil
+			against := d.Verb == patching.Halt && gate.Ground(q, d.At).AgainstPatch()
+			return contract.RingResult{Decision: d, Against: against, Tally: tally}, nil
 		}
 		r.show(ctx, d.Why)
 		if err := r.sleepUntil(ctx, d.Until, "gate of ring "+string(r.in.Ring.Name)); err != nil {
@@ -159,7 +161,7 @@ func (r *ring) stopped(ctx workflow.Context) (contract.RingResult, error) {
 	}
 	out := contract.RingResult{Tally: tally, Stopped: true}
 	if r.halt != nil {
-		out.Decision, out.Stopped = *r.halt, false
+		out.Decision, out.Against, out.Stopped = *r.halt, r.against, false
 	}
 	r.show(ctx, "stopped: "+r.in.Control.Why)
 	return out, nil

@@ -23,8 +23,10 @@ type wave struct {
 	in contract.WaveInput
 	// known is what was counted last; the next wait ends when it has changed.
 	known contract.Tallies
-	// halt is set when a gate has halted the wave.
-	halt *patching.Decision
+	// halt is set when a gate has halted the wave, against when that speaks
+	// against what was installed.
+	halt    *patching.Decision
+	against bool
 }
 
 func (w *wave) run(ctx workflow.Context) (contract.WaveResult, error) {
@@ -123,6 +125,7 @@ func (w *wave) ask(ctx workflow.Context, t contract.Tallies, until time.Time) (p
 		q = gate.Question{Params: gate.Params{Answered: w.in.Gate.Answered}, Tally: t.Slice, GiveUp: until}
 		d = gate.Decide(q, now)
 	}
+	w.against = d.Verb == patching.Halt && gate.Ground(q, now).AgainstPatch()
 	w.show(ctx, d.Why)
 	if d.Verb == patching.Wait {
 		return d, nil // only what was decided is kept: a wait decides nothing
@@ -184,7 +187,7 @@ func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
 func (w *wave) result(ctx workflow.Context, t patching.Tally) (contract.WaveResult, error) {
 	out := contract.WaveResult{Tally: t, Stopped: w.in.Control.Stop}
 	if w.halt != nil {
-		out.Decision = *w.halt
+		out.Decision, out.Against = *w.halt, w.against
 	}
 	w.show(ctx, "done: "+tallyWords(t))
 	return out, nil

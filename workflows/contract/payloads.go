@@ -135,7 +135,10 @@ type RingInput struct {
 // RingResult is what a ring says at its end.
 type RingResult struct {
 	Decision patching.Decision
-	Tally    patching.Tally
+	// Against says that a halt speaks against what was installed. One that says
+	// only that too little is known rolls nothing back.
+	Against bool
+	Tally   patching.Tally
 	// Stopped is set when the ring ended because it was told to.
 	Stopped bool
 }
@@ -158,6 +161,7 @@ type WaveInput struct {
 // WaveResult is what a wave says at its end.
 type WaveResult struct {
 	Decision patching.Decision
+	Against  bool // as in [RingResult]
 	Tally    patching.Tally
 	Stopped  bool
 }

@@ -1,0 +1,404 @@
+package workflows_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/gate"
+	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/workflows"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// world stands behind the activities in time-skipping tests: machines that
+// answer, in the workflow's own time, as the test says.
+type world struct {
+	mu       sync.Mutex
+	env      *testsuite.TestWorkflowEnvironment
+	rules    contract.CycleRules
+	rings    []contract.RingSummary
+	machines []*machine
+	people   map[patching.AccountName]bool // who may; false: refused
+	signals  []patching.AccountName        // senders, in order
+	revision int
+	events   []string
+	saved    []contract.CycleState
+	gates    []contract.NoteGateIn
+	reminds  []string
+	windowAt time.Duration // how long after the start the first window opens
+	opened   time.Time
+}
+
+// machine is one machine of the world.
+type machine struct {
+	id       patching.AssetID
+	ring     patching.RingName
+	site     patching.SiteName
+	after    time.Duration // from release to answer; negative: never
+	outcome  patching.Outcome
+	sign     string
+	state    patching.DeploymentState
+	batch    int
+	released time.Time
+	ended    patching.Outcome
+	reason   patching.Reason
+	verified bool
+	lies     bool // claims success that its inventory does not show
+}
+
+const week = 7 * 24 * time.Hour
+
+// newWorld makes three rings of 4, 8 and 40 machines at two sites, all good.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(quiet{})
+	w := &world{
+		env: suite.NewTestWorkflowEnvironment(), people: map[patching.AccountName]bool{"ben": true, "cleo": true, "olga": true},
+		rules: contract.CycleRules{OnHalt: policy.RollBackAffected, Silence: 30 * time.Minute, CloseAfter: 2 * week,
+			Approval: policy.Approval{Quorum: 1, Remind: 24 * time.Hour, Escalate: 48 * time.Hour, Expire: week, TrustSignals: true}},
+	}
+	limits := gate.Params{Answered: 90, Same: 2, BadCount: 4, Unreachable: 50}
+	for i, size := range []int{4, 8, 40} {
+		name := []patching.RingName{"test", "early", "broad"}[i]
+		w.rings = append(w.rings, contract.RingSummary{Name: name, Assets: size, Waves: 2, Batch: 10, Parallel: 2, Soak: time.Hour, Gate: limits})
+		for n := range size {
+			site := []patching.SiteName{"berlin", "tokyo"}[n%2]
+			w.machines = append(w.machines, &machine{id: patching.AssetID(fmt.Sprintf("%s-%d", name, n)), ring: name, site: site,
+				after: 5 * time.Minute, outcome: patching.Patched, state: patching.DeploymentPlanned})
+		}
+	}
+	w.env.SetTestTimeout(30 * time.Second)
+	workflows.Register(w.env)
+	w.register()
+	return w
+}
+
+func (w *world) register() {
+	on(w, contract.OpenCycle, w.open)
+	on(w, contract.SaveState, w.save)
+	on(w, contract.AskInventory, func(contract.AskInventoryIn) (contract.Asked, error) {
+		return contract.Asked{Asked: len(w.machines)}, nil
+	})
+	on(w, contract.AwaitOrders, func(contract.AwaitOrdersIn) (contract.Asked, error) { return contract.Asked{}, nil })
+	on(w, contract.Assess, func(contract.AssessIn) (contract.AssessOut, error) {
+		return contract.AssessOut{Machines: len(w.machines)}, nil
+	})
+	on(w, contract.MakePlan, w.plan)
+	on(w, contract.VerifyAct, w.verifyAct)
+	on(w, contract.ApplyAmend, func(in contract.AmendIn) (contract.AmendOut, error) {
+		w.note("amend")
+		return contract.AmendOut{Removed: len(in.Assets), Words: "taken out"}, nil
+	})
+	on(w, contract.Remind, func(in contract.RemindIn) (contract.None, error) {
+		w.reminds = append(w.reminds, map[bool]string{false: "remind", true: "escalate"}[in.Escalate])
+		return contract.None{}, nil
+	})
+	on(w, contract.ListWaves, w.waves)
+	on(w, contract.StageWave, w.stage)
+	on(w, contract.Release, w.release)
+	on(w, contract.ReadTally, func(in contract.SliceIn) (patching.Tally, error) { return w.tally(in, w.env.Now()), nil })
+	on(w, contract.EndSlice, w.end)
+	on(w, contract.NoteGate, func(in contract.NoteGateIn) (contract.None, error) {
+		w.gates = append(w.gates, in)
+		return contract.None{}, nil
+	})
+	on(w, contract.Campaign, w.campaign)
+	on(w, contract.JudgeRing, w.judge)
+	on(w, contract.CloseCycle, w.close)
+	on(w, contract.MakeReport, func(contract.MakeReportIn) (contract.MakeReportOut, error) {
+		w.note("report")
+		return contract.MakeReportOut{File: "report.html"}, nil
+	})
+	contract.AwaitTally.Register(w.env, w.await)
+	// A look takes a minute of the workflow's time. (Results that are completed
+	// later would let the suite's clock run while other activities work.)
+	w.env.OnActivity(contract.AwaitTally.Name, mock.Anything, mock.Anything).Return(w.await).After(time.Minute)
+}
+
+// on puts a function behind an activity; the world's lock is held.
+func on[In, Out any](w *world, a contract.Activity[In, Out], do func(In) (Out, error)) {
+	a.Register(w.env, func(_ context.Context, in In) (Out, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return do(in)
+	})
+}
+
+func (w *world) note(what string) { w.events = append(w.events, what) }
+
+func (w *world) open(contract.OpenCycleIn) (contract.OpenCycleOut, error) {
+	w.opened = w.env.Now()
+	return contract.OpenCycleOut{PolicyVersion: "sha256:p", Rules: w.rules, Opened: w.opened, CloseBy: w.opened.Add(w.rules.CloseAfter), Epoch: 1}, nil
+}
+
+func (w *world) save(in contract.SaveStateIn) (contract.None, error) {
+	w.saved = append(w.saved, in.State)
+	return contract.None{}, nil
+}
+
+func (w *world) plan(in contract.MakePlanIn) (contract.PlanSummary, error) {
+	w.revision = in.Revision
+	w.note(fmt.Sprintf("plan %d", in.Revision))
+	return contract.PlanSummary{Hash: patching.DigestOf([]byte{byte(in.Revision)}), Revision: in.Revision, Rings: w.rings, Assets: len(w.machines)}, nil
+}
+
+func (w *world) hash() patching.Digest { return patching.DigestOf([]byte{byte(w.revision)}) }
+
+func (w *world) verifyAct(in contract.VerifyActIn) (contract.VerifyActOut, error) {
+	who := patching.AccountName(in.Act.Request)
+	if in.Ordinal > 0 {
+		who = w.signals[in.Ordinal-1]
+	}
+	out := contract.VerifyActOut{Account: who, Via: "api", At: w.env.Now()}
+	switch may, known := w.people[who]; {
+	case !known || !may:
+		out.Refused = "it takes another role."
+	case who == in.Author && in.Verb == contract.VerbApprove:
+		out.Refused = "the author of a cycle cannot approve it."
+	case slices.Contains(in.Counted, who):
+		out.Refused = "a person counts once."
+	}
+	return out, nil
+}
+
+func (w *world) waves(in contract.ListWavesIn) ([]patching.WaveSummary, error) {
+	var all []patching.WaveSummary
+	for _, site := range []patching.SiteName{"berlin", "tokyo"} {
+		start := w.opened.Add(w.windowAt)
+		s := patching.WaveSummary{ID: patching.NewWaveID(in.Cycle, in.Ring, site, "night", "20261120T2000Z"), Site: site,
+			Window: "night", Start: start, End: start.Add(2 * week)}
+		for _, m := range w.machines {
+			if m.ring == in.Ring && m.site == site {
+				s.Assets++
+			}
+		}
+		all = append(all, s)
+	}
+	return all[min(in.Offset, 2):min(in.Offset+in.Limit, 2)], nil
+}
+
+func (w *world) in(s contract.SliceIn) []*machine {
+	var some []*machine
+	for _, m := range w.machines {
+		wave := patching.NewWaveID(s.Cycle, m.ring, m.site, "night", "20261120T2000Z")
+		if (s.Ring == "" || m.ring == s.Ring) && (s.Wave == "" || s.Wave == wave) {
+			some = append(some, m)
+		}
+	}
+	return some
+}
+
+func (w *world) stage(in contract.StageWaveIn) (contract.StageWaveOut, error) {
+	var out contract.StageWaveOut
+	for _, m := range w.in(contract.SliceIn{Cycle: in.Wave.Cycle, Ring: in.Wave.Ring, Wave: in.Wave.Wave.ID}) {
+		if m.state == patching.DeploymentPlanned {
+			m.state = patching.DeploymentStaged
+		}
+		out.Staged, out.Batches = out.Staged+1, max(out.Batches, m.batch)
+	}
+	return out, nil
+}
+
+func (w *world) release(in contract.ReleaseIn) (contract.ReleaseOut, error) {
+	var out contract.ReleaseOut
+	for _, m := range w.machines {
+		wave := patching.NewWaveID(in.Cycle, m.ring, m.site, "night", "20261120T2000Z")
+		if wave == in.Wave && m.state == patching.DeploymentStaged && out.Released < in.Size {
+			m.state, m.batch, m.released = patching.DeploymentReleased, in.Batch, w.env.Now()
+			out.Released++
+		}
+	}
+	return out, nil
+}
+
+// settle lets the machines answer whose time has come.
+func (w *world) settle(now time.Time) {
+	for _, m := range w.machines {
+		if m.state == patching.DeploymentReleased && m.after >= 0 && !now.Before(m.released.Add(m.after)) {
+			m.state, m.ended = patching.DeploymentDone, m.outcome
+		}
+	}
+}
+
+func (w *world) tally(in contract.SliceIn, now time.Time) patching.Tally {
+	w.settle(now)
+	t := patching.Tally{Outcomes: map[patching.Outcome]int{}}
+	signs := map[string]int{}
+	for _, m := range w.in(in) {
+		t.Planned++
+		if m.batch > 0 {
+			t.Released++
+		}
+		if m.state.Terminal() {
+			t.Outcomes[m.ended]++
+			if m.batch > 0 {
+				t.Answered++
+			}
+			if m.ended.Bad() && m.sign != "" {
+				signs[m.sign]++
+			}
+		}
+	}
+	for s, n := range signs {
+		t.Signatures = append(t.Signatures, patching.SignatureCount{Signature: s, Count: n})
+	}
+	t.Normalize()
+	return t
+}
+
+// await says what is known now; the real one returns less often.
+func (w *world) await(_ context.Context, in contract.AwaitTallyIn) (contract.Tallies, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.env.Now()
+	return contract.Tallies{Slice: w.tally(in.SliceIn, now), Ring: w.tally(contract.SliceIn{Cycle: in.Cycle, Ring: in.Ring}, now)}, nil
+}
+
+func (w *world) end(in contract.EndSliceIn) (int, error) {
+	n := 0
+	fmt.Println("DBG end", w.env.Now(), w.opened, in.States, in.Reason)
+	for _, m := range w.in(in.SliceIn) {
+		silent := !in.Silent || w.env.Now().Sub(m.released) >= in.Silence
+		if slices.Contains(in.States, m.state) && silent {
+			m.state, m.ended, m.reason = patching.DeploymentDone, in.Outcome, in.Reason
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (w *world) campaign(in contract.CampaignIn) (contract.Asked, error) {
+	w.note(in.Verb + " " + string(in.Ring))
+	if in.Verb == "revert" {
+		for _, m := range w.in(contract.SliceIn{Cycle: in.Cycle, Ring: in.Ring}) {
+			if m.batch > 0 && (m.ended == patching.Failed || in.Scope == policy.RollBackRing && m.ended == patching.Patched) {
+				m.ended, m.reason = patching.RolledBack, patching.ReasonRolledBack
+			}
+		}
+	}
+	return contract.Asked{Asked: 1}, nil
+}
+
+func (w *world) judge(in contract.SliceIn) (contract.JudgeOut, error) {
+	for _, m := range w.in(in) {
+		if m.ended == patching.Patched && m.lies {
+			m.ended, m.reason, m.sign = patching.Failed, patching.ReasonNotTaken, "not taken"
+		}
+		m.verified = m.ended == patching.Patched
+	}
+	return contract.JudgeOut{}, nil
+}
+
+func (w *world) close(in contract.CloseCycleIn) (contract.CloseCycleOut, error) {
+	out := contract.CloseCycleOut{ClosedAs: patching.ClosedSuccessful, Outcomes: map[patching.Outcome]int{}}
+	if in.State.Ending != nil {
+		out.ClosedAs = in.State.Ending.As
+	}
+	for _, m := range w.machines {
+		if !m.state.Terminal() {
+			m.state, m.ended, m.reason = patching.DeploymentDone, patching.Deferred, patching.ReasonCarriedOver
+			if in.State.Ending != nil {
+				m.reason = in.State.Ending.Reason
+			}
+		}
+		out.Outcomes[m.ended]++
+	}
+	return out, nil
+}
+
+// run runs the cycle to its end.
+func (w *world) run(t *testing.T, start contract.CycleState) contract.CycleResult {
+	t.Helper()
+	if start.ID == "" {
+		start.ID, start.Kind, start.Policy, start.Author = "cycle/p/2026-11.1", patching.Monthly, "p", "ana"
+	}
+	w.env.ExecuteWorkflow(contract.CycleWorkflow, start)
+	require.True(t, w.env.IsWorkflowCompleted())
+	require.NoError(t, w.env.GetWorkflowError(), "%v", w.events)
+	var out contract.CycleResult
+	require.NoError(t, w.env.GetWorkflowResult(&out))
+	total := 0
+	for _, n := range out.Outcomes {
+		total += n
+	}
+	require.Equal(t, len(w.machines), total, "count in equals count out")
+	return out
+}
+
+// at does something in the workflow's time.
+func (w *world) at(after time.Duration, do func()) { w.env.RegisterDelayedCallback(do, after) }
+
+// whenPhase does something once, soon after the cycle has entered the phase.
+func (w *world) whenPhase(p patching.Phase, do func()) {
+	var look func()
+	tries := 0 // bounded: in skipped time a look that never succeeds would go on for ever
+	look = func() {
+		if tries++; tries > 5000 {
+			return
+		}
+		w.mu.Lock()
+		here := len(w.saved) > 0 && w.saved[len(w.saved)-1].Phase == p
+		w.mu.Unlock()
+		if here {
+			do()
+			return
+		}
+		w.env.RegisterDelayedCallback(look, 10*time.Second)
+	}
+	w.env.RegisterDelayedCallback(look, 10*time.Second)
+}
+
+// answer is how a person's update ended.
+type answer struct {
+	contract.Answer
+	refused error // by the validator
+	err     error
+}
+
+// act sends an update in a person's name.
+func (w *world) act(verb contract.Verb, who patching.AccountName, a contract.Act) *answer {
+	got := &answer{}
+	a.Request = string(who)
+	w.env.UpdateWorkflow(string(verb), fmt.Sprint(verb, who, a.Plan, w.env.Now().UnixNano()), &testsuite.TestUpdateCallback{
+		OnAccept: func() {},
+		OnReject: func(err error) { got.refused = err },
+		OnComplete: func(v any, err error) {
+			got.err = err
+			if ans, ok := v.(contract.Answer); ok {
+				got.Answer = ans
+			}
+		},
+	}, a)
+	return got
+}
+
+func (w *world) approve(who patching.AccountName) *answer {
+	return w.act(contract.VerbApprove, who, contract.Act{Plan: w.hash()})
+}
+
+func (w *world) count(ring patching.RingName, o patching.Outcome) int {
+	n := 0
+	for _, m := range w.machines {
+		if m.ring == ring && m.ended == o {
+			n++
+		}
+	}
+	return n
+}
+
+type quiet struct{}
+
+func (quiet) Debug(string, ...any) {}
+func (quiet) Info(string, ...any)  {}
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}
