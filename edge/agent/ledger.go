@@ -94,30 +94,24 @@ func (l *Ledger) scan() error {
 	r := bufio.NewReaderSize(l.file, 1<<16)
 	for {
 		line, err := r.ReadBytes('\n')
-		whole := err == nil
-		if name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n"))); ok && whole {
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n")))
+		if ok && err == nil {
 			l.remember(name, span{l.size + int64(len(line)-1-len(state)), int64(len(state))})
 		}
 		l.size += int64(len(line))
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case len(line) == 0:
+			return nil
+		default: // a torn line: what comes next begins on a line of its own
+			_, err := l.file.WriteAt([]byte("\n"), l.size)
+			l.size++
 			return err
 		}
-		if !whole {
-			break
-		}
 	}
-	// The next line begins on a line of its own, whatever stands at the end.
-	if l.size == 0 {
-		return nil
-	}
-	if _, err := l.file.WriteAt([]byte("\n"), l.size); err != nil {
-		return err
-	}
-	l.size++
-	return nil
 }
 
 func (l *Ledger) remember(name string, s span) {
@@ -253,12 +247,4 @@ func parseLine(line []byte) (name string, state []byte, ok bool) {
 	}
 	head, state, ok := bytes.Cut(line[9:], []byte(" "))
 	return string(head), state, ok
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
-// Folder is a [Shelf] in a folder, a file a bundle. Files older than the ones
-// in hand are few and small; what the agent cannot read it fetches again.
+// Folder is a [Shelf] in a folder, a file a bundle: some kilobytes a month.
+// What cannot be read is fetched again.
 type Folder string
 
 // Get implements [Shelf].
