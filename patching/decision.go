@@ -2,7 +2,7 @@ package patching
 
 import "time"
 
-// Verb of a decision: what a gate says.
+// GateVerb is what a gate says.
 type GateVerb string
 
 // What a gate can say.

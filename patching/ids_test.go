@@ -10,7 +10,7 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
-// Serves design.md 7: ids come from the domain; Temporal refuses a second start.
+// Serves U2, U3: ids come from the domain; Temporal refuses a second start.
 func TestIdsAreMadeFromTheDomain(t *testing.T) {
 	c := patching.NewCycleID("servers", 2026, 3, 1)
 	assert.Equal(t, patching.CycleID("cycle/servers/2026-03.1"), c)
@@ -76,7 +76,7 @@ func TestThePlansHashCoversWhatItDecides(t *testing.T) {
 	}
 }
 
-// Serves design.md 8: the leaf binds device, key, window rule and both bundles.
+// Serves Q15: the leaf binds device, key, window rule and both bundles.
 func TestALeafBindsWhatAMachineMayBeTold(t *testing.T) {
 	item := patching.PlanItem{Device: "d1", WindowRule: "always in UTC", Bundle: "sha256:b", Rollback: "sha256:r", Position: 3, Start: time.Unix(1, 0)}
 	leaf := string(item.Leaf("sha256:k"))

@@ -34,7 +34,7 @@ func aTally(t *rapid.T) patching.Tally {
 	return tally
 }
 
-// Serves design.md 5: a tally is bounded, and has one digest.
+// Serves G8: a tally is bounded, and has one digest.
 func TestANormalTallyIsBoundedAndLosesNoFailure(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tally := aTally(t)

@@ -42,7 +42,7 @@ func constants(t *testing.T, file, of string) map[string]string {
 	return found
 }
 
-// Serves design.md 5: one reason vocabulary that console, CLI and reports print.
+// Serves G10: one reason vocabulary that console, CLI and reports print.
 func TestEveryReasonHasWordsOfItsOwn(t *testing.T) {
 	declared := constants(t, "reason.go", "Reason")
 	causes := map[patching.Cause]bool{}
@@ -86,7 +86,7 @@ func TestEveryOutcomeIsListedAndSaysWhatPeopleRead(t *testing.T) {
 	assert.False(t, patching.Outcome("").Valid())
 }
 
-// Serves design.md 2.6: silence is no evidence about a patch.
+// Serves G21: silence is no evidence about a patch.
 func TestSilenceNeedsAPersonButSpeaksAgainstNoPatch(t *testing.T) {
 	for _, o := range patching.Outcomes() {
 		bad := o == patching.Failed || o == patching.NeedsHands || o == patching.RolledBack
@@ -105,7 +105,6 @@ func TestEveryRoleIsListed(t *testing.T) {
 	assert.False(t, patching.Role("root").Valid())
 }
 
-// Serves style 2: a typed state answers whether it is final; final is few.
 func TestFewStatesAreFinal(t *testing.T) {
 	final := func(file, kind string, terminal func(string) bool) (names []string) {
 		for _, value := range constants(t, file, kind) {

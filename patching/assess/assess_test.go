@@ -52,27 +52,54 @@ func TestEveryCandidateGetsAVerdictWithItsReason(t *testing.T) {
 	}{
 		{"an upgrade is deployed", up("nginx", "1.22.1-9", "1.22.1-9+deb12u2"), all, patching.VerdictDeploy, ""},
 		{"so is what an upgrade brings along", up("libnew1", "", "1.0"), all, patching.VerdictDeploy, ""},
-		{"a held package keeps its version", up("postgresql-15", "15.6", "15.10"), policy.Patches{Hold: []policy.Hold{held}}, patching.VerdictHold,
-			"Held: the vendor supports 15.6 only, says ana, until 2027-01-01."},
-		{"a hold that has run out holds nothing", up("postgresql-15", "15.6", "15.10"),
-			policy.Patches{Hold: []policy.Hold{{Package: "postgresql-*", Until: now}}}, patching.VerdictDeploy, ""},
-		{"a hold without an end holds for as long as it is written", up("bash", "5.2", "5.3"),
-			policy.Patches{Hold: []policy.Hold{{Package: "bash", Reason: "scripts"}}}, patching.VerdictHold, "Held: scripts."},
-		{"a hold holds what it names, not what begins with it", up("bashtop", "0.9", "1.0"),
-			policy.Patches{Hold: []policy.Hold{{Package: "bash"}}}, patching.VerdictDeploy, ""},
-		{"a pattern that cannot be read names itself", up("bash", "5.2", "5.3"),
-			policy.Patches{Hold: []policy.Hold{{Package: "ba[sh", Reason: "typo"}}}, patching.VerdictDeploy, ""},
-		{"where only security updates are taken the rest does not apply", up("nginx", "1.22.1-9", "1.22.1-9+deb12u2"),
-			policy.Patches{Take: "security"}, patching.VerdictNotApplicable, "It is no security update, and the policy takes only those."},
+		{
+			"a held package keeps its version", up("postgresql-15", "15.6", "15.10"),
+			policy.Patches{Hold: []policy.Hold{held}},
+			patching.VerdictHold,
+			"Held: the vendor supports 15.6 only, says ana, until 2027-01-01.",
+		},
+		{
+			"a hold that has run out holds nothing", up("postgresql-15", "15.6", "15.10"),
+			policy.Patches{Hold: []policy.Hold{{Package: "postgresql-*", Until: now}}},
+			patching.VerdictDeploy, "",
+		},
+		{
+			"a hold without an end holds for as long as it is written", up("bash", "5.2", "5.3"),
+			policy.Patches{Hold: []policy.Hold{{Package: "bash", Reason: "scripts"}}},
+			patching.VerdictHold, "Held: scripts.",
+		},
+		{
+			"a hold holds what it names, not what begins with it", up("bashtop", "0.9", "1.0"),
+			policy.Patches{Hold: []policy.Hold{{Package: "bash"}}},
+			patching.VerdictDeploy, "",
+		},
+		{
+			"a pattern that cannot be read names itself", up("bash", "5.2", "5.3"),
+			policy.Patches{Hold: []policy.Hold{{Package: "ba[sh", Reason: "typo"}}},
+			patching.VerdictDeploy, "",
+		},
+		{
+			"where only security updates are taken the rest does not apply", up("nginx", "1.22.1-9", "1.22.1-9+deb12u2"),
+			policy.Patches{Take: "security"},
+			patching.VerdictNotApplicable, "It is no security update, and the policy takes only those.",
+		},
 		{"a security update is taken there", security(up("nginx", "1.22.1-9", "1.22.1-9+deb12u2")), policy.Patches{Take: "security"}, patching.VerdictDeploy, ""},
-		{"an older version is rejected", up("vim", "2:9.0.1378-2", "2:9.0.1378-2~bpo1"), all, patching.VerdictReject,
-			"The package manager offers an older version than the one installed; a cycle never goes back unasked."},
-		{"an offer for another version is for another machine", up("git", "1:2.39.1-1", "1:2.39.5-0+deb12u1"), all, patching.VerdictNotApplicable,
-			"The offer is for a machine with 1:2.39.1-1, this one has 1:2.39.2-1.1."},
-		{"an offer to install what is there is for another machine", up("git", "", "1:2.39.5-0+deb12u1"), all, patching.VerdictNotApplicable,
-			"The offer is for a machine with none installed, this one has 1:2.39.2-1.1."},
-		{"an offer to upgrade what is not there is for another machine", up("emacs", "1", "2"), all, patching.VerdictNotApplicable,
-			"The offer is for a machine with 1, this one has none installed."},
+		{
+			"an older version is rejected", up("vim", "2:9.0.1378-2", "2:9.0.1378-2~bpo1"), all, patching.VerdictReject,
+			"The package manager offers an older version than the one installed; a cycle never goes back unasked.",
+		},
+		{
+			"an offer for another version is for another machine", up("git", "1:2.39.1-1", "1:2.39.5-0+deb12u1"), all, patching.VerdictNotApplicable,
+			"The offer is for a machine with 1:2.39.1-1, this one has 1:2.39.2-1.1.",
+		},
+		{
+			"an offer to install what is there is for another machine", up("git", "", "1:2.39.5-0+deb12u1"), all, patching.VerdictNotApplicable,
+			"The offer is for a machine with none installed, this one has 1:2.39.2-1.1.",
+		},
+		{
+			"an offer to upgrade what is not there is for another machine", up("emacs", "1", "2"), all, patching.VerdictNotApplicable,
+			"The offer is for a machine with 1, this one has none installed.",
+		},
 		{"what is installed is not offered twice", up("nginx", "1.22.1-9", "1.22.1-9"), all, patching.VerdictNotApplicable, "The version is installed."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -200,10 +227,14 @@ func TestAnInventoryShowsWhatWasNotTaken(t *testing.T) {
 	}{
 		{"all is there", installed("nginx", "1.22.1-9+deb12u2", "libnew1", "1.0", "vim", "9.0"), nil},
 		{"a newer version is as good", installed("nginx", "1.22.1-9+deb12u3", "libnew1", "1.0+b1", "vim", "9.0"), nil},
-		{"nothing was done", installed("nginx", "1.22.1-9", "old", "3", "vim", "9.1"),
-			[]string{"nginx 1.22.1-9+deb12u2 (has 1.22.1-9)", "libnew1 1.0 (not installed)", "old removed (has 3)", "vim 9.0 (has 9.1)"}},
-		{"a tilde sorts before the end", installed("nginx", "1.22.1-9+deb12u2~rc1", "libnew1", "1.0", "vim", "9.0"),
-			[]string{"nginx 1.22.1-9+deb12u2 (has 1.22.1-9+deb12u2~rc1)"}},
+		{
+			"nothing was done", installed("nginx", "1.22.1-9", "old", "3", "vim", "9.1"),
+			[]string{"nginx 1.22.1-9+deb12u2 (has 1.22.1-9)", "libnew1 1.0 (not installed)", "old removed (has 3)", "vim 9.0 (has 9.1)"},
+		},
+		{
+			"a tilde sorts before the end", installed("nginx", "1.22.1-9+deb12u2~rc1", "libnew1", "1.0", "vim", "9.0"),
+			[]string{"nginx 1.22.1-9+deb12u2 (has 1.22.1-9+deb12u2~rc1)"},
+		},
 		{"going back means exactly there", installed("nginx", "1.22.1-9+deb12u2", "libnew1", "1.0", "vim", "9.0.1"), []string{"vim 9.0 (has 9.0.1)"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -251,7 +282,7 @@ func TestWhatIsDeployedIsVerifiedAndWhatIsUndoneIsWhereItWas(t *testing.T) {
 	})
 }
 
-// Serves Q4, design.md 8: a bundle may lose patches without another approval.
+// Serves Q4: a bundle may lose patches without another approval.
 func TestABundleThatLostPatchesIsWithinTheOldOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		has, set := aMachine(t)

@@ -63,7 +63,7 @@ func changed(q gate.Question, change func(*patching.Tally)) gate.Question {
 	return q
 }
 
-// Serves G5, design.md 4: a gate answers every question, and the same one the same way.
+// Serves G5: a gate answers every question, and the same one the same way.
 func TestAGateAnswersEveryQuestion(t *testing.T) {
 	verbs := map[patching.GateVerb]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -109,7 +109,7 @@ func TestAGateAnswersNonsense(t *testing.T) {
 	})
 }
 
-// Serves G5: invariant I6 of reliability.md.
+// Serves G5, invariant I6 of the reliability study.
 func TestMoreFailuresNeverTurnAHaltIntoAnythingElse(t *testing.T) {
 	halts := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -137,7 +137,7 @@ func TestMoreFailuresNeverTurnAHaltIntoAnythingElse(t *testing.T) {
 	assert.NotZero(t, halts)
 }
 
-// Serves design.md 2.6: silence is never success. A machine that was patched and
+// Serves Q2: silence is never success. A machine that was patched and
 // said so is replaced by one that says nothing.
 func TestAMachineThatSaysNothingNeverHelpsAPatchThrough(t *testing.T) {
 	passes := 0
@@ -202,8 +202,8 @@ func TestARecordThatWasChangedIsNotRunAgain(t *testing.T) {
 	terms, text := gate.Evidence(q)
 	require.NoError(t, gate.Replay(d, terms, text), "what a machine sends cannot break the text")
 
-	assert.ErrorContains(t, gate.Replay(d, terms, bytes.Replace(text, []byte("failed\t2"), []byte("failed\t1"), 1)), "not those that the decision names")
-	assert.ErrorContains(t, gate.Replay(d, bytes.Replace(terms, []byte("same\t2"), []byte("same\t3"), 1), text), "not those that the decision names")
+	require.ErrorContains(t, gate.Replay(d, terms, bytes.Replace(text, []byte("failed\t2"), []byte("failed\t1"), 1)), "not those that the decision names")
+	require.ErrorContains(t, gate.Replay(d, bytes.Replace(terms, []byte("same\t2"), []byte("same\t3"), 1), text), "not those that the decision names")
 	d.Gate = "counts v0"
 	assert.ErrorContains(t, gate.Replay(d, terms, text), `rules "counts v0"`)
 }
@@ -219,7 +219,7 @@ func TestTextsThatNoGateWroteAreRefused(t *testing.T) {
 		"trailing bytes":    append(bytes.Clone(terms), "x"...),
 	} {
 		_, err := gate.ParseTerms(bad)
-		assert.Error(t, err, name)
+		require.Error(t, err, name)
 	}
 	for name, bad := range map[string][]byte{
 		"empty":              nil,
@@ -232,6 +232,6 @@ func TestTextsThatNoGateWroteAreRefused(t *testing.T) {
 		"a count in letters": append(bytes.Clone(text), "signature\tx\ttwo\n"...),
 	} {
 		_, err := gate.ParseTally(bad)
-		assert.Error(t, err, name)
+		require.Error(t, err, name)
 	}
 }

@@ -50,7 +50,7 @@ func TestCoverageCountsConfirmedMachinesOfTheManagedOnes(t *testing.T) {
 	assert.Empty(t, m.BySite)
 }
 
-// Serves design.md 2.6: nothing counts as patched until it was verified.
+// Serves Q2: nothing counts as patched until it was verified.
 func TestAMachineThatWasNotVerifiedIsNotCovered(t *testing.T) {
 	m := measure.Of(opened, []patching.Deployment{ended(patching.Patched, patching.ReasonVerified)})
 	assert.False(t, m.Reached[0].Reached)
@@ -79,7 +79,7 @@ func TestFailuresAreCountedByPlaceCauseKindAndPackage(t *testing.T) {
 	assert.Equal(t, int64(100), m.Freed)
 }
 
-// Serves design.md 2.6: count in equals count out.
+// Serves G10: count in equals count out.
 func TestMeasuresLoseNoMachine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var fleet []patching.Deployment
@@ -120,11 +120,15 @@ func TestAdviceIsGivenOnlyWhereTheNumbersSuggestSomething(t *testing.T) {
 	}{
 		{"nothing failed", nil, nil},
 		{"two failures suggest nothing", failures(2, "tokyo", "nginx: postinst"), nil},
-		{"one site of several has most of them", append(failures(4, "tokyo", ""), failures(1, "hall", "")...),
-			[]string{"4 of 5 failures are at the site tokyo: look at its relay and its line first."}},
+		{
+			"one site of several has most of them", append(failures(4, "tokyo", ""), failures(1, "hall", "")...),
+			[]string{"4 of 5 failures are at the site tokyo: look at its relay and its line first."},
+		},
 		{"where there is one site only it is not to blame", failures(4, "tokyo", ""), nil},
-		{"one package has most of them", append(failures(2, "tokyo", "nginx: postinst"), failures(2, "hall", "nginx: postinst")...),
-			[]string{"4 of 4 failures are with the package nginx: hold it before the next cycle, and report it."}},
+		{
+			"one package has most of them", append(failures(2, "tokyo", "nginx: postinst"), failures(2, "hall", "nginx: postinst")...),
+			[]string{"4 of 4 failures are with the package nginx: hold it before the next cycle, and report it."},
+		},
 		{"half of them is not most", append(failures(3, "tokyo", ""), failures(3, "hall", "")...), nil},
 		{"too little is known of the fleet", []patching.Deployment{
 			ended(patching.Deferred, patching.ReasonInventoryStale), ended(patching.Excluded, patching.ReasonNotEnrolled), ended(patching.Patched, patching.ReasonVerified),
@@ -137,7 +141,7 @@ func TestAdviceIsGivenOnlyWhereTheNumbersSuggestSomething(t *testing.T) {
 	}
 }
 
-// Serves the words of requirements.md: how a cycle closes.
+// Serves G11: how a cycle closes.
 func TestHowACycleCloses(t *testing.T) {
 	counts := func(o ...patching.Outcome) map[patching.Outcome]int {
 		m := map[patching.Outcome]int{patching.Failed: 0}
@@ -151,8 +155,11 @@ func TestHowACycleCloses(t *testing.T) {
 		ended measure.Ended
 		want  patching.ClosedAs
 	}{
-		{"all is well, and what the policy leaves out is no exception",
-			measure.Ended{Outcomes: counts(patching.Patched, patching.AlreadyUpToDate, patching.Excluded, patching.NotApplicable)}, patching.ClosedSuccessful},
+		{
+			"all is well, and what the policy leaves out is no exception",
+			measure.Ended{Outcomes: counts(patching.Patched, patching.AlreadyUpToDate, patching.Excluded, patching.NotApplicable)},
+			patching.ClosedSuccessful,
+		},
 		{"a failure is an exception", measure.Ended{Outcomes: counts(patching.Patched, patching.Failed)}, patching.ClosedWithExceptions},
 		{"so is silence", measure.Ended{Outcomes: counts(patching.Unreachable)}, patching.ClosedWithExceptions},
 		{"so is what was not reached", measure.Ended{Outcomes: counts(patching.Patched, patching.Deferred)}, patching.ClosedWithExceptions},

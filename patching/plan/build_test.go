@@ -386,7 +386,7 @@ func TestTheTurnsOfMachinesDifferFromCycleToCycle(t *testing.T) {
 	assert.NotEqual(t, turns(first), turns(build(t, in).Items))
 }
 
-// Serves Q13, design.md 6: server, database and relays go alone and last.
+// Serves Q13: server, database and relays go alone and last.
 func TestMachinesThatCarryPatchcycleGoLastEachAlone(t *testing.T) {
 	// A kind of their own: a ring that mirrors the fleet would want them.
 	own := func(a *patching.Asset) { a.CarriesPatchcycle, a.OS.Release = true, "11" }
@@ -437,7 +437,7 @@ func TestAPolicyThatCannotBeCarriedOutIsRefused(t *testing.T) {
 		in := input(a("x", "hall"))
 		change(&in)
 		_, err := plan.Build(in)
-		assert.ErrorContains(t, err, name)
+		require.ErrorContains(t, err, name)
 		assert.ErrorContains(t, err, "make plan of "+string(cycle))
 	}
 }

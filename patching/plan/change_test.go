@@ -13,7 +13,7 @@ import (
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
-// Serves design.md 8: what enters needs an approval; each way to grow is named.
+// Serves G6, Q15: what enters needs an approval; each way to grow is named.
 func TestAPlanThatGrewIsFoundAndSaysHow(t *testing.T) {
 	before := build(t, input(slices.Concat(some(6, "hall"), some(2, "attic"))...)).Items
 	patched, left := 0, len(before)-1
@@ -111,7 +111,7 @@ func TestItemsThatNoPlanMadeCannotBePlannedAgain(t *testing.T) {
 		items := build(t, in).Items
 		change(&items[0])
 		_, err := plan.Reschedule(in, items)
-		assert.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, want)
 	}
 	in.Policy.Windows[0].Rule = "nightly"
 	_, err := plan.Reschedule(in, nil)

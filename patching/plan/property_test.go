@@ -69,7 +69,7 @@ func anInput(t *rapid.T) plan.Input {
 	return in
 }
 
-// Serves design.md 2.6: every asset of a cycle ends in exactly one outcome.
+// Serves G10: every asset of a cycle ends in exactly one outcome.
 func TestEverySelectedMachineIsInThePlanExactlyOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := anInput(t)
@@ -108,7 +108,7 @@ func TestThePlanDoesNotDependOnTheOrderOfTheFleet(t *testing.T) {
 	})
 }
 
-// Serves G3, invariant I4 of reliability.md: the window binds, and so do
+// Serves G3, invariant I4 of the reliability study: the window binds, and so do
 // freezes and the closing date.
 func TestEveryMachineIsPlannedIntoAWindowOfItsPlace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -166,7 +166,7 @@ func TestRingsKeepTheirOrderAndTheirLimits(t *testing.T) {
 	})
 }
 
-// Serves Q4, Q7, design.md 8: what leaves an approved plan needs nothing.
+// Serves Q4, Q7: what leaves an approved plan needs nothing.
 func TestWhatShrinksIsProvedToShrink(t *testing.T) {
 	part := patching.DigestOf([]byte("part of a"))
 	within := func(p, whole patching.Digest) bool { return p == part && whole == bundles[kindA].Bundle }

@@ -81,7 +81,7 @@ func room(r policy.Ring, total int) int {
 // checkRings refuses a plan that would patch machines without having tested on
 // any, and names those that no ring takes.
 func (b *builder) checkRings() error {
-	first, any := 0, 0
+	first, planned := 0, 0
 	for _, m := range b.machines {
 		switch {
 		case m.out():
@@ -92,11 +92,11 @@ func (b *builder) checkRings() error {
 		case m.ring == 0:
 			first++
 		}
-		any++
+		planned++
 	}
-	if any > 0 && first == 0 {
+	if planned > 0 && first == 0 {
 		return fmt.Errorf("ring %s would be empty while %d machines are to be patched: let it select machines that mirror the others",
-			b.Policy.Rings[0].Name, any)
+			b.Policy.Rings[0].Name, planned)
 	}
 	return nil
 }
