@@ -104,7 +104,7 @@ func TestAGateDecidesAndSaysWhyInNumbers(t *testing.T) {
 		},
 		{
 			name: "one machine that is switched off does not hold up a small wave for ever",
-			q:    gate.Question{Params: gate.Params{Answered: 90, Unreachable: 50}, GiveUp: before, Tally: tally(2, 1, 0)},
+			q:    gate.Question{Params: gate.Params{Answered: 90, Unreachable: 10}, GiveUp: before, Tally: tally(2, 1, 0)},
 			verb: patching.Proceed, rule: gate.RulePassed, why: "1 of 2 machines answered, none failed, 1 unknown.",
 		},
 		{
@@ -112,6 +112,12 @@ func TestAGateDecidesAndSaysWhyInNumbers(t *testing.T) {
 			q:    gate.Question{Params: limits, GiveUp: before, Tally: tally(20, 14, 0)},
 			verb: patching.Halt, rule: gate.RuleUnreachable,
 			why: "6 of 20 machines did not answer although the path to them was up (30 %); the limit is 20 %.",
+		},
+		{
+			name: "two silent machines are a pattern, in a small ring as well",
+			q:    gate.Question{Params: limits, GiveUp: before, Tally: tally(8, 6, 0)},
+			verb: patching.Halt, rule: gate.RuleUnreachable,
+			why: "2 of 8 machines did not answer although the path to them was up (25 %); the limit is 20 %.",
 		},
 		{
 			name: "machines behind a dead path are no evidence once waiting has ended",

@@ -30,8 +30,8 @@ type Params struct {
 	// HostHours is the healthy time, summed over machines, that a soak has to gather.
 	HostHours float64
 	// Unreachable halts when more than this share, in percent, of the released
-	// did not answer while the path to them was up. Zero is never: one answer is
-	// then enough once waiting has ended.
+	// did not answer while the path to them was up, two at least. Zero is never:
+	// one answer is then enough once waiting has ended.
 	Unreachable float64
 }
 

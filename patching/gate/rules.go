@@ -51,8 +51,10 @@ func (c *seen) overShare() bool {
 	return c.Params.BadPercent > 0 && c.Tally.Answered > 0 && percent(c.bad, c.Tally.Answered) > c.Params.BadPercent
 }
 
+// tooManySilent needs two machines: one that is switched off is a large share of
+// a small ring, and no pattern.
 func tooManySilent(c *seen) (finding, bool) {
-	if c.Params.Unreachable <= 0 || percent(c.silent, c.Tally.Released) <= c.Params.Unreachable {
+	if c.Params.Unreachable <= 0 || c.silent < 2 || percent(c.silent, c.Tally.Released) <= c.Params.Unreachable {
 		return finding{}, false
 	}
 	return finding{rule: RuleUnreachable, verb: patching.Halt, why: c.silentWords()}, true
