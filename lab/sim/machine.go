@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -9,11 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/patchcycle/patchcycle/edge/agent"
@@ -27,12 +27,12 @@ type machine struct {
 	truth truth.Machine
 	dir   string
 	dpkg  *dpkg
-	boot  bootRecord
+	// boot is read by the agent while the machine is at work.
+	boot atomic.Pointer[bootRecord]
 	// pace divides every duration.
 	pace float64
-	// died is closed when the machine falls silent for good.
-	died    chan struct{}
-	dieOnce sync.Once
+	// off ends all that the machine does; set by its owner.
+	off func()
 }
 
 // bootRecord is what changes with a restart; a file keeps it.
@@ -68,7 +68,7 @@ const (
 )
 
 // openMachine takes a machine up where it was, or makes it.
-func openMachine(dir string, m truth.Machine, c *catalog, s *syncer, pace float64) (*machine, error) {
+func openMachine(dir string, m truth.Machine, c *catalog, p *pen, pace float64) (*machine, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder of machine %d: %w", m.Index, err)
 	}
@@ -76,27 +76,21 @@ func openMachine(dir string, m truth.Machine, c *catalog, s *syncer, pace float6
 	if err != nil {
 		return nil, err
 	}
-	log, events, err := openWitness(dir, s)
+	log, events, err := openWitness(dir, p)
 	if err != nil {
 		return nil, err
 	}
-	mc := &machine{truth: m, dir: dir, pace: pace / m.Trouble.Drag, died: make(chan struct{})}
+	mc := &machine{truth: m, dir: dir, pace: pace / m.Trouble.Drag, off: func() {}}
 	mc.dpkg = &dpkg{
 		catalog: c, image: img, changed: map[string]pkg{}, witness: log,
 		breaks: m.Breaks, now: mc.Now, wait: mc.wait,
 	}
 	mc.dpkg.replay(events)
 	if err := mc.readBoot(); err != nil {
-		_ = log.close()
 		return nil, fmt.Errorf("machine %d: %w", m.Index, err)
-	}
-	if mc.boot.Down {
-		mc.fallSilent()
 	}
 	return mc, nil
 }
-
-func (m *machine) close() error { return m.dpkg.witness.close() }
 
 // Now is the machine's own clock.
 func (m *machine) Now() time.Time { return time.Now().Add(m.truth.Trouble.Clock) }
@@ -114,12 +108,12 @@ func (m *machine) wait(ctx context.Context, d time.Duration) error {
 }
 
 // Boot returns the id of the running boot.
-func (m *machine) Boot() string { return m.boot.ID }
+func (m *machine) Boot() string { return m.boot.Load().ID }
 
 // Inventory reads facts and package sets as they stand.
 func (m *machine) Inventory(context.Context) (patching.Asset, error) {
 	a := m.truth.Facts
-	a.OS.Kernel = m.boot.Kernel
+	a.OS.Kernel = m.boot.Load().Kernel
 	a.OS.Revision = "12.15"
 	a.RebootPending = m.rebootPending()
 	packages := patching.PackageSet{Manager: manager, Packages: m.dpkg.all()}
@@ -211,8 +205,8 @@ func (m *machine) Fetch(ctx context.Context, b patching.Bundle) error {
 	}
 	var missing int64
 	for _, p := range b.Patches() {
-		if p.SHA256 != "" && !cached[p.SHA256] {
-			cached[p.SHA256] = true
+		if _, ok := cached[p.SHA256]; !ok && p.SHA256 != "" {
+			cached[p.SHA256] = p.Size
 			missing += p.Size
 		}
 	}
@@ -222,7 +216,7 @@ func (m *machine) Fetch(ctx context.Context, b patching.Bundle) error {
 	if err := m.wait(ctx, time.Duration(float64(missing)/bandwidth*float64(time.Second))); err != nil {
 		return err
 	}
-	return m.writeCache(cached, missing)
+	return m.writeCache(cached)
 }
 
 // Simulate is apt-get -s.
@@ -271,7 +265,7 @@ func (m *machine) Clean(ctx context.Context) (int64, error) {
 	newest := newestKernel(m.installed())
 	for _, p := range m.dpkg.all() {
 		release := strings.TrimPrefix(p.Name, "linux-image-")
-		if release == p.Name || release == "amd64" || release == newest || release == m.boot.Kernel {
+		if release == p.Name || release == "amd64" || release == newest || release == m.boot.Load().Kernel {
 			continue
 		}
 		if f, ok := m.dpkg.catalog.find(p.Name, p.Version); ok {
@@ -292,37 +286,41 @@ func (m *machine) installed() map[string]patching.Package {
 	return all
 }
 
-func (m *machine) rebootPending() bool { return newestKernel(m.installed()) != m.boot.Kernel }
+func (m *machine) rebootPending() bool { return newestKernel(m.installed()) != m.boot.Load().Kernel }
 
-// die lets the machine fall silent for good; it returns when the process ends.
+// die lets the machine fall silent for good.
 func (m *machine) die(ctx context.Context) error {
-	m.boot.Down = true
-	if err := m.writeBoot(); err != nil {
+	down := *m.boot.Load()
+	down.Down = true
+	if err := m.setBoot(down); err != nil {
 		return err
 	}
-	m.fallSilent()
+	m.off()
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-func (m *machine) fallSilent() { m.dieOnce.Do(func() { close(m.died) }) }
-
-func (m *machine) silent() bool {
-	select {
-	case <-m.died:
-		return true
-	default:
-		return false
-	}
-}
+// down reports whether the machine is off for good.
+func (m *machine) down() bool { return m.boot.Load().Down }
 
 func (m *machine) startUp() error {
 	id := make([]byte, 16)
 	if _, err := rand.Read(id); err != nil {
 		return fmt.Errorf("boot id: %w", err)
 	}
-	m.boot = bootRecord{ID: hex.EncodeToString(id), Kernel: newestKernel(m.installed())}
-	return m.writeBoot()
+	return m.setBoot(bootRecord{ID: hex.EncodeToString(id), Kernel: newestKernel(m.installed())})
+}
+
+func (m *machine) setBoot(b bootRecord) error {
+	text, err := json.Marshal(b)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(m.dir, bootName), text); err != nil {
+		return err
+	}
+	m.boot.Store(&b)
+	return nil
 }
 
 func (m *machine) readBoot() error {
@@ -333,72 +331,56 @@ func (m *machine) readBoot() error {
 	if err != nil {
 		return fmt.Errorf("boot record: %w", err)
 	}
-	if err := json.Unmarshal(text, &m.boot); err != nil {
+	var b bootRecord
+	if err := json.Unmarshal(text, &b); err != nil {
 		return fmt.Errorf("boot record: %w", err)
 	}
+	m.boot.Store(&b)
 	return nil
 }
 
-func (m *machine) writeBoot() error {
-	text, err := json.Marshal(m.boot)
-	if err != nil {
-		return err
-	}
-	return replaceFile(filepath.Join(m.dir, bootName), text)
-}
-
-// The cache file holds a line for each downloaded file: its hash. The first
-// line is their size in bytes.
-func (m *machine) readCache() (map[string]bool, error) {
-	_, hashes, err := m.cache()
-	return hashes, err
-}
-
-func (m *machine) cache() (size int64, hashes map[string]bool, err error) {
-	hashes = map[string]bool{}
+// readCache returns the hashes of the package files that were downloaded, and
+// their size in bytes: a line each in the cache file.
+func (m *machine) readCache() (map[string]int64, error) {
+	cached := map[string]int64{}
 	text, err := os.ReadFile(filepath.Join(m.dir, cacheName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, hashes, nil
+		return cached, nil
 	}
 	if err != nil {
-		return 0, nil, fmt.Errorf("package cache: %w", err)
+		return nil, fmt.Errorf("package cache: %w", err)
 	}
-	lines := strings.Fields(string(text))
-	if len(lines) == 0 {
-		return 0, hashes, nil
+	for line := range strings.Lines(string(text)) {
+		var hash string
+		var size int64
+		if _, err := fmt.Sscan(line, &hash, &size); err != nil {
+			return nil, fmt.Errorf("package cache: %w", err)
+		}
+		cached[hash] = size
 	}
-	if _, err := fmt.Sscan(lines[0], &size); err != nil {
-		return 0, nil, fmt.Errorf("package cache: size: %w", err)
-	}
-	for _, h := range lines[1:] {
-		hashes[h] = true
-	}
-	return size, hashes, nil
+	return cached, nil
 }
 
-func (m *machine) writeCache(hashes map[string]bool, more int64) error {
-	size, _, err := m.cache()
-	if err != nil {
-		return err
+func (m *machine) writeCache(cached map[string]int64) error {
+	var text strings.Builder
+	for _, hash := range slices.Sorted(maps.Keys(cached)) {
+		fmt.Fprintln(&text, hash, cached[hash])
 	}
-	sorted := make([]string, 0, len(hashes))
-	for h := range hashes {
-		sorted = append(sorted, h)
-	}
-	slices.SortFunc(sorted, cmp.Compare[string])
-	text := fmt.Sprintf("%d\n%s\n", size+more, strings.Join(sorted, "\n"))
-	return replaceFile(filepath.Join(m.dir, cacheName), []byte(text))
+	return replaceFile(filepath.Join(m.dir, cacheName), []byte(text.String()))
 }
 
-func (m *machine) emptyCache() (int64, error) {
-	size, _, err := m.cache()
+func (m *machine) emptyCache() (freed int64, err error) {
+	cached, err := m.readCache()
 	if err != nil {
 		return 0, err
+	}
+	for _, size := range cached {
+		freed += size
 	}
 	if err := os.Remove(filepath.Join(m.dir, cacheName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, fmt.Errorf("package cache: %w", err)
 	}
-	return size, nil
+	return freed, nil
 }
 
 // rules are the machine's own limits.

@@ -28,9 +28,8 @@ func host(t *testing.T, dir string, bad ...truth.Bad) *machine {
 	m, err := openMachine(filepath.Join(dir, "machines", "0"), truth.Machine{
 		Role: "web", Variant: truth.Behind, Breaks: breaks, Trouble: truth.Trouble{Drag: 1},
 		Facts: patching.Asset{Hostname: "web", Services: []string{"nginx"}},
-	}, c, newSyncer(4), 1e6)
+	}, c, newPen(4, nil), 1e6)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = m.close() })
 	return m
 }
 
@@ -56,7 +55,7 @@ func TestAMachineIsUpToDateAfterItInstalledWhatItWasOffered(t *testing.T) {
 	dir := t.TempDir()
 	m := host(t, dir)
 	patches := upgrades(t, m)
-	kernel := m.boot.Kernel
+	kernel := m.boot.Load().Kernel
 
 	changes, err := m.Simulate(ordered("o1"), patches)
 	require.NoError(t, err)
@@ -75,7 +74,7 @@ func TestAMachineIsUpToDateAfterItInstalledWhatItWasOffered(t *testing.T) {
 	boot := m.Boot()
 	require.NoError(t, m.Reboot(ordered("o1")))
 	require.NotEqual(t, boot, m.Boot())
-	require.NotEqual(t, kernel, m.boot.Kernel)
+	require.NotEqual(t, kernel, m.boot.Load().Kernel)
 	require.False(t, m.rebootPending())
 }
 
@@ -115,7 +114,6 @@ func TestWhatWasKilledInTheMiddleIsFinishedAndNothingIsDoneTwice(t *testing.T) {
 				err = m.Apply(ctx, patches)
 			}
 			cancel()
-			require.NoError(t, m.close())
 			if err == nil {
 				require.Empty(t, m.candidates().Candidates)
 				require.Positive(t, kills, "never killed")
@@ -174,7 +172,6 @@ func TestALineThatAKillCutOffNeverHappened(t *testing.T) {
 	m := host(t, dir)
 	patches := upgrades(t, m)[:2]
 	require.NoError(t, m.Apply(ordered("o1"), patches))
-	require.NoError(t, m.close())
 	log := filepath.Join(dir, "machines", "0", witnessName)
 	text, err := os.ReadFile(log)
 	require.NoError(t, err)
@@ -227,12 +224,12 @@ func TestABadPatchShowsInItsOwnWay(t *testing.T) {
 	ctx, cancel := context.WithTimeout(ordered("o1"), 50*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, m.Reboot(ctx), context.DeadlineExceeded)
-	require.True(t, m.silent())
+	require.True(t, m.down())
 }
 
 func TestCleaningUpRemovesWhatNeitherRunsNorWouldRun(t *testing.T) {
 	m := host(t, t.TempDir())
-	old := "linux-image-" + m.boot.Kernel
+	old := "linux-image-" + m.boot.Load().Kernel
 	patches := upgrades(t, m)
 	require.NoError(t, m.Fetch(ordered("o1"), patching.Bundle{Steps: []patching.Step{{Patches: patches}}}))
 	require.NoError(t, m.Apply(ordered("o1"), patches))

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -65,34 +65,29 @@ func parseEvent(line string) (Event, error) {
 // witness is one machine's log of what its package manager did. It is the
 // machine's truth: what is installed is what the image had and the witness
 // says since, so a kill at any instant leaves a state that really was.
+//
+// The file is opened for each event: a fleet has more machines than a process
+// may have files.
 type witness struct {
-	file *os.File
-	sync *syncer
+	path string
+	pen  *pen
 }
 
 // witnessName is the log's name in a machine's folder.
 const witnessName = "witness.log"
 
-// openWitness reads the log and opens it for more. A last line that a kill cut
-// off never happened: it is removed.
-func openWitness(dir string, s *syncer) (*witness, []Event, error) {
+// openWitness reads the log. A last line that a kill cut off never happened: it
+// is removed.
+func openWitness(dir string, p *pen) (*witness, []Event, error) {
 	path := filepath.Join(dir, witnessName)
 	events, whole, err := readWitness(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
+	if err := os.Truncate(path, whole); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, fmt.Errorf("open witness: %w", err)
 	}
-	if err := f.Truncate(whole); err == nil {
-		_, err = f.Seek(whole, io.SeekStart)
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, nil, fmt.Errorf("open witness: %w", err)
-	}
-	return &witness{file: f, sync: s}, events, nil
+	return &witness{path: path, pen: p}, events, nil
 }
 
 // readWitness returns the whole lines of a log, which need not exist, and
@@ -126,44 +121,50 @@ func readWitness(path string) ([]Event, int64, error) {
 	}
 }
 
-// append makes events durable before it returns.
-func (w *witness) append(events ...Event) error {
-	var text bytes.Buffer
-	for _, e := range events {
-		text.Write(e.line())
-	}
-	// One write: a kill between two leaves no half of a line.
-	if _, err := w.file.Write(text.Bytes()); err != nil {
+// append makes an event durable before it returns.
+func (w *witness) append(e Event) error {
+	if err := w.pen.write(w.path, e.line()); err != nil {
 		return fmt.Errorf("write witness: %w", err)
-	}
-	if err := w.sync.sync(w.file); err != nil {
-		return fmt.Errorf("sync witness: %w", err)
 	}
 	return nil
 }
 
-func (w *witness) close() error { return w.file.Close() }
-
-// syncer bounds how many files are synced at once: each occupies a thread of
-// the operating system, and a fleet has more machines than threads.
-type syncer struct {
+// pen writes the witnesses of a fleet.
+type pen struct {
+	// slots bounds how many files are synced at once: each occupies a thread
+	// of the operating system, and a fleet has more machines than threads.
 	slots chan struct{}
-	off   bool
+	sync  bool
+	// written counts events; at each one then is told, after the event is durable.
+	written atomic.Int64
+	then    func(n int64)
 }
 
-// newSyncer allows that many at once; zero leaves durability to the operating
+// newPen syncs that many files at once; zero leaves durability to the operating
 // system, which survives the death of the process but not of the computer.
-func newSyncer(atOnce int) *syncer {
-	return &syncer{slots: make(chan struct{}, max(1, atOnce)), off: atOnce == 0}
+func newPen(atOnce int, then func(n int64)) *pen {
+	return &pen{slots: make(chan struct{}, max(1, atOnce)), sync: atOnce > 0, then: then}
 }
 
-func (s *syncer) sync(f *os.File) error {
-	if s.off {
-		return nil
+func (p *pen) write(path string, line []byte) error {
+	p.slots <- struct{}{}
+	defer func() { <-p.slots }()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
 	}
-	s.slots <- struct{}{}
-	defer func() { <-s.slots }()
-	return f.Sync()
+	// One write: a kill leaves no half of a line.
+	_, err = f.Write(line)
+	if err == nil && p.sync {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if n := p.written.Add(1); p.then != nil {
+		p.then(n)
+	}
+	return nil
 }
 
 // Repeat is a version that was unpacked again after it had been configured.
