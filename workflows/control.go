@@ -67,12 +67,12 @@ func awaitUntil(ctx workflow.Context, at time.Time, what string, done func() boo
 	}, done)
 }
 
-// withdrawal ends what has not started in the slice, for the reason that the
-// control gives.
+// withdrawal ends what has no start permit in the slice, for the reason that
+// the control gives. A machine that has one may have used it: it is waited for.
 func withdrawal(in contract.SliceIn, c contract.Control) contract.EndSliceIn {
 	end := contract.EndSliceIn{
 		SliceIn: in, Outcome: patching.Deferred, Reason: c.Reason, Detail: c.Why, Withdraw: true,
-		States: []patching.DeploymentState{patching.DeploymentPlanned, patching.DeploymentStaged, patching.DeploymentReleased},
+		States: []patching.DeploymentState{patching.DeploymentPlanned, patching.DeploymentStaged},
 	}
 	if end.Reason == "" {
 		end.Reason = patching.ReasonCancelled

@@ -135,18 +135,13 @@ func (w *wave) ask(ctx workflow.Context, t contract.Tallies, until time.Time) (p
 
 // settle waits for the machines that have started, and ends what has not.
 func (w *wave) settle(ctx workflow.Context) (contract.WaveResult, error) {
-	if w.stopping() || w.halt != nil {
-		c := w.in.Control
-		if w.halt != nil {
-			c = contract.Control{Reason: patching.ReasonRingHalted, Why: w.halt.Why}
-		}
-		if _, err := contract.EndSlice.Run(ctx, "withdraw what has not started", withdrawal(w.slice(), c)); err != nil {
-			return contract.WaveResult{}, err
-		}
-	} else if err := w.endUnreleased(ctx); err != nil {
+	if _, err := contract.EndSlice.Run(ctx, "end what got no start permit", withdrawal(w.slice(), w.because())); err != nil {
 		return contract.WaveResult{}, err
 	}
 	giveUp := latest(w.in.Wave.End, workflow.Now(ctx)).Add(w.in.Silence)
+	if w.stopping() || w.halt != nil {
+		giveUp = workflow.Now(ctx).Add(min(w.in.Silence, permitLife))
+	}
 	for {
 		tallies, err := w.await(ctx, earliest(workflow.Now(ctx).Add(w.in.Silence), giveUp))
 		if err != nil {
@@ -164,14 +159,32 @@ func (w *wave) settle(ctx workflow.Context) (contract.WaveResult, error) {
 	}
 }
 
-// giveUp ends the machines that did not finish long after their window: the
-// path to them never came back, or they began and never ended.
+// permitLife is for how long a start permit can still be used after a stop.
+const permitLife = 15 * time.Minute
+
+// because is why machines leave the wave without a start permit.
+func (w *wave) because() contract.Control {
+	switch {
+	case w.halt != nil:
+		return contract.Control{Reason: patching.ReasonRingHalted, Why: w.halt.Why}
+	case w.stopping():
+		return w.in.Control
+	default:
+		return contract.Control{Reason: patching.ReasonWindowOver}
+	}
+}
+
+// giveUp ends the machines that did not start although they could, and those
+// that began and never ended long after their window.
 func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
-	for _, end := range []contract.EndSliceIn{
-		{Outcome: patching.Unreachable, Reason: patching.ReasonPathDown, States: []patching.DeploymentState{patching.DeploymentReleased}},
-		{Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown, States: []patching.DeploymentState{patching.DeploymentStarted},
-			Detail: "It began and did not report an end."},
-	} {
+	released := contract.EndSliceIn{Outcome: patching.Unreachable, Reason: patching.ReasonPathDown}
+	if c := w.because(); c.Reason != patching.ReasonWindowOver {
+		released = contract.EndSliceIn{Outcome: patching.Deferred, Reason: c.Reason, Detail: c.Why}
+	}
+	released.States = []patching.DeploymentState{patching.DeploymentReleased}
+	started := contract.EndSliceIn{Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown,
+		Detail: "It began and did not report an end.", States: []patching.DeploymentState{patching.DeploymentStarted}}
+	for _, end := range []contract.EndSliceIn{released, started} {
 		end.SliceIn, end.Withdraw = w.slice(), true
 		if _, err := contract.EndSlice.Run(ctx, "end what never answered", end); err != nil {
 			return contract.WaveResult{}, err

@@ -62,12 +62,3 @@ func (w *wave) endSilent(ctx workflow.Context) error {
 	})
 	return err
 }
-
-// endUnreleased ends what the window's end has left without a start permit.
-func (w *wave) endUnreleased(ctx workflow.Context) error {
-	_, err := contract.EndSlice.Run(ctx, "end what got no start permit", contract.EndSliceIn{
-		SliceIn: w.slice(), Withdraw: true, Outcome: patching.Deferred, Reason: patching.ReasonWindowOver,
-		States: []patching.DeploymentState{patching.DeploymentPlanned, patching.DeploymentStaged},
-	})
-	return err
-}
