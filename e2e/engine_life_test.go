@@ -121,6 +121,12 @@ func TestAPortThatIsTakenIsNamed(t *testing.T) {
 func TestAnotherServersSQLiteFileIsRefusedWithTheWayOut(t *testing.T) {
 	dir := t.TempDir()
 	startEngine(t, engine.Options{Dir: dir}).Stop()
+	db, err := os.Stat(filepath.Join(dir, "temporal.db"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), db.Mode().Perm())
+	if wal, err := os.Stat(filepath.Join(dir, "temporal.db-wal")); err == nil {
+		require.Zero(t, wal.Size(), "a copy of the file alone would lack what the log holds")
+	}
 	file := filepath.Join(dir, "engine.json")
 	wayOut := []string{filepath.Join(dir, "temporal.db"), "Temporal 1.32.", "previous patchcycle", "patchcycle engine rebuild"}
 

@@ -32,7 +32,6 @@ func (e *Engine) embed(ctx context.Context, o Options) error {
 	e.addr = dialable(o.IP, port)
 
 	log := newServerLog(o.Logger, e.failed)
-	e.onStop(log.hush)
 	persistence, err := o.prepareDatabase(ctx, log)
 	if err != nil {
 		return err

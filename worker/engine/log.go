@@ -149,10 +149,13 @@ func (l *serverLog) With(tags ...tag.Tag) log.Logger {
 	return &serverLog{zap: l.zap.With(fields(tags)...), serverState: l.serverState}
 }
 
-// harmless is what an embedded server says at each start: it has no HTTP port,
-// and its queues begin to read a moment before all shards are theirs.
+// harmless is what an embedded server says again and again: it has no HTTP
+// port, its queues begin to read a moment before all shards are theirs, and its
+// own UI asks for larger pages than it likes.
 func harmless(msg string, tags []tag.Tag) bool {
-	if strings.HasPrefix(msg, "HTTP API port has not been set") {
+	switch {
+	case strings.HasPrefix(msg, "HTTP API port has not been set"),
+		strings.HasPrefix(msg, "GetHistory page size is larger than threshold"):
 		return true
 	}
 	return msg == "Queue reader unable to retrieve tasks" && slices.ContainsFunc(tags, func(t tag.Tag) bool {

@@ -211,13 +211,15 @@ func SetAside(dir string, now time.Time) (moved string, err error) {
 		return "", fmt.Errorf("engine: %w", err)
 	}
 	defer unlock()
-	suffix := now.UTC().Format(".20060102T150405Z")
-	// The log of writes goes with its file, and first: alone it is harmless.
-	for _, name := range []string{sqliteFile + "-wal", sqliteFile + "-shm", recordFile, sqliteFile} {
+	flushWAL(filepath.Join(dir, sqliteFile)) // then the log of writes beside it is empty
+	suffix := now.UTC().Format(".20060102T150405.000Z")
+	// The record first: should this be interrupted, the next start refuses a file
+	// without one.
+	for _, name := range []string{recordFile, sqliteFile + "-wal", sqliteFile + "-shm", sqliteFile} {
 		from := filepath.Join(dir, name)
-		to := filepath.Join(dir, strings.Replace(name, sqliteFile, sqliteFile+suffix, 1))
-		if name == recordFile {
-			to = filepath.Join(dir, recordFile+suffix)
+		to := from + suffix
+		if log, ok := strings.CutPrefix(name, sqliteFile); ok {
+			to = filepath.Join(dir, sqliteFile+suffix+log) // SQLite finds it by its name
 		}
 		err := os.Rename(from, to)
 		switch {

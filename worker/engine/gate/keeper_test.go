@@ -95,6 +95,7 @@ func TestEachCallerMayDoWhatItsRoleNeedsAndNothingElse(t *testing.T) {
 		{"send a command to another type", signal("ring/1", "approve"), []string{"writer", "setup"}},
 		{"send a command to nothing", signal("cycle/9", "approve"), []string{"writer", "setup"}},
 		{"update", inNamespace("UpdateWorkflowExecution", AccessWrite, &workflowservice.UpdateWorkflowExecutionRequest{}), []string{"writer", "setup"}},
+		{"update with start", inNamespace("ExecuteMultiOperation", AccessWrite, &workflowservice.ExecuteMultiOperationRequest{}), []string{"writer", "setup"}},
 		{"start", inNamespace("StartWorkflowExecution", AccessWrite, &workflowservice.StartWorkflowExecutionRequest{}), []string{"writer", "setup"}},
 		{"signal with start", inNamespace("SignalWithStartWorkflowExecution", AccessWrite, &workflowservice.SignalWithStartWorkflowExecutionRequest{SignalName: "approve"}), []string{"writer", "setup"}},
 		{"terminate", inNamespace("TerminateWorkflowExecution", AccessWrite, &workflowservice.TerminateWorkflowExecutionRequest{}), []string{"writer", "setup"}},
