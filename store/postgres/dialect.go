@@ -77,14 +77,19 @@ func column[T any](rows [][]any, i int) []T {
 // RowsAtOnce bounds the memory of a statement, not its speed.
 func (*dialect) RowsAtOnce(int) int { return 10000 }
 
-// serials is the first half of our advisory locks' keys, so that they meet no
-// one else's in the same database.
-const serials = 0x70617463 // "patc"
+// Keys of our advisory locks. The first half is ours alone, so that they meet
+// no one else's in the same database; the second tells them apart from the
+// serials, which begin at 1.
+const (
+	ours         = 0x70617463 // "patc"
+	serverKey    = 0
+	migrationKey = -1
+)
 
 // Serialize holds a lock until the transaction ends. Statements that follow see
 // what earlier holders committed.
 func (*dialect) Serialize(ctx context.Context, tx *sql.Tx, serial store.Serial) error {
-	_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1::int, $2::int)", serials, int64(serial))
+	_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1::int, $2::int)", ours, int64(serial))
 	return err
 }
 

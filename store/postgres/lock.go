@@ -11,11 +11,8 @@ import (
 	"github.com/patchcycle/patchcycle/store"
 )
 
-// serverKey is the second half of the server lock's key; serials begin at 1.
-const serverKey = 0
-
-// watch is how often the holder of the server lock makes sure that it still
-// holds it, and how long it waits for the answer.
+// watch is after how long without a word the holder of the server lock asks
+// whether it still holds it, and how long it waits for the answer.
 const watch = 5 * time.Second
 
 // serverLock is held by a connection of its own: it lasts as long as the
@@ -50,13 +47,13 @@ func (d *dialect) LockServer(ctx context.Context, wait bool) (<-chan struct{}, e
 
 func take(ctx context.Context, conn *pgx.Conn, wait bool) error {
 	if wait {
-		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1::int, $2::int)", serials, serverKey); err != nil {
+		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1::int, $2::int)", ours, serverKey); err != nil {
 			return fmt.Errorf("wait for the active server to end: %w", err)
 		}
 		return nil
 	}
 	var ok bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1::int, $2::int)", serials, serverKey).Scan(&ok); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1::int, $2::int)", ours, serverKey).Scan(&ok); err != nil {
 		return fmt.Errorf("take the server lock: %w", err)
 	}
 	if !ok {
@@ -65,25 +62,28 @@ func take(ctx context.Context, conn *pgx.Conn, wait bool) error {
 	return nil
 }
 
-// watch closes lost when the session no longer answers.
+// watch closes lost when the session has ended: at once if the server says so,
+// else when it does not answer.
 func (l *serverLock) watch(ctx context.Context) {
 	defer close(l.done)
-	t := time.NewTicker(watch)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		ping, cancel := context.WithTimeout(ctx, watch)
-		err := l.conn.Ping(ping)
-		cancel()
-		if err != nil && ctx.Err() == nil {
+	for ctx.Err() == nil {
+		if !l.alive(ctx) && ctx.Err() == nil {
 			close(l.lost)
 			return
 		}
 	}
+}
+
+// alive waits for the session to break, then asks whether it still answers.
+func (l *serverLock) alive(ctx context.Context) bool {
+	quiet, cancel := context.WithTimeout(ctx, watch)
+	defer cancel()
+	if _, err := l.conn.WaitForNotification(quiet); err != nil && quiet.Err() == nil {
+		return false
+	}
+	answer, cancel := context.WithTimeout(ctx, watch)
+	defer cancel()
+	return l.conn.Ping(answer) == nil
 }
 
 // Close gives the server lock back.

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/store/internal/migrate"
@@ -35,14 +34,23 @@ func Open(ctx context.Context, url string) (*store.Store, error) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	locker, err := lock.NewPostgresSessionLocker()
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock for migrations: %w", err), db.Close())
-	}
-	if err := migrate.Up(ctx, db, goose.DialectPostgres, "postgres", goose.WithSessionLocker(locker)); err != nil {
+	if err := migrated(ctx, config, db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s on %s: %w", config.Database, config.Host, err), db.Close())
 	}
 	return store.New(&dialect{config: config}, db, db), nil
+}
+
+// migrated migrates while no other program does: the lock ends with its session.
+func migrated(ctx context.Context, config *pgx.ConnConfig, db *sql.DB) error {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to be lost
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1::int, $2::int)", ours, migrationKey); err != nil {
+		return fmt.Errorf("wait for another program's migration: %w", err)
+	}
+	return migrate.Up(ctx, db, goose.DialectPostgres, "postgres")
 }
 
 var _ store.Dialect = (*dialect)(nil)

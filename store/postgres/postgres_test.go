@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", for the raw handle
 	"github.com/stretchr/testify/require"
@@ -32,4 +33,33 @@ func TestPostgreSQLBehavesAsAStoreHasTo(t *testing.T) {
 // BenchmarkPostgres flushes every commit, as a real server does.
 func BenchmarkPostgres(b *testing.B) {
 	storetest.Bench(b, func(t testing.TB) storetest.Database { t.Helper(); return at(t, pgtest.Start(t, pgtest.Durable())) })
+}
+
+func TestAServerLearnsAtOnceThatItsLockIsLost(t *testing.T) {
+	ctx := context.Background()
+	d := at(t, pgtest.Start(t))
+	first, err := d.Open(ctx)
+	require.NoError(t, err)
+	lost, err := first.AcquireServerLock(ctx, false)
+	require.NoError(t, err)
+	_, err = d.Raw.ExecContext(ctx, `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`)
+	require.NoError(t, err)
+	select {
+	case <-lost:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the session that held the lock was ended, and nobody was told")
+	}
+	second, err := d.Open(ctx)
+	require.NoError(t, err)
+	_, err = second.AcquireServerLock(ctx, false)
+	require.NoError(t, err)
+	require.NoError(t, first.Close())
+	require.NoError(t, second.Close())
+}
+
+func TestAnUnreachableServerIsNamedWithoutThePassword(t *testing.T) {
+	_, err := postgres.Open(context.Background(), "postgres://patch:hunter2@127.0.0.1:1/patchcycle?connect_timeout=2")
+	require.ErrorContains(t, err, "127.0.0.1")
+	require.NotContains(t, err.Error(), "hunter2")
 }

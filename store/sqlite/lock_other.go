@@ -9,9 +9,9 @@ import (
 
 type fileLock struct{ lost chan struct{} }
 
-// lockFile refuses: the server runs on Unix. Clients on other systems never ask.
+// lockFile refuses: servers run on Unix. Clients on other systems never ask.
 func lockFile(context.Context, string, bool) (*fileLock, error) {
-	return nil, errors.New("a server on SQLite needs the file locks of Unix; use PostgreSQL, or run it on Linux")
+	return nil, errors.New("a store on SQLite needs the file locks of Unix; use PostgreSQL, or run the server on Linux")
 }
 
 func (*fileLock) release() error { return nil }

@@ -23,9 +23,9 @@ type fileLock struct {
 func lockFile(ctx context.Context, path string, wait bool) (*fileLock, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the server lock: %w", err)
+		return nil, fmt.Errorf("open a lock file: %w", err)
 	}
-	again := time.NewTicker(100 * time.Millisecond)
+	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -39,7 +39,7 @@ func lockFile(ctx context.Context, path string, wait bool) (*fileLock, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("wait for the active server to end: %w", ctx.Err()), f.Close())
+			return nil, errors.Join(fmt.Errorf("wait for %s: %w", path, ctx.Err()), f.Close())
 		case <-again.C:
 		}
 	}

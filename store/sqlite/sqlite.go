@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ func Open(ctx context.Context, path string) (*store.Store, error) {
 		return nil, err
 	}
 	write.SetMaxOpenConns(1)
-	if err := migrate.Up(ctx, write, goose.DialectSQLite3, "sqlite"); err != nil {
+	if err := migrated(ctx, path, write); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), write.Close())
 	}
 	read, err := open(path, "_pragma=query_only(1)")
@@ -47,16 +48,30 @@ func Open(ctx context.Context, path string) (*store.Store, error) {
 	return store.New(&dialect{path: path}, write, read), nil
 }
 
-// makeFile makes the file before SQLite does: its journal gets the same mode.
+// makeFile makes the file before SQLite does: its journal gets the same mode. A
+// file that is there is not even opened: closing it would drop the locks that
+// this process may hold on it through SQLite.
 func makeFile(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make the folder of the database: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("make the database file: %w", err)
 	}
 	return f.Close()
+}
+
+// migrated migrates while no other program does.
+func migrated(ctx context.Context, path string, db *sql.DB) error {
+	l, err := lockFile(ctx, path+".migration", true)
+	if err != nil {
+		return fmt.Errorf("wait for another program's migration: %w", err)
+	}
+	return errors.Join(migrate.Up(ctx, db, goose.DialectSQLite3, "sqlite"), l.release())
 }
 
 func open(path, more string) (*sql.DB, error) {
