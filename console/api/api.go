@@ -115,6 +115,10 @@ func (s *server) register(mux *http.ServeMux) huma.API {
 	s.addTasks(api)
 	s.addAccounts(api)
 	s.addAudit(api)
+	// The framework describes its own errors whether they are used or not.
+	for _, unused := range []string{"ErrorModel", "ErrorDetail"} {
+		delete(config.Components.Schemas.Map(), unused)
+	}
 	return api
 }
 

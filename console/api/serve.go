@@ -59,8 +59,10 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 		Handler: h, ErrorLog: zap.NewStdLog(log), MaxHeaderBytes: 16 << 10,
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		WriteTimeout: answerIn + watchAtMax + 10*time.Second,
-		// What waits for a change is told to end when the server does.
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		// An act that is under way is finished; what only waits for a change ends.
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.WithoutCancel(ctx), stopKey{}, ctx.Done())
+		},
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(l) }()
@@ -72,7 +74,16 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *zap.Logger)
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(grace); err != nil {
-		return errors.Join(err, srv.Close())
+		log.Warn("requests were under way when the API ended", zap.Error(err))
+		return srv.Close()
 	}
 	return nil
+}
+
+type stopKey struct{}
+
+// stopping is closed when the server that the request came to is ending.
+func stopping(ctx context.Context) <-chan struct{} {
+	done, _ := ctx.Value(stopKey{}).(<-chan struct{})
+	return done
 }

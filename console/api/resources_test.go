@@ -1,0 +1,473 @@
+package api_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/console/api"
+	"github.com/patchcycle/patchcycle/console/api/client"
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+const (
+	eventually = 10 * time.Second
+	tick       = 5 * time.Millisecond
+)
+
+// Serves G3, Q7.
+func TestAPolicyWithAnErrorIsRefusedWithItsPlaceAndTheOldOneStays(t *testing.T) {
+	h := newHouse(t)
+	good, err := policy.Example("demo")
+	require.NoError(t, err)
+	ana := h.as("ana", "*", patching.RoleAuthor)
+	ctx := t.Context()
+
+	applied, err := ana.ApplyPolicy(ctx, "demo", "demo.yaml", good, false)
+	require.NoError(t, err)
+	assert.True(t, applied.Changed)
+	again, err := ana.ApplyPolicy(ctx, "demo", "demo.yaml", good, false)
+	require.NoError(t, err)
+	assert.False(t, again.Changed)
+
+	bad := strings.Replace(string(good), "zone: Asia/Tokyo", "zone: Asia/Tokio", 1)
+	_, err = ana.ApplyPolicy(ctx, "demo", "demo.yaml", []byte(bad), false)
+	p := problem(t, err, http.StatusUnprocessableEntity, wire.CodeBadPolicy)
+	require.NotEmpty(t, p.Policy)
+	assert.Equal(t, "demo.yaml", p.Policy[0].File)
+	assert.Positive(t, p.Policy[0].Line)
+	assert.NotEmpty(t, p.Policy[0].Way)
+
+	_, err = ana.ApplyPolicy(ctx, "other", "demo.yaml", good, false)
+	problem(t, err, http.StatusUnprocessableEntity, wire.CodeInvalid)
+
+	now, err := ana.Policy(ctx, "demo", "")
+	require.NoError(t, err)
+	assert.Equal(t, string(good), now.Source)
+	past, err := ana.Policy(ctx, "demo", now.Version.Short())
+	require.NoError(t, err)
+	assert.Equal(t, now.Version, past.Version)
+	_, err = ana.Policy(ctx, "demo", "000000000000")
+	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
+}
+
+// Serves Q7.
+func TestAPolicyIsTriedOnTheMachinesThatAreKnown(t *testing.T) {
+	h := newHouse(t)
+	h.fleet()
+	text, err := policy.Example("demo")
+	require.NoError(t, err)
+	bad := strings.Replace(string(text), "- name: early\n", "- name: early\n    select: '\"nobody\" in tags'\n", 1)
+	require.NotEqual(t, string(text), bad)
+	ana := h.as("ana", "*", patching.RoleAuthor)
+	lint, err := ana.LintPolicy(t.Context(), "x.yaml", []byte(bad))
+	require.NoError(t, err)
+	assert.False(t, lint.OK)
+	_, err = ana.ApplyPolicy(t.Context(), "demo", "x.yaml", []byte(bad), false)
+	problem(t, err, http.StatusUnprocessableEntity, wire.CodeBadPolicy)
+	applied, err := ana.ApplyPolicy(t.Context(), "demo", "x.yaml", []byte(bad), true)
+	require.NoError(t, err, "machines that come later are no error")
+	assert.NotEmpty(t, applied.Warnings)
+}
+
+// Serves U1.
+func TestThePlanIsShownWithTheTextThatItsHashIsOf(t *testing.T) {
+	h := newHouse(t)
+	plan := h.cycle()
+	aud := h.as("aud", "*", patching.RoleAuditor)
+	got, err := aud.Plan(t.Context(), cycleID, 0)
+	require.NoError(t, err)
+	assert.Equal(t, plan.Hash(), got.Hash)
+	assert.Equal(t, got.Hash, patching.DigestOf([]byte(got.Text)))
+	assert.True(t, got.Counts)
+	assert.Equal(t, 2, got.Machines)
+	require.Len(t, got.Rings, 2)
+	require.Len(t, got.Rings[0].Waves, 1)
+	assert.Equal(t, "open", got.Rings[0].Waves[0].Window)
+	require.Len(t, got.Excluded, 1)
+	assert.Equal(t, patching.ReasonNotEnrolled.Words(), got.Excluded[0].Words)
+	_, err = aud.Plan(t.Context(), cycleID, 1)
+	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
+}
+
+// Serves U5.
+func TestOneMachineIsFollowedThroughACycle(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	h.task()
+	aud := h.as("aud", "*", patching.RoleAuditor)
+	m, err := aud.Machine(t.Context(), cycleID, "a-1")
+	require.NoError(t, err)
+	assert.Equal(t, "host-a-1", m.Hostname)
+	require.Len(t, m.Steps, 1)
+	assert.Equal(t, "openssl", m.Steps[0].Patches[0].Name)
+	require.Len(t, m.Tasks, 1)
+	assert.False(t, m.Would)
+
+	out, err := aud.Machine(t.Context(), cycleID, "a-3")
+	require.NoError(t, err)
+	assert.True(t, out.Would, "what a machine would have got")
+	assert.Equal(t, patching.Excluded, out.Outcome)
+	assert.Equal(t, patching.ReasonNotEnrolled.Words(), out.Why)
+	require.Len(t, out.Steps, 1)
+}
+
+func TestMachinesOfACycleArePagedAndFiltered(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	aud := h.as("aud", "*", patching.RoleAuditor)
+	first, err := aud.Deployments(t.Context(), cycleID, client.DeploymentQuery{Limit: 2})
+	require.NoError(t, err)
+	require.Len(t, first.Items, 2)
+	assert.Equal(t, patching.AssetID("a-2"), first.Next)
+	second, err := aud.Deployments(t.Context(), cycleID, client.DeploymentQuery{Limit: 2, After: first.Next})
+	require.NoError(t, err)
+	require.Len(t, second.Items, 1)
+	assert.Empty(t, second.Next)
+	out, err := aud.Deployments(t.Context(), cycleID, client.DeploymentQuery{Outcomes: []patching.Outcome{patching.Excluded, patching.Failed}})
+	require.NoError(t, err)
+	require.Len(t, out.Items, 1)
+	_, err = aud.Deployments(t.Context(), "cycle/demo/2020-01.1", client.DeploymentQuery{})
+	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
+}
+
+// Serves U2.
+func TestACycleIsShownWithItsCountsAndWhatOneMayDo(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	c, err := h.as("ben", "*", patching.RoleApprover).Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	assert.Equal(t, 3, c.Machines)
+	assert.Equal(t, map[patching.Outcome]int{patching.Excluded: 1}, c.Outcomes)
+	assert.Equal(t, 2, c.InProgress)
+	assert.Equal(t, 1, c.Quorum)
+	assert.Contains(t, c.Verbs, "approve")
+	require.Len(t, c.Rings, 2)
+	assert.Equal(t, "done", c.Rings[0].State)
+	assert.Equal(t, "not begun", c.Rings[1].State)
+
+	author, err := h.as("ana", "*", patching.RoleApprover).Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	assert.NotContains(t, author.Verbs, "approve", "its author cannot approve it")
+	aud, err := h.as("aud", "*", patching.RoleAuditor).Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	assert.Empty(t, aud.Verbs)
+}
+
+func TestAWatchReturnsWhenTheCycleMovesAndAtTheEndOfTheWait(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	aud := h.as("aud", "*", patching.RoleAuditor)
+	c, err := aud.Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	same, err := aud.WatchCycle(t.Context(), cycleID, c.Mark, 0)
+	require.NoError(t, err)
+	assert.Equal(t, c.Mark, same.Mark)
+
+	got := make(chan wire.CycleDetail, 1)
+	go func() {
+		d, err := aud.WatchCycle(t.Context(), cycleID, c.Mark, 30*time.Second)
+		assert.NoError(t, err)
+		got <- d
+	}()
+	time.Sleep(50 * time.Millisecond) // it waits meanwhile; were it later, the answer would be the same
+	h.state(contract.CycleState{ID: cycleID, Policy: "demo", Phase: patching.PhaseDeploy})
+	select {
+	case d := <-got:
+		assert.Equal(t, patching.PhaseDeploy, d.Phase)
+		assert.NotEqual(t, c.Mark, d.Mark)
+	case <-time.After(eventually):
+		t.Fatal("the watch did not notice")
+	}
+}
+
+func TestWhatAMachineMissesIsListedAndShown(t *testing.T) {
+	h := newHouse(t)
+	h.fleet()
+	aud := h.as("aud", "*", patching.RoleAuditor)
+	page, err := aud.Assets(t.Context(), client.AssetQuery{Limit: 2})
+	require.NoError(t, err)
+	require.Len(t, page.Items, 2)
+	assert.Equal(t, 3, page.Total)
+	assert.Equal(t, patching.AssetID("a-2"), page.Next)
+	assert.Equal(t, 1, page.Items[0].Missing)
+	assert.Equal(t, 1, page.Items[0].Security)
+	assert.True(t, page.Items[0].Enrolled)
+	rest, err := aud.Assets(t.Context(), client.AssetQuery{Limit: 2, After: page.Next})
+	require.NoError(t, err)
+	require.Len(t, rest.Items, 1)
+	assert.False(t, rest.Items[0].Enrolled, "nobody accepted it yet")
+
+	a, err := aud.Asset(t.Context(), "a-1")
+	require.NoError(t, err)
+	assert.Equal(t, 2, a.Packages)
+	require.Len(t, a.Patches, 1)
+	assert.Equal(t, "3.0.16-1", a.Patches[0].To)
+}
+
+// Serves G1, G2.
+func TestFactsThatAMachineDoesNotSayItselfAreKeptAndOnRecord(t *testing.T) {
+	h := newHouse(t)
+	h.fleet()
+	admin := h.as("sam", "site:amsterdam", patching.RoleSiteAdmin)
+	owner, criticality := "payroll", patching.High
+	a, err := admin.SetAssetFacts(t.Context(), "a-1", wire.AssetFacts{Owner: &owner, Criticality: &criticality})
+	require.NoError(t, err)
+	assert.Equal(t, "payroll", a.Owner)
+	assert.Equal(t, patching.High, a.Criticality)
+	assert.Equal(t, "host-a-1", a.Hostname)
+
+	tokyo := patching.SiteName("tokyo")
+	_, err = admin.SetAssetFacts(t.Context(), "a-1", wire.AssetFacts{Site: &tokyo})
+	problem(t, err, http.StatusForbidden, wire.CodeNotAllowed)
+	_, err = admin.SetAssetFacts(t.Context(), "a-1", wire.AssetFacts{})
+	problem(t, err, http.StatusUnprocessableEntity, wire.CodeInvalid)
+
+	audit, err := h.store.Audit(t.Context(), 0, 0)
+	require.NoError(t, err)
+	require.Len(t, audit, 1)
+	assert.Equal(t, "set facts", audit[0].Verb)
+	assert.Contains(t, audit[0].Body, "payroll")
+}
+
+func TestMachinesEnrolByATokenAndAreAcceptedByAPerson(t *testing.T) {
+	h := newHouse(t)
+	h.fleet()
+	op := h.as("olga", "*", patching.RoleOperator)
+	made, err := op.MakeEnrolToken(t.Context(), wire.NewEnrolToken{Site: "tokyo"})
+	require.NoError(t, err)
+	assert.NotEmpty(t, made.Token)
+	assert.Equal(t, 1, made.Uses)
+	assert.Equal(t, noon.Add(24*time.Hour), made.Expires)
+	tokens, err := op.EnrolTokens(t.Context())
+	require.NoError(t, err)
+	for _, e := range tokens.Items {
+		assert.Empty(t, e.Token, "a token is shown once")
+	}
+	_, err = h.store.Enrol(t.Context(), patching.DigestOf([]byte(made.Token)), noon, patching.Device{ID: "d-9", Key: []byte("k9")}, patching.Asset{ID: "a-9"})
+	require.NoError(t, err)
+
+	pending, err := op.Devices(t.Context(), patching.DevicePending)
+	require.NoError(t, err)
+	require.Len(t, pending.Items, 2)
+	d, err := op.AcceptDevice(t.Context(), "d-9")
+	require.NoError(t, err)
+	assert.Equal(t, patching.DeviceAccepted, d.State)
+	d, err = op.RevokeDevice(t.Context(), "d-9", "stolen")
+	require.NoError(t, err)
+	assert.Equal(t, patching.DeviceRevoked, d.State)
+	assert.Equal(t, []patching.DeviceID{"d-9", "d-9"}, h.moved, "the uplink is told")
+	_, err = op.AcceptDevice(t.Context(), "d-9")
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+}
+
+// Serves G21.
+func TestATaskIsDoneWhenARescanSaysSo(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	h.task()
+	ctx := t.Context()
+	olga, otto := h.as("olga", "*", patching.RoleOperator), h.as("otto", "*", patching.RoleOperator)
+	taken, err := olga.TakeTask(ctx, "t-1")
+	require.NoError(t, err)
+	assert.Equal(t, patching.AccountName("olga"), taken.Task.TakenBy)
+	taken, err = otto.TakeTask(ctx, "t-1")
+	require.NoError(t, err)
+	assert.Contains(t, taken.Words, "olga had taken it")
+
+	done, err := otto.DoneTask(ctx, "t-1", "cleared the disk")
+	require.NoError(t, err)
+	assert.Equal(t, patching.TaskChecking, done.Task.State, "a click does not close a task")
+	assert.Equal(t, []patching.AssetID{"a-1"}, h.rescan)
+
+	k, err := h.store.Task(ctx, "t-1")
+	require.NoError(t, err)
+	k.State, k.Closed = patching.TaskDone, noon
+	require.NoError(t, h.store.SaveTask(ctx, k))
+	_, err = otto.DoneTask(ctx, "t-1", "again")
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+	_, err = otto.TakeTask(ctx, "t-1")
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+	open, err := otto.Tasks(ctx, client.TaskQuery{Open: true})
+	require.NoError(t, err)
+	assert.Empty(t, open.Items)
+}
+
+// Serves G6.
+func TestAccountsAreAppendOnlyAndWhoHeldWhichRoleCanBeAsked(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	admin := h.as("root", "*", patching.RoleAdmin)
+	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS ben@desk"
+	added, err := admin.AddAccount(ctx, wire.NewAccount{Name: "ben", Roles: []patching.Role{patching.RoleApprover}, Scopes: []string{"policy:demo"}, SSHKeys: []string{key}})
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, len(added.Token), 40)
+	kept, err := h.store.Account(ctx, "ben")
+	require.NoError(t, err)
+	assert.Equal(t, patching.DigestOf([]byte(added.Token)), kept.Token, "the hash is kept, not the token")
+
+	_, err = admin.AddAccount(ctx, wire.NewAccount{Name: "ben", Roles: []patching.Role{patching.RoleOperator}})
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+	before := time.Now()
+	time.Sleep(2 * time.Millisecond)
+	_, err = admin.RevokeAccount(ctx, "ben", "changes team")
+	require.NoError(t, err)
+	_, err = admin.AddAccount(ctx, wire.NewAccount{Name: "ben", Roles: []patching.Role{patching.RoleOperator}})
+	require.NoError(t, err, "a revoked account is added again with other roles")
+
+	then, err := admin.Accounts(ctx, before)
+	require.NoError(t, err)
+	now, err := admin.Accounts(ctx, time.Time{})
+	require.NoError(t, err)
+	assert.Equal(t, []patching.Role{patching.RoleOperator}, now.Items[0].Roles)
+	assert.Equal(t, []patching.Role{patching.RoleApprover}, then.Items[0].Roles)
+	assert.Zero(t, then.Items[0].Revoked)
+
+	for name, bad := range map[string]wire.NewAccount{
+		"no such role": {Name: "x1", Roles: []patching.Role{"king"}}, "no such scope": {Name: "x2", Roles: []patching.Role{patching.RoleAuditor}, Scopes: []string{"planet:earth"}},
+		"no key": {Name: "x3", Roles: []patching.Role{patching.RoleAuditor}, SSHKeys: []string{"secret"}}, "two keys in one": {Name: "x4", Roles: []patching.Role{patching.RoleAuditor}, SSHKeys: []string{key + "\n" + key}},
+		"no role": {Name: "x5"}, "the product's own name": {Name: "patchcycle", Roles: []patching.Role{patching.RoleAuditor}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := admin.AddAccount(ctx, bad)
+			problem(t, err, http.StatusUnprocessableEntity, wire.CodeInvalid)
+		})
+	}
+}
+
+func TestTheLastAdministratorCannotBeRevoked(t *testing.T) {
+	h := newHouse(t)
+	admin := h.as("root", "*", patching.RoleAdmin)
+	h.token("limited", "policy:demo", patching.RoleAdmin) // could not add an account
+	_, err := admin.RevokeAccount(t.Context(), "root", "bye")
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+	h.token("second", "*", patching.RoleAdmin)
+	_, err = admin.RevokeAccount(t.Context(), "root", "bye")
+	require.NoError(t, err)
+}
+
+// Serves G6.
+func TestWhatPeopleChangeIsOnTheChainAndTheChainIsVerified(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	admin := h.as("root", "*", patching.RoleAdmin)
+	for range 3 {
+		_, err := admin.MakeEnrolToken(ctx, wire.NewEnrolToken{Site: "tokyo"})
+		require.NoError(t, err)
+	}
+	page, err := admin.Audit(ctx, 0, 2)
+	require.NoError(t, err)
+	require.Len(t, page.Items, 2)
+	assert.Equal(t, int64(2), page.Next)
+	rest, err := admin.Audit(ctx, page.Next, 2)
+	require.NoError(t, err)
+	require.Len(t, rest.Items, 1)
+	check, err := admin.VerifyAudit(ctx)
+	require.NoError(t, err)
+	assert.True(t, check.OK)
+	assert.Equal(t, int64(3), check.Entries)
+}
+
+func TestTheReportIsServedAsAPageThatCannotRunScripts(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	aud := h.as("aud", "*", patching.RoleAuditor)
+	_, err := aud.Report(t.Context(), cycleID)
+	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
+	c, err := h.store.Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	c.Report = filepath.Join(t.TempDir(), "report.html")
+	require.NoError(t, os.WriteFile(c.Report, []byte("<h1>Report</h1>"), 0o600))
+	require.NoError(t, h.store.SaveCycle(t.Context(), c))
+	page, err := aud.Report(t.Context(), cycleID)
+	require.NoError(t, err)
+	assert.Equal(t, "<h1>Report</h1>", string(page))
+}
+
+func TestTheDoctorSaysWhatIsWrongAndTheWayOut(t *testing.T) {
+	h := newHouse(t)
+	d, err := h.as("aud", "*", patching.RoleAuditor).Doctor(t.Context())
+	require.NoError(t, err)
+	assert.False(t, d.OK)
+	found := map[string]wire.Check{}
+	for _, c := range d.Checks {
+		found[c.Name] = c
+	}
+	assert.True(t, found["record"].OK)
+	assert.True(t, found["engine"].OK)
+	assert.False(t, found["people"].OK)
+	assert.Contains(t, found["people"].WayOut, "user add")
+	assert.False(t, found["machines"].OK)
+}
+
+func TestRequestsThatAreTooLargeOrMisspeltAreRefused(t *testing.T) {
+	h := newHouse(t)
+	token := h.token("root", "*", patching.RoleAdmin)
+	send := func(method, path, body string) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), method, h.url+path, strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		res.Body.Close()
+		assert.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
+		return res
+	}
+	assert.Equal(t, http.StatusRequestEntityTooLarge, send("POST", "/api/v1/accounts", `{"name":"`+strings.Repeat("x", 70_000)+`"}`).StatusCode)
+	assert.Equal(t, http.StatusUnprocessableEntity, send("GET", "/api/v1/cycles?polcy=demo", "").StatusCode, "a filter that is misspelt must not show everything")
+	assert.Equal(t, http.StatusUnprocessableEntity, send("POST", "/api/v1/accounts", `{"name":"eve","roles":["auditor"],"admin":true}`).StatusCode)
+	assert.Equal(t, http.StatusBadRequest, send("POST", "/api/v1/accounts", `{`).StatusCode)
+	assert.Equal(t, http.StatusNotFound, send("GET", "/api/v2/cycles", "").StatusCode)
+}
+
+func TestTheSocketIsTheOwnersAndSurvivesAServerThatWasKilled(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "api.sock")
+	killed, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	killed.(*net.UnixListener).SetUnlinkOnClose(false)
+	require.NoError(t, killed.Close())
+
+	l, err := api.Listen(path)
+	require.NoError(t, err)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o660), info.Mode().Perm())
+	_, err = api.Listen(path)
+	require.ErrorContains(t, err, "another server listens")
+
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"ok"}`)) })
+	go func() { ended <- api.Serve(ctx, l, mux, nil) }()
+	c, err := client.New(client.Options{Server: "unix://" + path})
+	require.NoError(t, err)
+	health, err := c.Health(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "ok", health.Status)
+	stop()
+	require.NoError(t, <-ended)
+
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	_, err = api.Listen(path)
+	require.ErrorContains(t, err, "in the way")
+}
+
+func TestTheClientDoesNotSendATokenInTheClear(t *testing.T) {
+	_, err := client.New(client.Options{Server: "http://patch.example:8080", Token: "x"})
+	require.ErrorContains(t, err, "in the clear")
+	_, err = client.New(client.Options{Server: "ftp://patch.example"})
+	require.Error(t, err)
+}
