@@ -70,6 +70,10 @@ func (t Tally) Ended() int {
 	return n
 }
 
+// Open returns how many released machines may still answer: those whom the
+// cycle has given up as unreachable are no longer waited for.
+func (t Tally) Open() int { return max(0, t.Waiting()-t.Outcomes[Unreachable]) }
+
 // Waiting returns how many released machines have not answered.
 func (t Tally) Waiting() int { return max(0, t.Released-t.Answered) }
 

@@ -76,6 +76,12 @@ func (c *cycle) afterEnding() patching.Phase {
 // deployRing runs the ring as a child and takes its gate's decision over. The
 // ring is on the saga's list before it starts.
 func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) error {
+	if len(c.s.Rings) > 0 {
+		// Testing and approval took their time: windows may have passed meanwhile.
+		if _, err := contract.Reschedule.Run(ctx, "next occurrences of the windows", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision}); err != nil {
+			return err
+		}
+	}
 	state := c.beginRing(ring.Name)
 	id := patching.RingID(c.s.ID, ring.Name)
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{

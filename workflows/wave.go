@@ -27,7 +27,12 @@ type wave struct {
 	// against what was installed.
 	halt    *patching.Decision
 	against bool
+	// mute is why no further batch is released in this wave: nobody answers.
+	mute string
 }
+
+// open reports whether the wave may release more.
+func (w *wave) open() bool { return !w.stopping() && w.halt == nil && w.mute == "" }
 
 func (w *wave) run(ctx workflow.Context) (contract.WaveResult, error) {
 	w.show(ctx, "waiting for its window at "+clock(w.in.Wave.Start))
@@ -61,7 +66,7 @@ func (w *wave) release(ctx workflow.Context) error {
 		if err := workflow.Await(ctx, func() bool { return w.stopping() || !w.in.Control.Paused }); err != nil {
 			return err
 		}
-		if w.stopping() || w.halt != nil || !workflow.Now(ctx).Before(w.in.Wave.End) {
+		if !w.open() || !workflow.Now(ctx).Before(w.in.Wave.End) {
 			return nil
 		}
 		out, err := contract.Release.Run(ctx, batchWords(batch), contract.ReleaseIn{
@@ -78,59 +83,51 @@ func (w *wave) release(ctx workflow.Context) error {
 // awaitBatch waits until the gate lets the next batch go, or halts.
 func (w *wave) awaitBatch(ctx workflow.Context) error {
 	until := workflow.Now(ctx).Add(w.in.Silence)
-	for !w.stopping() {
+	for w.open() {
 		tallies, err := w.await(ctx, until)
-		if err != nil {
+		if err != nil || w.stopping() {
 			return err
 		}
-		if w.stopping() {
-			return nil
-		}
-		d, err := w.ask(ctx, tallies, until)
-		if err != nil {
-			return err
-		}
-		if d.Verb == patching.Halt {
-			w.halt = &d
-			return nil
-		}
-		if d.Verb == patching.Proceed {
-			return nil
-		}
-		if tallies.Slice.Waiting() == 0 { // nothing more will come: only time can change the answer
-			if _, err := awaitUntil(ctx, earliest(d.Until, until), "gate", w.stopping); err != nil {
-				return err
-			}
-		}
-		if !workflow.Now(ctx).Before(until) {
-			// Those who kept silent are judged; the gate is asked again without them.
+		if tallies.Slice.Open() > 0 && !workflow.Now(ctx).Before(until) {
+			// Those who kept silent are judged before the gate is asked.
 			if err := w.endSilent(ctx); err != nil {
 				return err
 			}
-			until = workflow.Now(ctx).Add(w.in.Silence)
+			if tallies, err = w.await(ctx, until); err != nil || w.stopping() {
+				return err
+			}
+		}
+		verb, err := w.ask(ctx, tallies, until)
+		if err != nil || verb == patching.Proceed {
+			return err
 		}
 	}
 	return nil
 }
 
-// ask puts two questions to the gate: may the ring go on at all, by all that is
-// known of the ring; and are enough of this wave's answers in.
-func (w *wave) ask(ctx workflow.Context, t contract.Tallies, until time.Time) (patching.Decision, error) {
+// ask puts two questions to the gate. May the ring go on, by all that is known
+// of the ring: other waves still wait for answers, so there silence counts only
+// when the cycle closes. And are enough of this wave's answers in: a wave in
+// which nobody answers gets no further batch, but says nothing about others.
+func (w *wave) ask(ctx workflow.Context, t contract.Tallies, until time.Time) (patching.GateVerb, error) {
 	now := workflow.Now(ctx)
 	whole := w.in.Gate
 	whole.Answered = 0
-	q := gate.Question{Params: whole, Tally: t.Ring, GiveUp: until}
+	q := gate.Question{Params: whole, Tally: t.Ring, GiveUp: w.in.CloseBy}
 	d := gate.Decide(q, now)
-	if d.Verb != patching.Halt {
+	if d.Verb == patching.Halt {
+		w.halt, w.against = &d, gate.Ground(q, now).AgainstPatch()
+	} else {
 		q = gate.Question{Params: gate.Params{Answered: w.in.Gate.Answered}, Tally: t.Slice, GiveUp: until}
-		d = gate.Decide(q, now)
+		if d = gate.Decide(q, now); d.Verb == patching.Halt {
+			w.mute = d.Why
+		}
 	}
-	w.against = d.Verb == patching.Halt && gate.Ground(q, now).AgainstPatch()
 	w.show(ctx, d.Why)
 	if d.Verb == patching.Wait {
-		return d, nil // only what was decided is kept: a wait decides nothing
+		return d.Verb, nil // only what was decided is kept: a wait decides nothing
 	}
-	return d, noteGate(ctx, w.in.Cycle, string(w.in.Wave.ID), q, d)
+	return d.Verb, noteGate(ctx, w.in.Cycle, string(w.in.Wave.ID), q, d)
 }
 
 // settle waits for the machines that have started, and ends what has not.
@@ -147,7 +144,7 @@ func (w *wave) settle(ctx workflow.Context) (contract.WaveResult, error) {
 		if err != nil {
 			return contract.WaveResult{}, err
 		}
-		if tallies.Slice.Waiting() == 0 {
+		if tallies.Slice.Open() == 0 {
 			return w.result(ctx, tallies.Slice)
 		}
 		if err := w.endSilent(ctx); err != nil {
@@ -169,6 +166,8 @@ func (w *wave) because() contract.Control {
 		return contract.Control{Reason: patching.ReasonRingHalted, Why: w.halt.Why}
 	case w.stopping():
 		return w.in.Control
+	case w.mute != "":
+		return contract.Control{Reason: patching.ReasonPathDown, Why: w.mute}
 	default:
 		return contract.Control{Reason: patching.ReasonWindowOver}
 	}
@@ -178,7 +177,7 @@ func (w *wave) because() contract.Control {
 // that began and never ended long after their window.
 func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
 	released := contract.EndSliceIn{Outcome: patching.Unreachable, Reason: patching.ReasonPathDown}
-	if c := w.because(); c.Reason != patching.ReasonWindowOver {
+	if c := w.because(); w.stopping() || w.halt != nil {
 		released = contract.EndSliceIn{Outcome: patching.Deferred, Reason: c.Reason, Detail: c.Why}
 	}
 	released.States = []patching.DeploymentState{patching.DeploymentReleased}

@@ -94,6 +94,7 @@ func (w *world) register() {
 		return contract.AssessOut{Machines: len(w.machines)}, nil
 	})
 	on(w, contract.MakePlan, w.plan)
+	on(w, contract.Reschedule, func(contract.MakePlanIn) (contract.None, error) { return contract.None{}, nil })
 	on(w, contract.VerifyAct, w.verifyAct)
 	on(w, contract.ApplyAmend, func(in contract.AmendIn) (contract.AmendOut, error) {
 		w.note("amend")
@@ -241,7 +242,7 @@ func (w *world) tally(in contract.SliceIn, now time.Time) patching.Tally {
 		}
 		if m.state.Terminal() {
 			t.Outcomes[m.ended]++
-			if m.batch > 0 {
+			if m.batch > 0 && m.ended != patching.Unreachable {
 				t.Answered++
 			}
 			if m.ended.Bad() && m.sign != "" {

@@ -14,6 +14,7 @@ var (
 	AskInventory = Activity[AskInventoryIn, Asked]{"AskInventory", Bulk}
 	Assess       = Activity[AssessIn, AssessOut]{"Assess", Bulk}
 	MakePlan     = Activity[MakePlanIn, PlanSummary]{"MakePlan", Bulk}
+	Reschedule   = Activity[MakePlanIn, None]{"Reschedule", Bulk}
 	VerifyAct    = Activity[VerifyActIn, VerifyActOut]{"VerifyAct", Quick}
 	ApplyAmend   = Activity[AmendIn, AmendOut]{"ApplyAmend", Bulk}
 	Remind       = Activity[RemindIn, None]{"Remind", Quick}

@@ -1,0 +1,110 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/trust"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// End ends the deployments of a slice that are still in one of the given
+// states. Orders are withdrawn first: a machine that has not started must not
+// start after its deployment has ended.
+func (w *Waves) End(ctx context.Context, in contract.EndSliceIn) (int, error) {
+	defer beat(ctx)()
+	end := store.EndSpec{
+		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Assets: in.Assets, States: in.States,
+		Outcome: in.Outcome, Reason: in.Reason, Detail: in.Detail, At: w.Now(),
+	}
+	if in.Silent {
+		return w.endSilent(ctx, in, end)
+	}
+	if in.Withdraw {
+		if _, err := w.Store.WithdrawOrders(ctx, sliceOf(in.SliceIn), string(trust.Apply)); err != nil {
+			return 0, fmt.Errorf("withdraw orders: %w", err)
+		}
+	}
+	n, err := w.Store.EndDeployments(ctx, end)
+	if err != nil {
+		return 0, fmt.Errorf("end deployments: %w", err)
+	}
+	return n, nil
+}
+
+// endSilent ends the machines that kept silent for too long, counting only time
+// in which the server and the machine's relay listened: behind a dead path
+// silence says nothing about a machine, and nothing about a patch.
+func (w *Waves) endSilent(ctx context.Context, in contract.EndSliceIn, end store.EndSpec) (int, error) {
+	rows, err := w.Store.Deployments(ctx, store.DeploymentFilter{Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, States: in.States})
+	if err != nil {
+		return 0, fmt.Errorf("machines without an answer: %w", err)
+	}
+	listening := listening{store: w.Store, now: w.Now(), known: map[listenKey]time.Duration{}}
+	end.Assets = nil
+	for _, d := range rows {
+		silent, err := w.silent(ctx, d, &listening)
+		if err != nil {
+			return 0, err
+		}
+		if silent >= in.Silence {
+			end.Assets = append(end.Assets, d.Asset)
+		}
+	}
+	if len(end.Assets) == 0 {
+		return 0, nil
+	}
+	n, err := w.Store.EndDeployments(ctx, end)
+	if err != nil {
+		return 0, fmt.Errorf("end silent machines: %w", err)
+	}
+	return n, nil
+}
+
+// silent returns for how long, while the path listened, the machine has said
+// nothing since it got its start permit.
+func (w *Waves) silent(ctx context.Context, d patching.Deployment, l *listening) (time.Duration, error) {
+	asset, err := w.Store.Asset(ctx, d.Asset)
+	if err != nil {
+		return 0, fmt.Errorf("machine %s: %w", d.Asset, err)
+	}
+	since := d.Released
+	if asset.Seen.After(since) {
+		since = asset.Seen
+	}
+	silent, err := l.since(ctx, "server", since)
+	if err != nil || asset.Relay == "" {
+		return silent, err
+	}
+	relay, err := l.since(ctx, "relay/"+asset.Relay, since)
+	return min(silent, relay), err
+}
+
+// listening remembers answers within one look: many machines share a relay and
+// a start time to the second.
+type listening struct {
+	store WaveStore
+	now   time.Time
+	known map[listenKey]time.Duration
+}
+
+type listenKey struct {
+	part  string
+	since int64
+}
+
+func (l *listening) since(ctx context.Context, part string, t time.Time) (time.Duration, error) {
+	key := listenKey{part, t.Unix()}
+	if d, ok := l.known[key]; ok {
+		return d, nil
+	}
+	d, err := l.store.ListenedSince(ctx, part, t, l.now)
+	if err != nil {
+		return 0, fmt.Errorf("for how long %s listened: %w", part, err)
+	}
+	l.known[key] = d
+	return d, nil
+}

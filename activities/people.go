@@ -1,0 +1,146 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// PeopleStore is what judging people's acts needs of the store.
+type PeopleStore interface {
+	Account(ctx context.Context, name patching.AccountName) (patching.Account, error)
+	Request(ctx context.Context, id string) (store.Request, error)
+	AddApproval(ctx context.Context, a patching.Approval) error
+	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
+}
+
+// History finds the sender that Temporal's server stamped on a signal. Names
+// that clients write into an event are worth nothing: anyone can write any.
+type History interface {
+	// SignalSender returns the principal of the n-th signal of that name, from
+	// 1, in the run; empty if the server stamps none.
+	SignalSender(ctx context.Context, workflow, run, name string, n int) (principal string, at time.Time, err error)
+}
+
+// People finds out who did something and whether it counts.
+type People struct {
+	Store   PeopleStore
+	History History
+	Now     Clock
+}
+
+// Verify names the sender of an update or a signal and says in words if it does
+// not count. Every act is on record, those that do not count too. The trust
+// root is in mode "dispatcher": nothing is signed, so what counts is the account
+// that our API authenticated, or the principal that Temporal's server stamped.
+func (p *People) Verify(ctx context.Context, in contract.VerifyActIn) (contract.VerifyActOut, error) {
+	out, err := p.sender(ctx, in)
+	if err != nil {
+		return contract.VerifyActOut{}, err
+	}
+	if out.Refused == "" {
+		if out.Refused, err = p.refuse(ctx, in, out); err != nil {
+			return contract.VerifyActOut{}, err
+		}
+	}
+	return out, p.record(ctx, in, out)
+}
+
+func (p *People) sender(ctx context.Context, in contract.VerifyActIn) (contract.VerifyActOut, error) {
+	if in.Ordinal > 0 {
+		return p.signalSender(ctx, in)
+	}
+	out := contract.VerifyActOut{Via: "api", At: p.Now()}
+	if in.Act.Request == "" {
+		out.Refused = "it came without the request that our API records; use the CLI, the API or a signal."
+		return out, nil
+	}
+	r, err := p.Store.Request(ctx, in.Act.Request)
+	if errors.Is(err, store.ErrNotFound) {
+		out.Refused = "no request " + in.Act.Request + " is on record."
+		return out, nil
+	}
+	if err != nil {
+		return out, fmt.Errorf("request %s: %w", in.Act.Request, err)
+	}
+	out.Account, out.At = r.Account, r.At
+	if r.Verb != string(in.Verb) || r.Cycle != in.Cycle || r.Plan != in.Act.Plan {
+		out.Refused = "the request on record is for something else."
+	}
+	return out, nil
+}
+
+func (p *People) signalSender(ctx context.Context, in contract.VerifyActIn) (contract.VerifyActOut, error) {
+	out := contract.VerifyActOut{Via: "signal", At: p.Now()}
+	who, at, err := p.History.SignalSender(ctx, string(in.Cycle), in.Run, string(in.Verb), in.Ordinal)
+	if err != nil {
+		return out, fmt.Errorf("sender of the signal: %w", err)
+	}
+	out.Account, out.At = patching.AccountName(who), at
+	switch {
+	case who == "":
+		out.Refused = "Temporal's server does not say who sent it; use the CLI or the API."
+	case !in.TrustSignals:
+		out.Refused = "the policy does not trust signals (approval.trust_signals); use the CLI or the API."
+	}
+	return out, nil
+}
+
+// refuse says in words why the sender may not do that; empty: they may.
+func (p *People) refuse(ctx context.Context, in contract.VerifyActIn, out contract.VerifyActOut) (string, error) {
+	rule, ok := contract.RuleOf(in.Verb)
+	if !ok {
+		return fmt.Sprintf("there is no verb %q.", in.Verb), nil
+	}
+	account, err := p.Store.Account(ctx, out.Account)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return fmt.Sprintf("there is no account %q.", out.Account), nil
+	case err != nil:
+		return "", fmt.Errorf("account %s: %w", out.Account, err)
+	case !account.Revoked.IsZero():
+		return "the account was revoked.", nil
+	case !account.Has(rule.May...):
+		return fmt.Sprintf("it takes one of the roles %v, and %s has %v.", rule.May, account.Name, account.Roles), nil
+	case !account.Covers(in.Policy):
+		return fmt.Sprintf("policy %s is outside %s's scope %v.", in.Policy, account.Name, account.Scopes), nil
+	case in.Verb == contract.VerbApprove && account.Name == in.Author:
+		return "the author of a cycle cannot approve it.", nil
+	case in.Verb == contract.VerbApprove && slices.Contains(in.Counted, account.Name):
+		return string(account.Name) + " has approved it already; a person counts once.", nil
+	}
+	return "", nil
+}
+
+// record keeps the vote and puts the act on the audit chain. A retried activity
+// may record it twice: the chain then has two lines with the same request or
+// signal, which say so.
+func (p *People) record(ctx context.Context, in contract.VerifyActIn, out contract.VerifyActOut) error {
+	verdicts := map[contract.Verb]patching.ApprovalVerdict{
+		contract.VerbApprove: patching.Approve, contract.VerbReject: patching.Reject, contract.VerbSendBack: patching.SendBack}
+	if verdict, votes := verdicts[in.Verb]; votes && out.Account != "" {
+		err := p.Store.AddApproval(ctx, patching.Approval{
+			Cycle: in.Cycle, Plan: in.Act.Plan, Account: out.Account, Verdict: verdict,
+			Reason: in.Act.Reason, Via: out.Via, At: out.At, Refused: out.Refused})
+		if err != nil {
+			return fmt.Errorf("keep the vote of %s: %w", out.Account, err)
+		}
+	}
+	source := "request " + in.Act.Request
+	if in.Ordinal > 0 {
+		source = fmt.Sprintf("signal %d of run %s", in.Ordinal, in.Run)
+	}
+	body := fmt.Sprintf("%s; plan %s; reason %q; refused %q", source, in.Act.Plan, in.Act.Reason, out.Refused)
+	_, err := p.Store.AppendAudit(ctx, patching.AuditEntry{
+		At: out.At, Actor: string(out.Account), Verb: string(in.Verb), Subject: string(in.Cycle), Body: body})
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// Renderer writes the report of a cycle and says where it is.
+type Renderer interface {
+	Render(ctx context.Context, id patching.CycleID) (file string, err error)
+}
+
+// ReportStore keeps where the report is.
+type ReportStore interface {
+	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
+	SaveCycle(ctx context.Context, c patching.Cycle) error
+}
+
+// Reports writes reports.
+type Reports struct {
+	Store  ReportStore
+	Render Renderer
+}
+
+// Make renders the report and keeps where it is.
+func (r *Reports) Make(ctx context.Context, in contract.MakeReportIn) (contract.MakeReportOut, error) {
+	defer beat(ctx)()
+	file, err := r.Render.Render(ctx, in.State.ID)
+	if err != nil {
+		return contract.MakeReportOut{}, fmt.Errorf("report of %s: %w", in.State.ID, err)
+	}
+	record, err := r.Store.Cycle(ctx, in.State.ID)
+	if err != nil {
+		return contract.MakeReportOut{}, err
+	}
+	record.Report = file
+	if err := r.Store.SaveCycle(ctx, record); err != nil {
+		return contract.MakeReportOut{}, fmt.Errorf("keep where the report is: %w", err)
+	}
+	return contract.MakeReportOut{File: file}, nil
+}
