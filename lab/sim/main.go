@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -83,7 +84,10 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	defer link.Close()
 	c.options.Link = link
-	c.options.Log = logger(stderr, c.verbose)
+	var level zap.AtomicLevel
+	c.options.Log, level = logger(stderr, c.verbose)
+	// That the work in hand could not be finished is what stopping means.
+	defer context.AfterFunc(ctx, func() { level.SetLevel(zapcore.FatalLevel) })()
 	out := json.NewEncoder(&locked{w: stdout})
 	c.options.OnEvent = c.atEvent(out)
 	fleet, err := Open(c.options)
@@ -133,19 +137,17 @@ func (l *locked) Write(p []byte) (int, error) {
 
 // logger writes warnings, at most ten of a kind a second: thousands of machines
 // notice the same outage.
-func logger(w io.Writer, verbose bool) *zap.Logger {
-	level := zapcore.WarnLevel
-	if verbose {
-		level = zapcore.InfoLevel
-	}
+func logger(w io.Writer, verbose bool) (*zap.Logger, zap.AtomicLevel) {
+	level := zap.NewAtomicLevelAt(zapcore.WarnLevel)
 	c := zap.NewProductionEncoderConfig()
 	c.EncodeTime = zapcore.ISO8601TimeEncoder
 	core := zapcore.NewCore(zapcore.NewConsoleEncoder(c), zapcore.Lock(zapcore.AddSync(w)), level)
 	if verbose {
-		return zap.New(core)
+		level.SetLevel(zapcore.InfoLevel)
+		return zap.New(core), level
 	}
-	const second, first, thereafter = 1e9, 10, 0
-	return zap.New(zapcore.NewSamplerWithOptions(core, second, first, thereafter))
+	const first, thereafter = 10, 0
+	return zap.New(zapcore.NewSamplerWithOptions(core, time.Second, first, thereafter)), level
 }
 
 // command is what the arguments say.
