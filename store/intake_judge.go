@@ -274,8 +274,10 @@ func (in *intake) orderRows() [][]any {
 
 func (in *intake) deploymentRows() [][]any {
 	return changedRows(in.deployments, func(d *deploymentNow) bool { return d.changed }, func(d *deploymentNow) []any {
-		return []any{string(d.key.cycle), string(d.key.asset), string(d.state), string(d.order), string(d.outcome), string(d.reason),
-			d.detail, d.signature, d.answered, d.ended, d.repairs, d.freed, d.verified}
+		return []any{
+			string(d.key.cycle), string(d.key.asset), string(d.state), string(d.order), string(d.outcome), string(d.reason),
+			d.detail, d.signature, d.answered, d.ended, d.repairs, d.freed, d.verified,
+		}
 	})
 }
 

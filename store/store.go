@@ -74,7 +74,7 @@ func (s *Store) inTx(ctx context.Context, serial Serial, do func(*tx) error) err
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	t := &tx{querier: querier{sqlTx, s.dialect}, conn: conn}
-	defer sqlTx.Rollback() //nolint:errcheck // does nothing after the commit
+	defer sqlTx.Rollback()
 	if err := s.dialect.Serialize(ctx, sqlTx, serial); err != nil {
 		return fmt.Errorf("wait for other writers: %w", err)
 	}
@@ -112,7 +112,7 @@ func (q querier) each(ctx context.Context, scan func(scanner) error, query strin
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return err

@@ -95,8 +95,10 @@ func (s *Store) SaveTask(ctx context.Context, k patching.Task) error {
 }
 
 func taskRow(k patching.Task) []any {
-	return []any{string(k.ID), string(k.Cycle), string(k.Asset), string(k.Cause), k.Tried, k.Steps, k.Owner,
-		micros(k.Due), micros(k.Opened), string(k.TakenBy), string(k.State), micros(k.Closed), k.Note}
+	return []any{
+		string(k.ID), string(k.Cycle), string(k.Asset), string(k.Cause), k.Tried, k.Steps, k.Owner,
+		micros(k.Due), micros(k.Opened), string(k.TakenBy), string(k.State), micros(k.Closed), k.Note,
+	}
 }
 
 func scanTask(row scanner) (patching.Task, error) {

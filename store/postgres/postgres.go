@@ -46,7 +46,7 @@ func migrated(ctx context.Context, config *pgx.ConnConfig, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to be lost
+	defer conn.Close(context.WithoutCancel(ctx))
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1::int, $2::int)", ours, migrationKey); err != nil {
 		return fmt.Errorf("wait for another program's migration: %w", err)
 	}

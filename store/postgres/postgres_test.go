@@ -30,10 +30,15 @@ func TestPostgreSQLBehavesAsAStoreHasTo(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Database { t.Helper(); return at(t, pgtest.Start(t)) })
 }
 
-// BenchmarkPostgres flushes every commit, as a real server does.
-func BenchmarkPostgres(b *testing.B) {
-	storetest.Bench(b, func(t testing.TB) storetest.Database { t.Helper(); return at(t, pgtest.Start(t, pgtest.Durable())) })
+// durable flushes every commit, as a real server does.
+func durable(t testing.TB) storetest.Database {
+	t.Helper()
+	return at(t, pgtest.Start(t, pgtest.Durable()))
 }
+
+func BenchmarkTakeReports(b *testing.B)  { storetest.BenchTakeReports(b, durable) }
+func BenchmarkTally(b *testing.B)        { storetest.BenchTally(b, durable) }
+func BenchmarkPutPlan20000(b *testing.B) { storetest.BenchPutPlan20000(b, durable) }
 
 func TestAServerLearnsAtOnceThatItsLockIsLost(t *testing.T) {
 	ctx := context.Background()

@@ -27,4 +27,6 @@ func engine(t testing.TB) storetest.Database {
 
 func TestSQLiteBehavesAsAStoreHasTo(t *testing.T) { storetest.Run(t, engine) }
 
-func BenchmarkSQLite(b *testing.B) { storetest.Bench(b, engine) }
+func BenchmarkTakeReports(b *testing.B)  { storetest.BenchTakeReports(b, engine) }
+func BenchmarkTally(b *testing.B)        { storetest.BenchTally(b, engine) }
+func BenchmarkPutPlan20000(b *testing.B) { storetest.BenchPutPlan20000(b, engine) }

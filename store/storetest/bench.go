@@ -11,16 +11,9 @@ import (
 	"github.com/patchcycle/patchcycle/store"
 )
 
-// Bench measures the hot paths of an engine.
-func Bench(b *testing.B, engine Engine) {
-	b.Run("TakeReports", func(b *testing.B) { benchTakeReports(b, engine) })
-	b.Run("Tally", func(b *testing.B) { benchTally(b, engine) })
-	b.Run("PutPlan20000", func(b *testing.B) { benchPutPlan(b, engine) })
-}
-
-// benchTakeReports takes batches of 500 reports with a receipt each: accepted,
+// BenchTakeReports takes batches of 500 reports with a receipt each: accepted,
 // then started, then finished, as 500 machines of a wave send them.
-func benchTakeReports(b *testing.B, engine Engine) {
+func BenchTakeReports(b *testing.B, engine Engine) {
 	const batch = 500
 	s := engine(b).open(b)
 	f := with(b, s, "bench")
@@ -61,8 +54,8 @@ func (f *fixture) next(n int) {
 	f.release(n)
 }
 
-// benchTally counts a wave of 200 and a ring of 20,000 in a cycle of 20,000.
-func benchTally(b *testing.B, engine Engine) {
+// BenchTally counts a wave of 200 and a ring of 20,000 in a cycle of 20,000.
+func BenchTally(b *testing.B, engine Engine) {
 	s := engine(b).open(b)
 	f := with(b, s, "tally")
 	f.open()
@@ -93,7 +86,8 @@ func benchTally(b *testing.B, engine Engine) {
 	}
 }
 
-func benchPutPlan(b *testing.B, engine Engine) {
+// BenchPutPlan20000 makes a plan of 20,000 items again and again.
+func BenchPutPlan20000(b *testing.B, engine Engine) {
 	s := engine(b).open(b)
 	f := with(b, s, "plan")
 	f.open()

@@ -37,8 +37,10 @@ func waves(t *testing.T, s *store.Store) {
 		require.Len(t, got, 5)
 		for i, w := range got {
 			site := patching.SiteName(fmt.Sprintf("site-%d", 4-i))
-			same(t, patching.WaveSummary{ID: patching.NewWaveID(f.cycle(), "broad", site, "weekend", "20261110T2200Z"), Site: site, Window: "weekend",
-				Start: at(60 + 10*i), End: at(200), Assets: 6}, w)
+			same(t, patching.WaveSummary{
+				ID: patching.NewWaveID(f.cycle(), "broad", site, "weekend", "20261110T2200Z"), Site: site, Window: "weekend",
+				Start: at(60 + 10*i), End: at(200), Assets: 6,
+			}, w)
 		}
 		all, err := f.Waves(f.ctx, f.cycle(), "broad", 0, 0)
 		require.NoError(t, err)
@@ -49,7 +51,7 @@ func waves(t *testing.T, s *store.Store) {
 		f.staged(5)
 		release := func(batch, size int) []patching.AssetID {
 			t.Helper()
-			rows, err := f.ReleaseBatch(f.ctx, f.wave("broad"), batch, size, at(20+batch))
+			rows, err := f.ReleaseBatch(f.ctx, f.wave(), batch, size, at(20+batch))
 			require.NoError(t, err)
 			var ids []patching.AssetID
 			for _, d := range rows {
@@ -66,15 +68,18 @@ func waves(t *testing.T, s *store.Store) {
 		require.Equal(t, []patching.AssetID{f.asset(3), f.asset(4)}, release(2, 2))
 		require.Equal(t, []patching.AssetID{f.asset(5)}, release(3, 2))
 		require.Empty(t, release(4, 2))
-		_, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 0, 2, noon)
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 0, 2, noon)
 		require.Error(t, err)
 	})
+}
+
+func staging(t *testing.T, s *store.Store) {
 	t.Run("only what is staged is released", func(t *testing.T) {
 		f := with(t, s, "unstaged")
 		f.planned(3)
 		f.issue("apply", 3)
 		require.NoError(t, f.Stage(f.ctx, []store.StagedOrder{{Cycle: f.cycle(), Asset: f.asset(2), Order: f.order("apply", 2)}}))
-		rows, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 1, 10, at(20))
+		rows, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 10, at(20))
 		require.NoError(t, err)
 		require.Len(t, rows, 1)
 		require.Equal(t, f.asset(2), rows[0].Asset)
@@ -85,7 +90,7 @@ func waves(t *testing.T, s *store.Store) {
 		newer := store.StagedOrder{Cycle: f.cycle(), Asset: f.asset(1), Order: "newer"}
 		require.NoError(t, f.Stage(f.ctx, []store.StagedOrder{newer}))
 		require.EqualValues(t, "newer", f.deployment(1).Order)
-		_, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 1, 2, at(20))
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 2, at(20))
 		require.NoError(t, err)
 		newer.Order = "too late"
 		require.NoError(t, f.Stage(f.ctx, []store.StagedOrder{newer}))
@@ -94,6 +99,9 @@ func waves(t *testing.T, s *store.Store) {
 		newer.Asset = f.asset(9)
 		require.ErrorIs(t, f.Stage(f.ctx, []store.StagedOrder{newer}), store.ErrNotFound)
 	})
+}
+
+func listing(t *testing.T, s *store.Store) {
 	t.Run("deployments of a wave come by position and page after a machine, others by asset", func(t *testing.T) {
 		f := with(t, s, "listing")
 		f.open()
@@ -111,8 +119,8 @@ func waves(t *testing.T, s *store.Store) {
 			}
 			return ids
 		}
-		require.Equal(t, []patching.AssetID{f.asset(6), f.asset(5)}, ids(store.DeploymentFilter{Wave: f.wave("broad"), Limit: 2}))
-		require.Equal(t, []patching.AssetID{f.asset(4), f.asset(3)}, ids(store.DeploymentFilter{Wave: f.wave("broad"), After: f.asset(5), Limit: 2}))
+		require.Equal(t, []patching.AssetID{f.asset(6), f.asset(5)}, ids(store.DeploymentFilter{Wave: f.wave(), Limit: 2}))
+		require.Equal(t, []patching.AssetID{f.asset(4), f.asset(3)}, ids(store.DeploymentFilter{Wave: f.wave(), After: f.asset(5), Limit: 2}))
 		require.Equal(t, []patching.AssetID{f.asset(1), f.asset(2)}, ids(store.DeploymentFilter{Cycle: f.cycle(), Limit: 2}))
 		require.Equal(t, []patching.AssetID{f.asset(3)}, ids(store.DeploymentFilter{Cycle: f.cycle(), After: f.asset(2), Limit: 1}))
 		require.Equal(t, []patching.AssetID{f.asset(5)}, ids(store.DeploymentFilter{Device: f.device(5)}))
@@ -127,7 +135,7 @@ func ending(t *testing.T, s *store.Store) {
 		f := with(t, s, "end")
 		f.staged(4)
 		require.Equal(t, 1, f.end(patching.Deferred, patching.ReasonRemoved, 1))
-		n, err := f.EndDeployments(f.ctx, store.EndSpec{Cycle: f.cycle(), Wave: f.wave("broad"), Outcome: patching.Deferred, Reason: patching.ReasonWindowOver, Detail: "it was late", At: at(40)})
+		n, err := f.EndDeployments(f.ctx, store.EndSpec{Cycle: f.cycle(), Wave: f.wave(), Outcome: patching.Deferred, Reason: patching.ReasonWindowOver, Detail: "it was late", At: at(40)})
 		require.NoError(t, err)
 		require.Equal(t, 3, n)
 		require.Equal(t, patching.ReasonRemoved, f.deployment(1).Reason)
@@ -139,7 +147,7 @@ func ending(t *testing.T, s *store.Store) {
 	t.Run("states and rings narrow it, a nil list of assets does not, an empty one takes none", func(t *testing.T) {
 		f := with(t, s, "end-narrow")
 		f.staged(4)
-		_, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 1, 2, at(20))
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 2, at(20))
 		require.NoError(t, err)
 		end := store.EndSpec{Cycle: f.cycle(), Outcome: patching.Deferred, Reason: patching.ReasonCarriedOver, At: at(40)}
 		for _, c := range []struct {
@@ -177,8 +185,10 @@ func ending(t *testing.T, s *store.Store) {
 		f.released(2)
 		f.take(f.report(1, 1, f.finished("apply", 1, patching.Failed)))
 		for _, want := range []int{1, 0} {
-			n, err := f.EndDeployments(f.ctx, store.EndSpec{Cycle: f.cycle(), States: []patching.DeploymentState{patching.DeploymentDone},
-				Outcome: patching.NeedsHands, Reason: patching.ReasonIrreversible, At: at(45)})
+			n, err := f.EndDeployments(f.ctx, store.EndSpec{
+				Cycle: f.cycle(), States: []patching.DeploymentState{patching.DeploymentDone},
+				Outcome: patching.NeedsHands, Reason: patching.ReasonIrreversible, At: at(45),
+			})
 			require.NoError(t, err)
 			require.Equal(t, want, n)
 		}
@@ -186,8 +196,10 @@ func ending(t *testing.T, s *store.Store) {
 		require.Equal(t, patching.DeploymentReleased, f.deployment(2).State)
 		got, err := f.Corrections(f.ctx, f.cycle())
 		require.NoError(t, err)
-		same(t, []store.Correction{{Cycle: f.cycle(), Asset: f.asset(1), At: at(45), WasOutcome: patching.Failed, WasReason: "",
-			Outcome: patching.NeedsHands, Reason: patching.ReasonIrreversible, Applied: true}}, got)
+		same(t, []store.Correction{{
+			Cycle: f.cycle(), Asset: f.asset(1), At: at(45), WasOutcome: patching.Failed, WasReason: "",
+			Outcome: patching.NeedsHands, Reason: patching.ReasonIrreversible, Applied: true,
+		}}, got)
 	})
 }
 
@@ -241,7 +253,7 @@ func tallies(t *testing.T, s *store.Store) {
 	f.issue("apply", 8)
 	f.stage(8)
 	for batch := 1; batch <= 2; batch++ {
-		_, err := f.ReleaseBatch(f.ctx, f.wave("broad"), batch, 3, at(20))
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), batch, 3, at(20))
 		require.NoError(t, err)
 	}
 	broken := f.finished("apply", 3, patching.Failed)
@@ -265,7 +277,7 @@ func tallies(t *testing.T, s *store.Store) {
 		}, got)
 	})
 	t.Run("a batch and a wave are parts of it, and the cycle has what the plan left out too", func(t *testing.T) {
-		got, err := f.Tally(f.ctx, store.Slice{Cycle: f.cycle(), Wave: f.wave("broad"), Batch: 2})
+		got, err := f.Tally(f.ctx, store.Slice{Cycle: f.cycle(), Wave: f.wave(), Batch: 2})
 		require.NoError(t, err)
 		require.Equal(t, 3, got.Planned)
 		require.Equal(t, 1, got.Answered)
@@ -311,7 +323,7 @@ func orders(t *testing.T, s *store.Store) {
 		f := with(t, s, "order")
 		f.enrol(1)
 		want := store.OrderRow{
-			ID: "o1", Device: f.device(1), Asset: f.asset(1), Cycle: f.cycle(), Ring: "broad", Wave: f.wave("broad"), Verb: "apply", Seq: 1 << 40,
+			ID: "o1", Device: f.device(1), Asset: f.asset(1), Cycle: f.cycle(), Ring: "broad", Wave: f.wave(), Verb: "apply", Seq: 1 << 40,
 			Envelope: []byte{0, 1, 255}, Issued: noon, Expires: at(60), Stage: patching.StageFetched, Lease: []byte("lease"), LeaseUntil: at(15),
 		}
 		require.NoError(t, f.PutOrders(f.ctx, []store.OrderRow{want}))
@@ -352,6 +364,9 @@ func orders(t *testing.T, s *store.Store) {
 		require.Empty(t, ids(30, 2))
 		require.Empty(t, ids(30))
 	})
+}
+
+func permits(t *testing.T, s *store.Store) {
 	t.Run("a start permit is kept, and the next replaces it, unless the order is over", func(t *testing.T) {
 		f := with(t, s, "lease")
 		f.released(2)
@@ -373,7 +388,7 @@ func orders(t *testing.T, s *store.Store) {
 		f := with(t, s, "withdraw")
 		f.staged(6)
 		f.issue("collect", 6)
-		_, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 1, 2, at(20))
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 2, at(20))
 		require.NoError(t, err)
 		f.take(f.report(1, 1, f.said("apply", 1, patching.StageStarted)), f.report(3, 1, f.said("apply", 3, patching.StageFetched)))
 		withdraw := func(of store.Slice, verb string) int {
@@ -383,8 +398,8 @@ func orders(t *testing.T, s *store.Store) {
 			return n
 		}
 		require.Zero(t, withdraw(store.Slice{Cycle: f.cycle(), Ring: "test"}, ""))
-		require.Equal(t, 1, withdraw(store.Slice{Cycle: f.cycle(), Wave: f.wave("broad"), Batch: 1}, "apply"))
-		require.Equal(t, 4, withdraw(store.Slice{Cycle: f.cycle(), Wave: f.wave("broad")}, "apply"))
+		require.Equal(t, 1, withdraw(store.Slice{Cycle: f.cycle(), Wave: f.wave(), Batch: 1}, "apply"))
+		require.Equal(t, 4, withdraw(store.Slice{Cycle: f.cycle(), Wave: f.wave()}, "apply"))
 		require.Zero(t, withdraw(store.Slice{Cycle: f.cycle(), Ring: "broad"}, "apply"))
 		require.Equal(t, 6, withdraw(store.Slice{Cycle: f.cycle()}, ""))
 		_, err = f.WithdrawOrders(f.ctx, store.Slice{}, "apply")

@@ -56,8 +56,8 @@ func (f fixture) cycle() patching.CycleID {
 	return patching.NewCycleID(patching.PolicyName(f.name), 2026, 11, 1)
 }
 
-func (f fixture) wave(ring patching.RingName) patching.WaveID {
-	return patching.NewWaveID(f.cycle(), ring, "bern", "night", "20261110T2200Z")
+func (f fixture) wave() patching.WaveID {
+	return patching.NewWaveID(f.cycle(), "broad", "bern", "night", "20261110T2200Z")
 }
 
 func (f fixture) order(verb string, i int) patching.OrderID {
@@ -95,7 +95,7 @@ func (f fixture) close() {
 // item is the plan's item of asset i in ring "broad".
 func (f fixture) item(i int) patching.PlanItem {
 	return patching.PlanItem{
-		Asset: f.asset(i), Device: f.device(i), Site: "bern", Ring: "broad", Wave: f.wave("broad"), Position: i,
+		Asset: f.asset(i), Device: f.device(i), Site: "bern", Ring: "broad", Wave: f.wave(), Position: i,
 		WindowRule: "daily 22:00+4h Europe/Zurich", Start: at(10), End: at(250),
 		Bundle: f.digest("bundle"), Rollback: f.digest("rollback"), Stratum: "debian 12",
 	}
@@ -134,7 +134,7 @@ func (f fixture) issue(verb string, n int) {
 	orders := make([]store.OrderRow, n)
 	for i := range orders {
 		orders[i] = store.OrderRow{
-			ID: f.order(verb, i+1), Device: f.device(i + 1), Asset: f.asset(i + 1), Cycle: f.cycle(), Ring: "broad", Wave: f.wave("broad"),
+			ID: f.order(verb, i+1), Device: f.device(i + 1), Asset: f.asset(i + 1), Cycle: f.cycle(), Ring: "broad", Wave: f.wave(),
 			Verb: verb, Seq: first + uint64(i), Envelope: bytes.Repeat(fmt.Appendf(nil, "%s %d, sealed. ", verb, i+1), 60), Issued: noon, Expires: at(300),
 		}
 	}
@@ -155,7 +155,7 @@ func (f fixture) stage(n int) {
 func (f fixture) release(n int) {
 	f.Helper()
 	f.stage(n)
-	rows, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 1, n, at(20))
+	rows, err := f.ReleaseBatch(f.ctx, f.wave(), 1, n, at(20))
 	require.NoError(f, err)
 	require.Len(f, rows, n)
 }

@@ -14,45 +14,47 @@ import (
 	"github.com/patchcycle/patchcycle/store"
 )
 
+func enrolToken(f fixture, uses int, accept bool) patching.Digest {
+	f.Helper()
+	hash := f.digest("token")
+	require.NoError(f, f.PutEnrolToken(f.ctx, store.EnrolToken{Hash: hash, Site: "bern", Uses: uses, Expires: at(60), By: "ana", AutoAccept: accept}))
+	return hash
+}
+
+func enrolWith(f fixture, hash patching.Digest, i int) (patching.Device, error) {
+	return f.Enrol(f.ctx, hash, noon, patching.Device{ID: f.device(i), Key: []byte(f.device(i)), Site: "elsewhere"},
+		patching.Asset{ID: f.asset(i), Hostname: "host"})
+}
+
 func enrolment(t *testing.T, s *store.Store) {
-	token := func(f fixture, uses int, accept bool) patching.Digest {
-		f.Helper()
-		hash := f.digest("token")
-		require.NoError(f, f.PutEnrolToken(f.ctx, store.EnrolToken{Hash: hash, Site: "bern", Uses: uses, Expires: at(60), By: "ana", AutoAccept: accept}))
-		return hash
-	}
-	enrol := func(f fixture, hash patching.Digest, i int) (patching.Device, error) {
-		return f.Enrol(f.ctx, hash, noon, patching.Device{ID: f.device(i), Key: []byte(f.device(i)), Site: "elsewhere"},
-			patching.Asset{ID: f.asset(i), Hostname: "host"})
-	}
 	t.Run("a token makes devices of its site, as many as it has uses", func(t *testing.T) {
 		f := with(t, s, "uses")
-		hash := token(f, 2, true)
+		hash := enrolToken(f, 2, true)
 		for i := 1; i <= 2; i++ {
-			d, err := enrol(f, hash, i)
+			d, err := enrolWith(f, hash, i)
 			require.NoError(t, err)
 			same(t, patching.Device{ID: f.device(i), Asset: f.asset(i), Key: []byte(f.device(i)), State: patching.DeviceAccepted, Site: "bern", Enrolled: noon}, d)
 			a, err := f.Asset(f.ctx, f.asset(i))
 			require.NoError(t, err)
 			same(t, patching.Asset{ID: f.asset(i), Device: f.device(i), Hostname: "host", Site: "bern"}, a)
 		}
-		_, err := enrol(f, hash, 3)
+		_, err := enrolWith(f, hash, 3)
 		require.ErrorIs(t, err, store.ErrTokenSpent)
 		_, err = f.Device(f.ctx, f.device(3))
 		require.ErrorIs(t, err, store.ErrNotFound)
 	})
 	t.Run("an unknown token and an expired one let nobody in", func(t *testing.T) {
 		f := with(t, s, "expired")
-		_, err := enrol(f, f.digest("no token"), 1)
+		_, err := enrolWith(f, f.digest("no token"), 1)
 		require.ErrorIs(t, err, store.ErrNotFound)
-		hash := token(f, 1, true)
+		hash := enrolToken(f, 1, true)
 		_, err = f.Enrol(f.ctx, hash, at(60), patching.Device{ID: "late", Key: []byte("late"), Asset: "late"}, patching.Asset{})
 		require.ErrorIs(t, err, store.ErrTokenExpired)
 	})
 	t.Run("the same key again gets its device back and takes no use", func(t *testing.T) {
 		f := with(t, s, "again")
-		hash := token(f, 2, false)
-		first, err := enrol(f, hash, 1)
+		hash := enrolToken(f, 2, false)
+		first, err := enrolWith(f, hash, 1)
 		require.NoError(t, err)
 		other := patching.Device{ID: "another-id", Key: []byte(f.device(1))}
 		again, err := f.Enrol(f.ctx, hash, at(1), other, patching.Asset{ID: "another-asset"})
@@ -70,21 +72,24 @@ func enrolment(t *testing.T, s *store.Store) {
 	})
 	t.Run("a token kept twice does not get its uses back", func(t *testing.T) {
 		f := with(t, s, "kept-twice")
-		hash := token(f, 1, true)
-		_, err := enrol(f, hash, 1)
+		hash := enrolToken(f, 1, true)
+		_, err := enrolWith(f, hash, 1)
 		require.NoError(t, err)
-		token(f, 1, true)
-		_, err = enrol(f, hash, 2)
+		enrolToken(f, 1, true)
+		_, err = enrolWith(f, hash, 2)
 		require.ErrorIs(t, err, store.ErrTokenSpent)
 	})
+}
+
+func enrolmentAtOnce(t *testing.T, s *store.Store) {
 	t.Run("twenty machines at once with a token of five: five get in", func(t *testing.T) {
 		f := with(t, s, "race")
-		hash := token(f, 5, true)
+		hash := enrolToken(f, 5, true)
 		var in atomic.Int32
 		var wg sync.WaitGroup
 		for i := range 20 {
 			wg.Go(func() {
-				if _, err := enrol(f, hash, i+1); err == nil {
+				if _, err := enrolWith(f, hash, i+1); err == nil {
 					in.Add(1)
 				}
 			})
@@ -103,17 +108,17 @@ func enrolment(t *testing.T, s *store.Store) {
 	})
 	t.Run("one machine that tries ten times at once is one device", func(t *testing.T) {
 		f := with(t, s, "retries")
-		hash := token(f, 10, true)
+		hash := enrolToken(f, 10, true)
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {
-				if d, err := enrol(f, hash, 1); err != nil || d.ID != f.device(1) {
+				if d, err := enrolWith(f, hash, 1); err != nil || d.ID != f.device(1) {
 					t.Errorf("%v %v", d, err)
 				}
 			})
 		}
 		wg.Wait()
-		d, err := enrol(f, hash, 2)
+		d, err := enrolWith(f, hash, 2)
 		require.NoError(t, err)
 		require.Equal(t, f.device(2), d.ID)
 		tokens, err := f.EnrolTokens(f.ctx)
@@ -126,12 +131,12 @@ func enrolment(t *testing.T, s *store.Store) {
 	})
 	t.Run("an id that another key has is refused and the token keeps its use", func(t *testing.T) {
 		f := with(t, s, "stolen-id")
-		hash := token(f, 2, true)
-		_, err := enrol(f, hash, 1)
+		hash := enrolToken(f, 2, true)
+		_, err := enrolWith(f, hash, 1)
 		require.NoError(t, err)
 		_, err = f.Enrol(f.ctx, hash, noon, patching.Device{ID: f.device(1), Key: []byte("another key")}, patching.Asset{ID: f.asset(1)})
 		require.Error(t, err)
-		_, err = enrol(f, hash, 2)
+		_, err = enrolWith(f, hash, 2)
 		require.NoError(t, err)
 	})
 	t.Run("a device without key, id or asset is refused", func(t *testing.T) {
@@ -248,7 +253,7 @@ func assets(t *testing.T, s *store.Store) {
 		require.NoError(t, err)
 		many := make([]patching.Asset, 1200)
 		for i := range many {
-			many[i] = patching.Asset{ID: patching.AssetID(fmt.Sprintf("many-%04d", i)), Site: patching.SiteName(fmt.Sprintf("site-%d", i%3)), Owner: "o"}
+			many[i] = patching.Asset{ID: patching.AssetID(fmt.Sprintf("many-%04d", i)), Owner: "o"}
 		}
 		many[1199].ID, many[1199].Owner = many[0].ID, "later"
 		require.NoError(t, s.PutAssets(ctx, many))
@@ -262,6 +267,21 @@ func assets(t *testing.T, s *store.Store) {
 		_, err = s.Asset(ctx, "spoilt")
 		require.ErrorIs(t, err, store.ErrNotFound)
 	})
+}
+
+// putSites puts 400 assets into each of three sites.
+func putSites(t *testing.T, s *store.Store) {
+	t.Helper()
+	many := make([]patching.Asset, 1200)
+	for i := range many {
+		many[i] = patching.Asset{ID: patching.AssetID(fmt.Sprintf("many-%04d", i)), Site: patching.SiteName(fmt.Sprintf("site-%d", i%3))}
+	}
+	require.NoError(t, s.PutAssets(context.Background(), many))
+}
+
+func assetLists(t *testing.T, s *store.Store) {
+	ctx := context.Background()
+	putSites(t, s)
 	t.Run("pages of a site, in the order of ids, name every asset once", func(t *testing.T) {
 		var seen []patching.AssetID
 		var after patching.AssetID

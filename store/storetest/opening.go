@@ -50,6 +50,38 @@ func opening(t *testing.T, engine Engine) {
 			require.NoError(t, <-errs)
 		}
 	})
+	t.Run("readers see what was there while a writer is at work, and writers wait for each other", func(t *testing.T) {
+		f := with(t, engine(t).open(t), "busy")
+		f.planned(200)
+		done := make(chan error, 8)
+		for range cap(done) / 2 {
+			go func() {
+				var err error
+				for i := 1; i <= 10 && err == nil; i++ {
+					err = f.PutPlan(f.ctx, f.plan(1), f.items(200))
+				}
+				done <- err
+			}()
+			go func() {
+				var err error
+				for i := 1; i <= 50 && err == nil; i++ {
+					var got patching.Tally
+					if got, err = f.Tally(f.ctx, store.Slice{Cycle: f.cycle()}); err == nil && got.Planned != 200 {
+						t.Errorf("%d machines, want 200: half a plan was seen", got.Planned)
+					}
+				}
+				done <- err
+			}()
+		}
+		for range cap(done) {
+			require.NoError(t, <-done)
+		}
+	})
+}
+
+// serverLock says that one server is active at a time.
+func serverLock(t *testing.T, engine Engine) {
+	ctx := context.Background()
 	t.Run("one server is active at a time; a second is refused, or waits until the first ends", func(t *testing.T) {
 		d := engine(t)
 		first, err := d.Open(ctx)
@@ -86,33 +118,6 @@ func opening(t *testing.T, engine Engine) {
 			require.NoError(t, err)
 		case <-time.After(10 * time.Second):
 			t.Fatal("the second did not get the lock that the first gave back")
-		}
-	})
-	t.Run("readers see what was there while a writer is at work, and writers wait for each other", func(t *testing.T) {
-		f := with(t, engine(t).open(t), "busy")
-		f.planned(200)
-		done := make(chan error, 8)
-		for range cap(done) / 2 {
-			go func() {
-				var err error
-				for i := 1; i <= 10 && err == nil; i++ {
-					err = f.PutPlan(f.ctx, f.plan(1), f.items(200))
-				}
-				done <- err
-			}()
-			go func() {
-				var err error
-				for i := 1; i <= 50 && err == nil; i++ {
-					var got patching.Tally
-					if got, err = f.Tally(f.ctx, store.Slice{Cycle: f.cycle()}); err == nil && got.Planned != 200 {
-						t.Errorf("%d machines, want 200: half a plan was seen", got.Planned)
-					}
-				}
-				done <- err
-			}()
-		}
-		for range cap(done) {
-			require.NoError(t, <-done)
 		}
 	})
 }

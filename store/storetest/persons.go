@@ -67,7 +67,9 @@ func people(t *testing.T, s *store.Store) {
 			asOf time.Time
 			want []patching.Account
 		}{
-			{start, nil}, {asApprover, []patching.Account{ana}}, {asAuditor, []patching.Account{auditor}},
+			{start, nil},
+			{asApprover, []patching.Account{ana}},
+			{asAuditor, []patching.Account{auditor}},
 			{time.Time{}, []patching.Account{revoked, {Name: "service", Created: noon}}},
 		} {
 			got, err := s.Accounts(ctx, c.asOf)
@@ -109,7 +111,8 @@ func votes(t *testing.T, s *store.Store) {
 		params, tally := []byte("gate counts v1\nmax bad\t2\n"), []byte("tally v1\n…")
 		row := store.DecisionRow{Cycle: f.cycle(), Subject: "ring/broad", ParamsText: params, TallyText: tally, Decision: patching.Decision{
 			Verb: patching.Wait, Until: at(60), Why: "12 machines have not answered.", Gate: "counts v1",
-			Params: patching.DigestOf(params), Tally: patching.DigestOf(tally), At: noon}}
+			Params: patching.DigestOf(params), Tally: patching.DigestOf(tally), At: noon,
+		}}
 		next := row
 		next.Decision.Verb, next.Decision.At, next.Decision.Until = patching.Halt, at(5), time.Time{}
 		for _, r := range []store.DecisionRow{row, next, row} {
@@ -120,8 +123,10 @@ func votes(t *testing.T, s *store.Store) {
 		same(t, []store.DecisionRow{row, next}, got)
 	})
 	t.Run("a decision whose inputs are not those that it names is refused", func(t *testing.T) {
-		err := s.AddDecision(f.ctx, store.DecisionRow{Cycle: f.cycle(), Subject: "ring/broad", ParamsText: []byte("a"), TallyText: []byte("b"),
-			Decision: patching.Decision{Verb: patching.Proceed, Params: patching.DigestOf([]byte("a")), Tally: patching.DigestOf([]byte("c")), At: noon}})
+		err := s.AddDecision(f.ctx, store.DecisionRow{
+			Cycle: f.cycle(), Subject: "ring/broad", ParamsText: []byte("a"), TallyText: []byte("b"),
+			Decision: patching.Decision{Verb: patching.Proceed, Params: patching.DigestOf([]byte("a")), Tally: patching.DigestOf([]byte("c")), At: noon},
+		})
 		require.ErrorContains(t, err, "inputs")
 	})
 }
@@ -130,8 +135,10 @@ func votes(t *testing.T, s *store.Store) {
 func tasks(t *testing.T, s *store.Store) {
 	f := with(t, s, "tasks")
 	task := func(i int) patching.Task {
-		return patching.Task{ID: patching.TaskID(f.asset(i)), Cycle: f.cycle(), Asset: f.asset(i), Cause: patching.ReasonNoBoot, Tried: "two restarts", Steps: "1. Look.\n2. Act.",
-			Owner: "ana", Due: at(1000 - i), Opened: noon, State: patching.TaskOpen}
+		return patching.Task{
+			ID: patching.TaskID(f.asset(i)), Cycle: f.cycle(), Asset: f.asset(i), Cause: patching.ReasonNoBoot, Tried: "two restarts", Steps: "1. Look.\n2. Act.",
+			Owner: "ana", Due: at(1000 - i), Opened: noon, State: patching.TaskOpen,
+		}
 	}
 	require.NoError(t, s.PutTasks(f.ctx, []patching.Task{task(1), task(2), task(2), task(3)}))
 	t.Run("a task that somebody took is not opened again by putting it again", func(t *testing.T) {

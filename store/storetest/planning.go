@@ -56,6 +56,9 @@ func plans(t *testing.T, s *store.Store) {
 		require.NoError(t, err)
 		require.Len(t, all, 3)
 	})
+}
+
+func replanning(t *testing.T, s *store.Store) {
 	t.Run("what a plan leaves out has ended with its reason, and the next plan may take it in", func(t *testing.T) {
 		f := with(t, s, "plan-excluded")
 		f.enrol(4)
@@ -69,8 +72,10 @@ func plans(t *testing.T, s *store.Store) {
 		leave(3, patching.ReasonFreeze, "until 2027-01-01")
 		require.NoError(t, f.PutPlan(f.ctx, f.plan(1), items))
 		d := f.deployment(2)
-		same(t, patching.Deployment{Cycle: f.cycle(), PlanItem: items[1], State: patching.DeploymentDone, Outcome: patching.Excluded,
-			Reason: patching.ReasonHostRules, Detail: "held by ana"}, d)
+		same(t, patching.Deployment{
+			Cycle: f.cycle(), PlanItem: items[1], State: patching.DeploymentDone, Outcome: patching.Excluded,
+			Reason: patching.ReasonHostRules, Detail: "held by ana",
+		}, d)
 		require.Equal(t, patching.AlreadyUpToDate, f.deployment(3).Outcome)
 		require.Equal(t, patching.Deferred, f.deployment(4).Outcome)
 		require.Equal(t, map[patching.Outcome]int{patching.Excluded: 1, patching.AlreadyUpToDate: 1, patching.Deferred: 1}, f.tally().Outcomes)
@@ -82,7 +87,7 @@ func plans(t *testing.T, s *store.Store) {
 	t.Run("a new plan keeps what was released or has ended, and replaces all else", func(t *testing.T) {
 		f := with(t, s, "plan-again")
 		f.staged(6)
-		_, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 1, 2, at(20)) // 1 and 2
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 2, at(20)) // 1 and 2
 		require.NoError(t, err)
 		f.take(f.report(1, 1, f.finished("apply", 1, patching.Failed)))
 		require.Equal(t, 1, f.end(patching.Deferred, patching.ReasonRemoved, 3))
@@ -200,35 +205,40 @@ func locks(t *testing.T, s *store.Store) {
 	})
 }
 
+const emergency = patching.CycleID("emergency/x/heartbleed")
+
+// locked stages n machines whose locks the cycle holds.
+func locked(t *testing.T, s *store.Store, name string, n int) fixture {
+	t.Helper()
+	f := with(t, s, name)
+	f.staged(n)
+	ids := make([]patching.AssetID, n)
+	for i := range ids {
+		ids[i] = f.asset(i + 1)
+	}
+	_, busy, err := f.LockAssets(f.ctx, f.cycle(), ids, noon)
+	require.NoError(t, err)
+	require.Empty(t, busy)
+	return f
+}
+
+// emergencyTakes lets the emergency take machines over.
+func (f fixture) emergencyTakes(assets ...int) ([]patching.AssetID, map[patching.AssetID]string) {
+	f.Helper()
+	ids := make([]patching.AssetID, len(assets))
+	for i, a := range assets {
+		ids[i] = f.asset(a)
+	}
+	taken, named, err := f.TakeOver(f.ctx, f.cycle(), emergency, ids, at(35))
+	require.NoError(f, err)
+	return taken, named
+}
+
 // Serves U4.
 func takingOver(t *testing.T, s *store.Store) {
-	const emergency = patching.CycleID("emergency/x/heartbleed")
-	locked := func(t *testing.T, name string, n int) fixture {
-		t.Helper()
-		f := with(t, s, name)
-		f.staged(n)
-		ids := make([]patching.AssetID, n)
-		for i := range ids {
-			ids[i] = f.asset(i + 1)
-		}
-		_, busy, err := f.LockAssets(f.ctx, f.cycle(), ids, noon)
-		require.NoError(t, err)
-		require.Empty(t, busy)
-		return f
-	}
-	take := func(f fixture, to patching.CycleID, assets ...int) ([]patching.AssetID, map[patching.AssetID]string) {
-		f.Helper()
-		ids := make([]patching.AssetID, len(assets))
-		for i, a := range assets {
-			ids[i] = f.asset(a)
-		}
-		taken, named, err := f.TakeOver(f.ctx, f.cycle(), to, ids, at(35))
-		require.NoError(f, err)
-		return taken, named
-	}
 	t.Run("what has no start permit is taken and ends deferred, its order withdrawn, its fence grown", func(t *testing.T) {
-		f := locked(t, "over", 2)
-		taken, named := take(f, emergency, 2)
+		f := locked(t, s, "over", 2)
+		taken, named := f.emergencyTakes(2)
 		require.Equal(t, []patching.AssetID{f.asset(2)}, taken)
 		require.Empty(t, named)
 		d := f.deployment(2)
@@ -246,12 +256,12 @@ func takingOver(t *testing.T, s *store.Store) {
 		require.Len(t, pending, 1)
 	})
 	t.Run("what was told to start is named, also when it began or the server stopped waiting", func(t *testing.T) {
-		f := locked(t, "over-named", 4)
-		_, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 1, 3, at(20))
+		f := locked(t, s, "over-named", 4)
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 3, at(20))
 		require.NoError(t, err)
 		f.take(f.report(2, 1, f.said("apply", 2, patching.StageStarted)))
 		require.Equal(t, 1, f.end(patching.Unreachable, patching.ReasonSilent, 3))
-		taken, named := take(f, emergency, 1, 2, 3, 4)
+		taken, named := f.emergencyTakes(1, 2, 3, 4)
 		require.Equal(t, []patching.AssetID{f.asset(4)}, taken)
 		require.Len(t, named, 3)
 		require.Contains(t, named[f.asset(1)], "told it to start at 2026-11-10 11:20 UTC")
@@ -259,28 +269,28 @@ func takingOver(t *testing.T, s *store.Store) {
 		require.Equal(t, patching.Unreachable, f.deployment(3).Outcome)
 	})
 	t.Run("what has answered is taken, and its outcome stays", func(t *testing.T) {
-		f := locked(t, "over-done", 1)
-		_, err := f.ReleaseBatch(f.ctx, f.wave("broad"), 1, 1, at(20))
+		f := locked(t, s, "over-done", 1)
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 1, at(20))
 		require.NoError(t, err)
 		f.take(f.report(1, 1, f.finished("apply", 1, patching.Patched)))
-		taken, named := take(f, emergency, 1)
+		taken, named := f.emergencyTakes(1)
 		require.Len(t, taken, 1)
 		require.Empty(t, named)
 		require.Equal(t, patching.Patched, f.deployment(1).Outcome)
 	})
 	t.Run("what a third cycle holds is named with it, what nobody holds is taken", func(t *testing.T) {
-		f := locked(t, "over-third", 1)
+		f := locked(t, s, "over-third", 1)
 		_, _, err := f.LockAssets(f.ctx, "cycle/third/2026-11.1", []patching.AssetID{f.asset(8)}, noon)
 		require.NoError(t, err)
-		taken, named := take(f, emergency, 8, 9)
+		taken, named := f.emergencyTakes(8, 9)
 		require.Equal(t, []patching.AssetID{f.asset(9)}, taken)
 		require.Contains(t, named[f.asset(8)], "cycle/third/2026-11.1 works on it")
 	})
 	t.Run("taking over twice takes nothing twice", func(t *testing.T) {
-		f := locked(t, "over-twice", 1)
-		first, _ := take(f, emergency, 1)
+		f := locked(t, s, "over-twice", 1)
+		first, _ := f.emergencyTakes(1)
 		ended := f.deployment(1)
-		second, named := take(f, emergency, 1)
+		second, named := f.emergencyTakes(1)
 		require.Equal(t, first, second)
 		require.Empty(t, named)
 		same(t, ended, f.deployment(1))
@@ -289,8 +299,8 @@ func takingOver(t *testing.T, s *store.Store) {
 		require.EqualValues(t, 2, fences[f.asset(1)])
 	})
 	t.Run("an order that was taken over cannot move its deployment any more", func(t *testing.T) {
-		f := locked(t, "over-late", 1)
-		take(f, emergency, 1)
+		f := locked(t, s, "over-late", 1)
+		f.emergencyTakes(1)
 		f.take(f.report(1, 1, f.said("apply", 1, patching.StageAccepted)), f.report(1, 2, f.said("apply", 1, patching.StageRefused)))
 		require.Equal(t, patching.ReasonTakenOver, f.deployment(1).Reason)
 		require.Empty(t, f.tally().Signatures)

@@ -97,10 +97,10 @@ func (c *conserving) stageAll() {
 func (c *conserving) releaseSome(rt *rapid.T) {
 	c.batch++
 	size := rapid.IntRange(0, 4).Draw(rt, "size")
-	first, err := c.ReleaseBatch(c.ctx, c.wave("broad"), c.batch, size, at(20))
+	first, err := c.ReleaseBatch(c.ctx, c.wave(), c.batch, size, at(20))
 	require.NoError(c, err)
 	require.LessOrEqual(c, len(first), size)
-	again, err := c.ReleaseBatch(c.ctx, c.wave("broad"), c.batch, size, at(21))
+	again, err := c.ReleaseBatch(c.ctx, c.wave(), c.batch, size, at(21))
 	require.NoError(c, err)
 	require.Len(c, again, len(first))
 }
@@ -115,9 +115,11 @@ func (c *conserving) reportSome(rt *rapid.T) {
 		_, err := fmt.Sscanf(string(d.Device), c.machines+"-d%05d", &i)
 		require.NoError(c, err)
 		c.counters[i]++
-		k := patching.Receipt{Order: d.Order, At: noon,
+		k := patching.Receipt{
+			Order: d.Order, At: noon,
 			Stage:   rapid.SampledFrom([]patching.Stage{patching.StageAccepted, patching.StageStarted, patching.StageFinished, patching.StageRefused}).Draw(rt, "stage"),
-			Outcome: rapid.SampledFrom([]patching.Outcome{patching.Patched, patching.Failed, patching.NeedsHands, ""}).Draw(rt, "outcome")}
+			Outcome: rapid.SampledFrom([]patching.Outcome{patching.Patched, patching.Failed, patching.NeedsHands, ""}).Draw(rt, "outcome"),
+		}
 		r := c.report(i, c.counters[i], k)
 		reports = append(reports, r)
 		if rapid.Bool().Draw(rt, "twice") {
@@ -130,13 +132,15 @@ func (c *conserving) reportSome(rt *rapid.T) {
 func (c *conserving) endSome(rt *rapid.T) {
 	_, err := c.EndDeployments(c.ctx, store.EndSpec{
 		Cycle: c.cycle(), Assets: []patching.AssetID{c.asset(rapid.IntRange(1, 12).Draw(rt, "asset")), c.asset(rapid.IntRange(1, 12).Draw(rt, "asset"))},
-		Outcome: rapid.SampledFrom([]patching.Outcome{patching.Unreachable, patching.Deferred}).Draw(rt, "outcome"), Reason: patching.ReasonSilent, At: at(40)})
+		Outcome: rapid.SampledFrom([]patching.Outcome{patching.Unreachable, patching.Deferred}).Draw(rt, "outcome"), Reason: patching.ReasonSilent, At: at(40),
+	})
 	require.NoError(c, err)
 }
 
 func (c *conserving) verifySome(rt *rapid.T) {
 	require.NoError(c, c.MarkVerified(c.ctx, c.cycle(), []store.Verification{
-		{Asset: c.asset(rapid.IntRange(1, 12).Draw(rt, "asset")), OK: rapid.Bool().Draw(rt, "ok"), Reason: patching.ReasonNotTaken, At: at(50)}}))
+		{Asset: c.asset(rapid.IntRange(1, 12).Draw(rt, "asset")), OK: rapid.Bool().Draw(rt, "ok"), Reason: patching.ReasonNotTaken, At: at(50)},
+	}))
 }
 
 func (c *conserving) takeOverSome(rt *rapid.T) {

@@ -88,23 +88,25 @@ func messages(t *testing.T, s *store.Store) {
 	})
 }
 
-func inventories(t *testing.T, s *store.Store) {
-	facts := func(f fixture, i int, counter uint64, change func(*patching.Asset)) patching.Report {
-		a := fullAsset("not its own id")
-		a.Site, a.Owner, a.Device = "not its site", "not its owner", "not its device"
-		if change != nil {
-			change(&a)
-		}
-		r := f.report(i, counter)
-		r.Facts = &a
-		return r
+// inventory is a report whose facts are full, and changed as told.
+func (f fixture) inventory(i int, counter uint64, change func(*patching.Asset)) patching.Report {
+	a := fullAsset("not its own id")
+	a.Site, a.Owner, a.Device = "not its site", "not its owner", "not its device"
+	if change != nil {
+		change(&a)
 	}
+	r := f.report(i, counter)
+	r.Facts = &a
+	return r
+}
+
+func inventories(t *testing.T, s *store.Store) {
 	t.Run("what the machine says replaces what it said, what the server keeps stays", func(t *testing.T) {
 		f := with(t, s, "facts")
 		f.enrol(1)
 		kept := patching.Asset{ID: f.asset(1), Site: "bern", Owner: "ana", Criticality: patching.High, Tags: []string{"db"}, Exposure: patching.Internet, Services: []string{"web"}}
 		require.NoError(t, f.PutAsset(f.ctx, kept))
-		f.take(facts(f, 1, 1, nil))
+		f.take(f.inventory(1, 1, nil))
 		want := fullAsset(f.asset(1))
 		want.Device, want.Relay, want.Seen, want.Inventoried = f.device(1), "r1", at(30), at(30)
 		want.Site, want.Owner, want.Criticality, want.Tags, want.Exposure, want.Services = "bern", "ana", patching.High, []string{"db"}, patching.Internet, []string{"web"}
@@ -117,8 +119,8 @@ func inventories(t *testing.T, s *store.Store) {
 		f := with(t, s, "facts-later")
 		f.enrol(1)
 		rename := func(to string) func(*patching.Asset) { return func(a *patching.Asset) { a.Hostname = to } }
-		f.take(facts(f, 1, 1, rename("one")), facts(f, 1, 2, rename("two")))
-		require.Equal(t, []patching.Intake{patching.Duplicate}, f.became(facts(f, 1, 1, rename("one"))))
+		f.take(f.inventory(1, 1, rename("one")), f.inventory(1, 2, rename("two")))
+		require.Equal(t, []patching.Intake{patching.Duplicate}, f.became(f.inventory(1, 1, rename("one"))))
 		got, err := f.Asset(f.ctx, f.asset(1))
 		require.NoError(t, err)
 		require.Equal(t, "two", got.Hostname)
@@ -138,10 +140,13 @@ func inventories(t *testing.T, s *store.Store) {
 		require.Empty(t, got.Relay)
 		require.True(t, got.Inventoried.IsZero())
 	})
+}
+
+func strangeInventories(t *testing.T, s *store.Store) {
 	t.Run("bytes that no database stores are made storable, and spoil nobody else's report", func(t *testing.T) {
 		f := with(t, s, "bytes")
 		f.enrol(2)
-		f.take(facts(f, 1, 1, func(a *patching.Asset) {
+		f.take(f.inventory(1, 1, func(a *patching.Asset) {
 			a.Hostname, a.Model, a.Tags = "nul\x00", strings.Repeat("ü", 5000), []string{"server's"}
 			a.Addresses = []string{"\xff\xfe"}
 		}), f.report(2, 1))
@@ -154,8 +159,8 @@ func inventories(t *testing.T, s *store.Store) {
 	t.Run("a machine can say that patchcycle runs on it, and cannot unsay it", func(t *testing.T) {
 		f := with(t, s, "carries")
 		f.enrol(1)
-		f.take(facts(f, 1, 1, nil))
-		f.take(facts(f, 1, 2, func(a *patching.Asset) { a.CarriesPatchcycle = false }))
+		f.take(f.inventory(1, 1, nil))
+		f.take(f.inventory(1, 2, func(a *patching.Asset) { a.CarriesPatchcycle = false }))
 		got, err := f.Asset(f.ctx, f.asset(1))
 		require.NoError(t, err)
 		require.True(t, got.CarriesPatchcycle)
@@ -166,8 +171,8 @@ func inventories(t *testing.T, s *store.Store) {
 		require.NoError(t, f.PutEnrolToken(f.ctx, store.EnrolToken{Hash: f.digest("second"), Uses: 1, Expires: at(60), AutoAccept: true}))
 		_, err := f.Enrol(f.ctx, f.digest("second"), noon, patching.Device{ID: f.device(2), Key: []byte("installed anew")}, patching.Asset{ID: f.asset(1)})
 		require.NoError(t, err)
-		f.take(facts(f, 2, 1, func(a *patching.Asset) { a.Hostname = "new" }))
-		f.take(facts(f, 1, 1, func(a *patching.Asset) { a.Hostname = "old" }))
+		f.take(f.inventory(2, 1, func(a *patching.Asset) { a.Hostname = "new" }))
+		f.take(f.inventory(1, 1, func(a *patching.Asset) { a.Hostname = "old" }))
 		got, err := f.Asset(f.ctx, f.asset(1))
 		require.NoError(t, err)
 		require.Equal(t, "new", got.Hostname)
@@ -206,8 +211,10 @@ func receipts(t *testing.T, s *store.Store) {
 			stage patching.Stage
 			want  patching.DeploymentState
 		}{
-			{patching.StageAccepted, patching.DeploymentStaged}, {patching.StageFetched, patching.DeploymentStaged},
-			{patching.StageStarted, patching.DeploymentStarted}, {patching.StageInstalled, patching.DeploymentStarted},
+			{patching.StageAccepted, patching.DeploymentStaged},
+			{patching.StageFetched, patching.DeploymentStaged},
+			{patching.StageStarted, patching.DeploymentStarted},
+			{patching.StageInstalled, patching.DeploymentStarted},
 			{patching.StageRebooting, patching.DeploymentStarted},
 		} {
 			f.take(f.report(1, uint64(i+1), f.said("apply", 1, c.stage)))
@@ -224,6 +231,9 @@ func receipts(t *testing.T, s *store.Store) {
 		require.Equal(t, 1, d.Repairs)
 		require.EqualValues(t, 10, d.Freed)
 	})
+}
+
+func forwardOnly(t *testing.T, s *store.Store) {
 	t.Run("nothing moves back: late stages and a second end change nothing", func(t *testing.T) {
 		f := with(t, s, "forward-only")
 		f.released(1)
@@ -257,6 +267,9 @@ func receipts(t *testing.T, s *store.Store) {
 		require.Equal(t, patching.ReasonRefused, d.Reason)
 		require.Equal(t, "fence 1 is lower than 2", d.Detail)
 	})
+}
+
+func strangeReceipts(t *testing.T, s *store.Store) {
 	t.Run("an outcome that is none is a failure, a reason that is none is unknown", func(t *testing.T) {
 		f := with(t, s, "no-words")
 		f.released(2)
@@ -351,8 +364,10 @@ func corrections(t *testing.T, s *store.Store) {
 		require.Equal(t, patching.Unreachable, f.deployment(2).Outcome)
 		got, err := f.Corrections(f.ctx, f.cycle())
 		require.NoError(t, err)
-		same(t, []store.Correction{{Cycle: f.cycle(), Asset: f.asset(1), Order: f.order("apply", 1), At: at(30), WasOutcome: patching.Unreachable,
-			WasReason: patching.ReasonSilent, Outcome: patching.Patched, Applied: true}}, got)
+		same(t, []store.Correction{{
+			Cycle: f.cycle(), Asset: f.asset(1), Order: f.order("apply", 1), At: at(30), WasOutcome: patching.Unreachable,
+			WasReason: patching.ReasonSilent, Outcome: patching.Patched, Applied: true,
+		}}, got)
 		require.Equal(t, map[patching.Outcome]int{patching.Patched: 1, patching.Unreachable: 1}, f.tally().Outcomes)
 	})
 	t.Run("that it began is no answer, and takes nothing back", func(t *testing.T) {

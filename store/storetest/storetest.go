@@ -43,21 +43,30 @@ func Run(t *testing.T, engine Engine) {
 		{"settings", settings},
 		{"people", people},
 		{"enrolment", enrolment},
+		{"enrolment at once", enrolmentAtOnce},
 		{"devices", devices},
 		{"assets", assets},
+		{"lists of assets", assetLists},
 		{"policies", policies},
 		{"cycles", cycles},
 		{"plans", plans},
+		{"plans made again", replanning},
 		{"locks", locks},
 		{"taking over", takingOver},
 		{"waves", waves},
+		{"staging", staging},
+		{"lists of deployments", listing},
 		{"ending", ending},
 		{"verifying", verifying},
 		{"tallies", tallies},
 		{"orders", orders},
+		{"start permits and withdrawals", permits},
 		{"messages", messages},
 		{"inventories", inventories},
+		{"strange inventories", strangeInventories},
 		{"receipts", receipts},
+		{"receipts move forward only", forwardOnly},
+		{"strange receipts", strangeReceipts},
 		{"corrections", corrections},
 		{"presence", presence},
 		{"votes", votes},
@@ -68,6 +77,15 @@ func Run(t *testing.T, engine Engine) {
 			concept.run(t, engine(t).open(t))
 		})
 	}
-	t.Run("audit", func(t *testing.T) { audit(t, engine) })
-	t.Run("opening", func(t *testing.T) { opening(t, engine) })
+	for _, whole := range []struct {
+		name string
+		run  func(*testing.T, Engine)
+	}{
+		{"audit", audit},
+		{"forged audit", auditForged},
+		{"opening", opening},
+		{"server lock", serverLock},
+	} {
+		t.Run(whole.name, func(t *testing.T) { whole.run(t, engine) })
+	}
 }

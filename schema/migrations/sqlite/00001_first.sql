@@ -189,7 +189,7 @@ CREATE TABLE deployments (
 );
 CREATE INDEX deployments_wave ON deployments (wave, state, position);
 CREATE INDEX deployments_ring ON deployments (cycle, ring, outcome);
-CREATE INDEX deployments_device ON deployments (device) WHERE outcome = '';
+CREATE INDEX deployments_device ON deployments (device);
 CREATE INDEX deployments_asset ON deployments (asset);
 
 -- What a machine answered after the server had ended its deployment.
