@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -90,9 +91,13 @@ func (d *deal) inScope(assets []patching.Asset) []patching.Asset {
 	assets = slices.Clone(assets)
 	slices.SortFunc(assets, func(a, b patching.Asset) int { return cmp.Compare(a.ID, b.ID) })
 	scope := d.takes("select", d.Select, assets)
+	if len(assets) == 0 {
+		d.fail("select", "no machine is known yet", "enrol machines first")
+		return nil
+	}
 	if len(scope) == 0 {
 		if !d.failed() {
-			d.fail("select", fmt.Sprintf("the policy takes none of %s", machines(len(assets))), "widen select, or enrol machines first")
+			d.fail("select", fmt.Sprintf("the policy takes none of %s", machines(len(assets))), "widen select")
 		}
 		return nil
 	}
@@ -119,9 +124,14 @@ func (d *deal) sites(all []patching.Asset) {
 			unknown[name]++
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(unknown)) {
-		d.warn("sites", fmt.Sprintf("the policy does not name the site %q: %s there are left out", short(string(name)), machines(unknown[name])), fmt.Sprintf("add the site with its zone and windows, or narrow select"))
+	if len(unknown) == 0 {
+		return
 	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(unknown)) {
+		names = append(names, fmt.Sprintf("%s (%s)", short(string(name)), machines(unknown[name])))
+	}
+	d.warn("sites", "machines are left out, because the policy does not name their site: "+some(names), "add the site with its zone and windows, or narrow select")
 }
 
 func (d *deal) rings(all []patching.Asset) {
@@ -188,10 +198,15 @@ func tagsThere(all []patching.Asset) string {
 	if len(tags) == 0 {
 		return "no machine has a tag"
 	}
-	if len(tags) > 12 {
-		tags = append(tags[:12], "others")
+	return "the tags there are: " + some(tags)
+}
+
+// some lists the first of many.
+func some(words []string) string {
+	if len(words) > 12 {
+		words = append(words[:12:12], fmt.Sprintf("and %d more", len(words)-12))
 	}
-	return "the tags there are: " + either(tags)
+	return strings.Join(words, ", ")
 }
 
 func machines(n int) string { return number(n, "machine") }

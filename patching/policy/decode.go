@@ -144,6 +144,9 @@ func (d *decoder) scalar(path string, n ast.Node, v reflect.Value, l limits) {
 		if !ok {
 			return
 		}
+		if v.Type() != reflect.TypeFor[selector]() && v.Type() != reflect.TypeFor[string]() {
+			l.minLength = 1 // what has a grammar says something
+		}
 		if wrong := l.checkText(text); wrong != "" {
 			d.fail(path, fmt.Sprintf("%q %s", short(text), wrong), l.way(text))
 			return

@@ -4,6 +4,8 @@ import (
 	"time"
 )
 
+//go:generate go test -run "Schema|Docs" . -update
+
 // The types of this file are the shape of the YAML: keys, types, limits that
 // hold whatever else is written. [Parse] reads into them, and the published
 // JSON Schema is generated from them, comments included, so that what an editor
