@@ -120,6 +120,9 @@ type Agent struct {
 	// line in a row.
 	letterAt, inventoryAt time.Time
 	trouble               int
+	// shut: the server answered and did not take our messages. That polls are
+	// answered is then no reason to try sooner.
+	shut bool
 }
 
 // New loads the journal and returns the agent; nothing runs yet. What was under

@@ -209,7 +209,7 @@ func (a *Agent) installed(ctx context.Context, w *work, b patching.Bundle) error
 		return a.keep(w, false)
 	}
 	w.Phase, w.Since, w.Asked = phaseRestart, now, 0
-	if err := a.keep(w, true, patching.StageInstalled, patching.StageRebooting); err != nil {
+	if err := a.keep(w, false, patching.StageInstalled, patching.StageRebooting); err != nil {
 		return err
 	}
 	a.tell(ctx)
@@ -315,7 +315,7 @@ func (a *Agent) restartOnly(ctx context.Context, w *work) error {
 			return a.failBy(ctx, w, err, patching.ReasonPreflight)
 		}
 		w.Failing, w.Phase, w.Since = health.Failing, phaseRestart, a.cfg.Clock.Now().UTC()
-		if err := a.keep(w, true, patching.StageRebooting); err != nil {
+		if err := a.keep(w, false, patching.StageRebooting); err != nil {
 			return err
 		}
 		a.tell(ctx)

@@ -37,7 +37,7 @@ func (a *Agent) send(ctx context.Context, limit time.Duration, drafts ...draft) 
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
-		a.lineTrouble(now)
+		a.lineTrouble(now, false)
 		return nil, fmt.Errorf("report to the server: %w", err)
 	}
 	of := make(map[uint64]uplink.Ack, len(acks))
@@ -52,15 +52,15 @@ func (a *Agent) send(ctx context.Context, limit time.Duration, drafts ...draft) 
 		}
 	}
 	if len(a.state.Letters) > 0 {
-		a.lineTrouble(now)
+		a.lineTrouble(now, true)
 	} else {
-		a.trouble, a.letterAt = 0, time.Time{}
+		a.trouble, a.letterAt, a.shut = 0, time.Time{}, false
 	}
 	out := make([]uplink.Ack, 0, len(drafts))
 	for _, m := range batch.Messages[letters:] {
 		ack, ok := of[m.Counter]
 		if !ok || ack.Intake != patching.Taken && ack.Intake != patching.Duplicate {
-			a.lineTrouble(now)
+			a.lineTrouble(now, true)
 			return nil, fmt.Errorf("the server did not take a message of kind %s: %s", m.Kind, ack.Intake)
 		}
 		out = append(out, ack)
@@ -147,8 +147,10 @@ func (a *Agent) acknowledge(of map[uint64]uplink.Ack) (changed bool) {
 	return changed
 }
 
-// lineTrouble puts the next delivery off. The caller holds mu.
-func (a *Agent) lineTrouble(now time.Time) {
+// lineTrouble puts the next delivery off. Shut says that the server answered,
+// and did not take what it was sent. The caller holds mu.
+func (a *Agent) lineTrouble(now time.Time, shut bool) {
+	a.shut = shut
 	a.letterAt = now.Add(a.backoff(a.trouble))
 	a.trouble++
 }

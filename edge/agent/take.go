@@ -61,7 +61,7 @@ func (a *Agent) Take(resp uplink.PollResponse) (news bool) {
 			news = true
 		}
 	}
-	if a.trouble > 0 && len(resp.Refused) == 0 { // the line is back: do not wait to report
+	if a.trouble > 0 && !a.shut { // the line is back: do not wait to report
 		a.trouble, a.letterAt = 0, time.Time{}
 		news = true
 	}

@@ -1,0 +1,627 @@
+package agent
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+func TestAnOrderGoesFromAcceptedToPatched(t *testing.T) {
+	b := newBench(t)
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, []patching.Stage{
+		patching.StageAccepted, patching.StageFetched, patching.StageStarted,
+		patching.StageInstalled, patching.StageRebooting, patching.StageFinished,
+	}, b.office.stages("o-1"))
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.Equal(t, patching.ReasonVerified, last.Reason)
+	assert.Equal(t, []patching.Change{
+		{Name: "openssl", Arch: "amd64", From: "1", To: "2"},
+		{Name: "nginx", Arch: "amd64", From: "7", To: "8"},
+		{Name: "linux", Arch: "amd64", From: "5", To: "6"},
+	}, last.Changes)
+	assert.Equal(t, []string{
+		"apply for o-1", "unpacked openssl 2", "configured openssl 2", "unpacked nginx 8", "configured nginx 8",
+		"apply for o-1", "unpacked linux 6", "configured linux 6", "reboot",
+	}, b.box.wrote, "one step at a time, the kernel alone with its restart")
+	b.run(func() bool { return len(b.office.facts) == 2 })
+}
+
+func TestAStepThatNeedsNoRestartGetsNone(t *testing.T) {
+	b := newBench(t)
+	bundle := small()
+	bundle.Steps[0].Restart = true
+	b.apply(bundle)
+	b.office.permit("o-1")
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+	assert.NotContains(t, b.box.wrote, "reboot")
+}
+
+// Serves G3 and I2: without a permit nothing starts, however open the window.
+func TestWithoutALeaseNothingStarts(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonWindowOver, last.Reason)
+	assert.Empty(t, b.box.wrote)
+	assert.Equal(t, 1, b.box.fetched, "what can be prepared was")
+	assert.Equal(t, tonight.Add(4*time.Hour), b.clock.now)
+	assert.InDelta(t, 23, b.office.requests, 2, "it asks every ten minutes, in case the permit was lost")
+}
+
+func TestALeaseThatWasLostIsAskedFor(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.grantLease = true
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+	assert.Equal(t, 1, b.office.requests)
+}
+
+func TestAForgedLeaseStartsNothing(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.turn()
+	lease := trust.NewLease(b.office.root, "o-1", "d-1", b.clock.now)
+	b.agent.Take(uplink.PollResponse{Leases: []uplink.SignedLease{{Device: "d-1", Order: "o-1", Envelope: lease.Seal(b.office.keys.Dispatcher)}}})
+	b.turn()
+	assert.NotContains(t, b.office.stages("o-1"), patching.StageStarted)
+}
+
+func TestBeforeItsWindowAnOrderIsOnlyPrepared(t *testing.T) {
+	b := newBench(t)
+	b.clock.now = tonight.Add(-6 * time.Hour)
+	b.apply(small())
+	b.until(tonight.Add(-time.Hour))
+	assert.Equal(t, []patching.Stage{patching.StageAccepted, patching.StageFetched}, b.office.stages("o-1"))
+	assert.Empty(t, b.box.wrote)
+	assert.Zero(t, b.office.requests)
+}
+
+func TestALeaseThatExpiredBeforeTheStartIsAskedForAgain(t *testing.T) {
+	b := newBench(t)
+	b.clock.now = tonight.Add(-time.Hour)
+	b.apply(small())
+	b.office.permit("o-1") // an hour too early: good until 21:15
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.Equal(t, 1, b.office.requests)
+	assert.WithinDuration(t, tonight, last.At, time.Minute)
+}
+
+// Scenario 20: a clock that is off judges no window.
+func TestAClockThatIsBehindSignedTimeOnlyFetches(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.clock.now = tonight.Add(time.Hour)
+	b.office.permit("o-1") // signed an hour after what the machine is going to show
+	b.clock.now = tonight
+	b.turn()
+	b.until(tonight.Add(40 * time.Minute))
+	assert.Equal(t, []patching.Stage{patching.StageAccepted, patching.StageFetched}, b.office.stages("o-1"))
+	assert.Empty(t, b.box.wrote)
+}
+
+func TestAClockThatIsAheadOnlyFetchesAndSaysWhy(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.leaseAge = 12 * time.Minute // what the server signs now is twelve minutes ago here
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonClockOff, last.Reason)
+	assert.Empty(t, b.box.wrote)
+}
+
+func TestAClockThatWasSetRightIsBelievedAgain(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.leaseAge = 12 * time.Minute
+	b.office.permit("o-1")
+	b.until(tonight.Add(30 * time.Minute))
+	b.office.leaseAge = 0
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+}
+
+// Serves principle 5: anyone may stop.
+func TestAHoldOnTheMachineStopsWhatHasNotStarted(t *testing.T) {
+	b := newBench(t)
+	b.rules.Hold = &Hold{By: "ana", Reason: "stocktaking", Until: tonight.Add(24 * time.Hour)}
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonHostRules, last.Reason)
+	assert.Equal(t, "held by ana: stocktaking, until 2026-11-22T22:00:00Z", last.Detail)
+	assert.Empty(t, b.box.wrote)
+}
+
+func TestAHoldThatEndsLetsTheOrderStart(t *testing.T) {
+	b := newBench(t)
+	b.office.grantLease = true
+	b.rules.Hold = &Hold{By: "ana", Reason: "stocktaking", Until: tonight.Add(time.Hour)}
+	b.apply(small())
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.False(t, last.At.Before(tonight.Add(time.Hour)))
+}
+
+func TestRulesThatCannotBeReadStartNothing(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.turn()
+	b.host = brokenRules{}
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.ReasonHostRules, last.Reason)
+	assert.Contains(t, last.Detail, "cannot be read")
+	assert.Empty(t, b.box.wrote)
+}
+
+type brokenRules struct{}
+
+func (brokenRules) Rules() (Rules, error) { return Rules{}, errors.New("line 3") }
+
+func TestWhatTheMachinesRulesDoNotAllowIsRefusedInWords(t *testing.T) {
+	b := newBench(t)
+	b.rules.Allowed = []trust.Verb{trust.Collect, trust.Simulate}
+	b.apply(small())
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.StageRefused, last.Stage)
+	assert.Equal(t, patching.ReasonRefused, last.Reason)
+	assert.Equal(t, "the machine's rules do not allow apply", last.Detail)
+	b.run(func() bool { return len(b.office.facts) > 0 })
+	assert.Equal(t, []string{"collect", "simulate"}, b.office.facts[0].Allowed, "the server can plan by them")
+}
+
+func TestAVerbThatThisAgentDoesNotKnowIsRefusedInWords(t *testing.T) {
+	b := newBench(t)
+	d := b.draft(trust.Service, small())
+	d.Args = trust.NamedArgs{Name: "nginx"}
+	b.office.issue(d)
+	assert.Equal(t, "this version of the agent cannot service", b.untilFinal("o-1").Detail)
+}
+
+func TestAHeldPackageDefersTheWholeOrder(t *testing.T) {
+	b := newBench(t)
+	b.rules.Held = []string{"nginx"}
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonHostRules, last.Reason)
+	assert.Equal(t, "nginx is held on this machine", last.Detail)
+	assert.Empty(t, b.box.wrote)
+}
+
+// Scenario 29: the repository changed between plan and window.
+func TestAnOrderThatWouldChangeMoreThanWasApprovedIsDeferred(t *testing.T) {
+	for name, c := range map[string]struct {
+		extra  patching.Change
+		detail string
+	}{
+		"another package comes along": {patching.Change{Name: "libevil", Arch: "amd64", To: "1"}, "It would also change: install libevil 1"},
+		"a package would go":          {patching.Change{Name: "nginx", Arch: "amd64", From: "7"}, "It would also change: remove nginx"},
+		"another version would come":  {patching.Change{Name: "openssl", Arch: "amd64", From: "1", To: "3"}, "It would also change: openssl from 1 to 3"},
+		"it is another version now":   {patching.Change{Name: "openssl", Arch: "amd64", From: "9", To: "2"}, "It would also change: openssl from 9 to 2"},
+		"for another architecture":    {patching.Change{Name: "openssl", Arch: "i386", From: "1", To: "2"}, "It would also change: openssl from 1 to 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.box.onSimulate = func(all []patching.Change) []patching.Change { return append(all, c.extra) }
+			b.apply(small())
+			b.office.permit("o-1")
+			last := b.untilFinal("o-1")
+			assert.Equal(t, patching.Deferred, last.Outcome)
+			assert.Equal(t, patching.ReasonPlanStale, last.Reason)
+			assert.Equal(t, c.detail, last.Detail)
+			assert.Empty(t, b.box.wrote)
+		})
+	}
+}
+
+func TestAPlanThatGoesStaleBetweenStepsStopsThere(t *testing.T) {
+	b := newBench(t)
+	b.box.onSimulate = func(all []patching.Change) []patching.Change {
+		if b.box.installed["openssl"] == "2" {
+			all = append(all, patching.Change{Name: "libevil", Arch: "amd64", To: "1"})
+		}
+		return all
+	}
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, patching.ReasonPlanStale, last.Reason)
+	assert.Len(t, last.Changes, 2, "what the first step changed is told")
+	assert.Equal(t, "5", b.box.installed["linux"])
+}
+
+func TestWhatKeepsAnOrderFromBeginningIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		err     error
+		outcome patching.Outcome
+		reason  patching.Reason
+	}{
+		"a full disk":    {&Failure{Reason: patching.ReasonPreflight, Detail: "/var has 12 MB left"}, patching.Failed, patching.ReasonPreflight},
+		"a foreign lock": {&Failure{Reason: patching.ReasonLocked}, patching.Deferred, patching.ReasonLocked},
+		"anything else":  {errors.New("exit status 2"), patching.Failed, patching.ReasonPreflight},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.box.onPreflight = func() error { return c.err }
+			b.apply(small())
+			b.office.permit("o-1")
+			last := b.untilFinal("o-1")
+			assert.Equal(t, c.outcome, last.Outcome)
+			assert.Equal(t, c.reason, last.Reason)
+			assert.Equal(t, c.err.Error(), last.Detail)
+			assert.Empty(t, b.box.wrote)
+		})
+	}
+}
+
+func TestWhatIsInPlaceAlreadyIsLeftAlone(t *testing.T) {
+	b := newBench(t)
+	b.box.installed["openssl"] = "2"
+	b.apply(small())
+	b.office.permit("o-1")
+	assert.Equal(t, patching.AlreadyUpToDate, b.untilFinal("o-1").Outcome)
+	assert.Empty(t, b.box.wrote)
+
+	b = newBench(t)
+	b.box.installed["openssl"] = "2"
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.Len(t, last.Changes, 2, "only what this order changed")
+	assert.NotContains(t, b.box.wrote, "unpacked openssl 2")
+}
+
+// Serves Q4.
+func TestAHalfInstalledPackageIsRepairedOnce(t *testing.T) {
+	b := newBench(t)
+	failures := 1
+	b.box.onApply = func(patching.Patch) error {
+		if failures--; failures >= 0 {
+			return &Failure{Reason: patching.ReasonInstallFailed, Detail: "postinst returned 1", Signature: "openssl: postinst"}
+		}
+		return nil
+	}
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.Equal(t, 1, last.Repairs)
+	assert.Equal(t, []string{
+		"apply for o-1", "unpacked openssl 2", "repair", "configured openssl 2", "apply for o-1", "unpacked nginx 8",
+	}, b.box.wrote[:6], "the rest of the step follows the repair")
+}
+
+func TestWhatCannotBeRepairedNeedsHands(t *testing.T) {
+	b := newBench(t)
+	b.box.onApply = func(patching.Patch) error {
+		return &Failure{Reason: patching.ReasonInstallFailed, Detail: "postinst returned 1", Signature: "openssl: postinst"}
+	}
+	b.box.onRepair = func() error { return errors.New("postinst returned 1") }
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.NeedsHands, last.Outcome)
+	assert.Equal(t, patching.ReasonInstallFailed, last.Reason)
+	assert.Equal(t, "openssl: postinst", last.Signature)
+	assert.Equal(t, 1, last.Repairs)
+	assert.Equal(t, []string{"apply for o-1", "unpacked openssl 2", "repair"}, b.box.wrote)
+}
+
+func TestATransactionThatFailsCleanlyFails(t *testing.T) {
+	b := newBench(t)
+	b.box.onApply = func(p patching.Patch) error {
+		b.box.installed[p.Name], b.box.broken[p.Name] = p.From, false
+		return errors.New("hash sum mismatch")
+	}
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, patching.ReasonInstallFailed, last.Reason)
+	assert.Equal(t, "hash sum mismatch", last.Detail)
+	assert.Empty(t, last.Changes)
+}
+
+// Serves G13 and G15.
+func TestAServiceThatDoesNotComeBackFailsTheOrder(t *testing.T) {
+	b := newBench(t)
+	b.box.failing = []string{"old-trouble.service"}
+	b.box.sick = func(b *box) []string {
+		if b.installed["nginx"] == "8" {
+			return []string{"nginx.service"}
+		}
+		return nil
+	}
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, patching.ReasonServiceBroken, last.Reason)
+	assert.Equal(t, "Not running: nginx.service", last.Detail, "what was down before is not laid to the patch")
+	assert.Equal(t, "nginx.service: not running", last.Signature)
+	assert.Equal(t, "5", b.box.installed["linux"], "the next step was not begun")
+	assert.Len(t, last.Changes, 2)
+}
+
+func TestAServiceMayTakeItsTimeToComeUp(t *testing.T) {
+	b := newBench(t)
+	b.box.sick = func(box *box) []string {
+		if box.installed["openssl"] == "2" && b.clock.now.Before(tonight.Add(time.Minute)) {
+			return []string{"nginx.service"}
+		}
+		return nil
+	}
+	b.apply(small())
+	b.office.permit("o-1")
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+}
+
+func TestAPatchThatIsNotThereAfterTheRestartHasNotTaken(t *testing.T) {
+	b := newBench(t)
+	b.box.onBoot = func() { b.box.installed["linux"] = "5" }
+	b.apply(patching.Bundle{Manager: "apt", Steps: []patching.Step{kernel()}})
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, patching.ReasonNotTaken, last.Reason)
+}
+
+// Scenario 22.
+func TestABootLoopIsLeftAfterThreeRestarts(t *testing.T) {
+	b := newBench(t)
+	b.box.onLook = func() error {
+		if b.box.boot > 1 {
+			b.box.restart() // it crashes whenever the check begins
+			panic(killed{})
+		}
+		return nil
+	}
+	b.apply(patching.Bundle{Manager: "apt", Steps: []patching.Step{kernel()}})
+	b.office.permit("o-1")
+	b.run(func() bool { return b.box.boot == 5 })
+	b.box.onLook = nil
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.NeedsHands, last.Outcome)
+	assert.Equal(t, patching.ReasonNoBoot, last.Reason)
+	assert.Equal(t, "It restarted 4 times without passing its check.", last.Detail)
+	assert.Equal(t, 1, strings.Count(strings.Join(b.box.wrote, "\n"), "reboot"), "the agent asked for one of them")
+}
+
+func TestEveryStepMayHaveItsRestart(t *testing.T) {
+	b := newBench(t)
+	var bundle patching.Bundle
+	bundle.Manager = "apt"
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		p := upgrade(name, "1", "2")
+		p.NeedsReboot = true
+		b.box.installed[name] = "1"
+		bundle.Steps = append(bundle.Steps, patching.Step{Patches: []patching.Patch{p}, Restart: true})
+	}
+	b.apply(bundle)
+	b.office.permit("o-1")
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome, "five restarts that were wanted and passed are no loop")
+	assert.Equal(t, 6, b.box.boot)
+}
+
+func TestAMachineThatDoesNotRestartNeedsHands(t *testing.T) {
+	b := newBench(t)
+	b.box.deaf = true
+	b.apply(patching.Bundle{Manager: "apt", Steps: []patching.Step{kernel()}})
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.NeedsHands, last.Outcome)
+	assert.Equal(t, patching.ReasonNoBoot, last.Reason)
+	assert.Equal(t, 3, strings.Count(strings.Join(b.box.wrote, "\n"), "reboot"))
+}
+
+// Serves G9.
+func TestARevertBringsTheEarlierVersionsBack(t *testing.T) {
+	b := newBench(t)
+	b.box.installed["openssl"], b.box.installed["nginx"] = "2", "8" // the kernel never came
+	b.office.issue(b.draft(trust.Revert, twoSteps()))
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.RolledBack, last.Outcome)
+	assert.Equal(t, map[string]string{"openssl": "1", "nginx": "7", "linux": "5"}, b.box.installed)
+	assert.NotContains(t, b.box.wrote, "unpacked linux 5")
+}
+
+func TestARevertOfNothingIsDone(t *testing.T) {
+	b := newBench(t)
+	b.office.issue(b.draft(trust.Revert, twoSteps()))
+	b.office.permit("o-1")
+	assert.Equal(t, patching.RolledBack, b.untilFinal("o-1").Outcome)
+	assert.Empty(t, b.box.wrote)
+}
+
+func TestARevertThatFailsNeedsHands(t *testing.T) {
+	for name, spoil := range map[string]func(*bench){
+		"the old version is gone": func(b *bench) { b.box.onFetch = func() error { return errors.New("404") } },
+		"its script fails": func(b *bench) {
+			b.box.onApply = func(patching.Patch) error { return errors.New("postinst") }
+			b.box.onRepair = func() error { return errors.New("no") }
+		},
+		"it was never permitted": func(b *bench) { delete(b.office.leases, "o-1") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.box.installed["openssl"] = "2"
+			b.office.issue(b.draft(trust.Revert, small()))
+			b.office.permit("o-1")
+			spoil(b)
+			last := b.untilFinal("o-1")
+			assert.Equal(t, patching.NeedsHands, last.Outcome)
+			assert.Equal(t, patching.ReasonRollBackFailed, last.Reason)
+			assert.NotEmpty(t, last.Detail)
+		})
+	}
+}
+
+func TestADownloadThatFailsIsTriedAgain(t *testing.T) {
+	b := newBench(t)
+	failures := 3
+	b.box.onFetch = func() error {
+		if failures--; failures >= 0 {
+			return errors.New("connection reset")
+		}
+		return nil
+	}
+	b.apply(small())
+	b.office.grantLease = true
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+	assert.Equal(t, 4, b.box.fetched)
+}
+
+func TestADownloadThatNeverSucceedsIsNotLaidToThePatch(t *testing.T) {
+	b := newBench(t)
+	b.box.onFetch = func() error { return errors.New("no route to host") }
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonDownload, last.Reason)
+	assert.Equal(t, "no route to host", last.Detail)
+	assert.False(t, last.Outcome.Bad())
+	assert.Less(t, b.box.fetched, 60, "with longer and longer pauses")
+}
+
+func TestABundleThatIsNotWhatWasOrderedIsNotTaken(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.contents[small().Digest()] = twoSteps().Canonical()
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.ReasonDownload, last.Reason)
+	assert.Contains(t, last.Detail, "the server sent something else")
+}
+
+// Design 6: the order that started goes on without a line.
+func TestAStartedOrderGoesOnWithoutALine(t *testing.T) {
+	b := newBench(t)
+	b.box.onApply = func(patching.Patch) error { b.office.down = true; return nil }
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	b.run(func() bool {
+		return b.box.installed["linux"] == "6" && !b.box.pending && b.agent.state.underWay() == nil
+	})
+	assert.Empty(t, b.office.final("o-1"))
+	b.until(tonight.Add(24 * time.Hour))
+	b.office.down, b.box.onApply = false, nil
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+}
+
+func TestWhatCannotBeWrittenDownIsNotDone(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.permit("o-1")
+	_, err := b.agent.PollOnce(t.Context(), 0)
+	require.NoError(t, err)
+	b.disk.fail = errors.New("no space left on device")
+	for range 3 {
+		_, err = b.agent.Work(t.Context())
+		assert.ErrorContains(t, err, "no space left")
+	}
+	assert.Empty(t, b.box.wrote)
+	b.disk.fail = nil
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+}
+
+func TestErrandsAreDoneWithoutALease(t *testing.T) {
+	for verb, c := range map[trust.Verb]struct {
+		detail string
+		freed  int64
+		wrote  []string
+	}{
+		trust.Collect:  {},
+		trust.Clean:    {freed: 4096, wrote: []string{"clean"}},
+		trust.Prefetch: {},
+		trust.Simulate: {detail: "would change 3 packages"},
+	} {
+		t.Run(string(verb), func(t *testing.T) {
+			b := newBench(t)
+			d := b.draft(verb, twoSteps())
+			d.WindowRule, d.Fence = "", 0
+			b.office.issue(d)
+			last := b.untilFinal("o-1")
+			assert.Equal(t, patching.StageFinished, last.Stage)
+			assert.Empty(t, last.Outcome, "an errand ends no deployment")
+			assert.Equal(t, c.detail, last.Detail)
+			assert.Equal(t, c.freed, last.Freed)
+			assert.Equal(t, c.wrote, b.box.wrote)
+			assert.Zero(t, b.office.requests)
+		})
+	}
+}
+
+func TestAnErrandThatKeepsFailingIsToldOf(t *testing.T) {
+	b := newBench(t)
+	b.box.onInventory = func() error { return errors.New("dpkg-query: exit status 2") }
+	d := b.draft(trust.Collect, small())
+	d.WindowRule, d.Fence = "", 0
+	b.office.issue(d)
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Contains(t, last.Detail, "dpkg-query")
+}
+
+// A collect order counts as done only when its lists can be read as well.
+func TestACollectIsFinishedAfterItsListsHaveArrived(t *testing.T) {
+	b := newBench(t)
+	b.turn() // the first inventory of an agent's life
+	b.box.packages = "packages v1\tapt\nopenssl\tamd64\t1\t\n"
+	d := b.draft(trust.Collect, small())
+	d.WindowRule, d.Fence = "", 0
+	b.office.issue(d)
+	before := len(b.office.kinds)
+	b.untilFinal("o-1")
+	assert.Equal(t, []uplink.Kind{uplink.KindReceipt, uplink.KindInventory, uplink.KindContent, uplink.KindReceipt}, b.office.kinds[before:])
+
+	d.ID = "o-2"
+	b.office.issue(d)
+	batches := b.office.batches
+	b.untilFinal("o-2")
+	assert.Equal(t, batches+1, b.office.batches, "nothing has changed: one batch does")
+	assert.Len(t, b.office.facts, 3)
+}
+
+func TestAnOrderToRestartRestarts(t *testing.T) {
+	b := newBench(t)
+	d := b.draft(trust.Reboot, small())
+	b.office.issue(d)
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.StageFinished, last.Stage)
+	assert.Equal(t, []string{"reboot"}, b.box.wrote)
+	assert.Contains(t, b.office.stages("o-1"), patching.StageRebooting)
+}
+
+func TestAnOrderToRepairRepairs(t *testing.T) {
+	b := newBench(t)
+	b.box.broken["nginx"] = true
+	d := b.draft(trust.Repair, small())
+	d.Args = trust.RepairArgs{Do: trust.RepairConfigure}
+	b.office.issue(d)
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Empty(t, last.Outcome)
+	assert.Equal(t, 1, last.Repairs)
+	assert.Equal(t, []string{"repair", "configured nginx 7"}, b.box.wrote)
+}

@@ -1,0 +1,125 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(text), mode))
+	require.NoError(t, os.Chmod(path, mode))
+}
+
+func TestWithoutFilesAMachineAllowsWhatItsAgentCanDo(t *testing.T) {
+	rules, err := RuleFiles(t.TempDir()).Rules()
+	require.NoError(t, err)
+	assert.Equal(t, Rules{}, rules)
+	assert.True(t, rules.allows(trust.Apply))
+	assert.False(t, rules.allows(trust.Snapshot), "this agent takes no snapshots")
+}
+
+func TestAMachinesOwnerLimitsIt(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "rules.json"), `{"allowed": ["collect", "simulate"], "held": ["postgresql-15"]}`, 0o644)
+	rules, err := RuleFiles(dir).Rules()
+	require.NoError(t, err)
+	assert.Equal(t, Rules{Allowed: []trust.Verb{trust.Collect, trust.Simulate}, Held: []string{"postgresql-15"}}, rules)
+	assert.False(t, rules.allows(trust.Apply))
+
+	write(t, filepath.Join(dir, "rules.json"), `{"allowed": []}`, 0o644)
+	rules, err = RuleFiles(dir).Rules()
+	require.NoError(t, err)
+	assert.False(t, rules.allows(trust.Collect), "an empty list allows nothing")
+}
+
+func TestRulesAreAnErrorIfTheyAre(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		"misspelt":               {`{"alowed": []}`, 0o644, "alowed"},
+		"of a verb there is not": {`{"allowed": ["instal"]}`, 0o644, `"instal" is not a verb`},
+		"no JSON":                {`allowed: collect`, 0o644, "rules.json"},
+		"anybody's to change":    {`{}`, 0o666, "chmod go-w"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, filepath.Join(dir, "rules.json"), c.text, c.mode)
+			_, err := RuleFiles(dir).Rules()
+			assert.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestTheFileHoldHoldsWhateverIsInIt(t *testing.T) {
+	for text, want := range map[string]Hold{
+		"":          {By: "a file on the machine", Reason: "no reason given"},
+		"ask ana\n": {By: "a file on the machine", Reason: "ask ana"},
+		`{"by":"ana","reason":"stocktaking","until":"2026-12-01T00:00:00Z"}`: {By: "ana", Reason: "stocktaking", Until: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)},
+		`{"by":"","reason":""}`: {By: "a file on the machine", Reason: `{"by":"","reason":""}`},
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "hold"), text, 0o644)
+		rules, err := RuleFiles(dir).Rules()
+		require.NoError(t, err)
+		require.NotNil(t, rules.Hold, text)
+		assert.Equal(t, want, *rules.Hold)
+	}
+}
+
+func TestAHoldIsSetAndLifted(t *testing.T) {
+	files := RuleFiles(filepath.Join(t.TempDir(), "patchcycle"))
+	require.Error(t, files.SetHold(Hold{By: "ana"}), "without a reason")
+	want := Hold{By: "ana", Reason: "stocktaking", Until: tonight}
+	require.NoError(t, files.SetHold(want))
+	rules, err := files.Rules()
+	require.NoError(t, err)
+	assert.Equal(t, want, *rules.Hold)
+	require.NoError(t, files.LiftHold())
+	require.NoError(t, files.LiftHold(), "once more does no harm")
+	rules, err = files.Rules()
+	require.NoError(t, err)
+	assert.Nil(t, rules.Hold)
+}
+
+func TestWhatAMachineAllowsIsTold(t *testing.T) {
+	told := func(r Rules, err error) []string { return withRules(patching.Asset{}, r, err).Allowed }
+	assert.Equal(t, []string{"apply", "clean", "collect", "prefetch", "reboot", "repair", "revert", "simulate"}, told(Rules{}, nil))
+	assert.Equal(t, []string{"clean", "collect", "prefetch", "simulate"}, told(Rules{}, os.ErrPermission), "nothing that disturbs while the rules cannot be read")
+}
+
+func TestAShelfKeepsWhatItWasGiven(t *testing.T) {
+	for name, s := range map[string]Shelf{"a folder": Folder(filepath.Join(t.TempDir(), "bundles")), "shared memory": &Shared{}} {
+		text := []byte("bundle v1\tapt\n")
+		d := patching.DigestOf(text)
+		_, ok := s.Get(d)
+		assert.False(t, ok, name)
+		require.NoError(t, s.Put(d, text), name)
+		require.NoError(t, s.Put(d, text), name)
+		got, ok := s.Get(d)
+		assert.True(t, ok, name)
+		assert.Equal(t, text, got, name)
+	}
+	assert.Error(t, Folder(t.TempDir()).Put("sha256:../../etc/passwd", nil))
+	_, ok := Folder("/").Get("etc/passwd")
+	assert.False(t, ok)
+}
+
+func TestADamagedBundleIsFetchedAgain(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.shelf.texts.Store(small().Digest(), []byte("bundle v1\tapt\nrot"))
+	got, err := b.agent.bundle(t.Context(), small().Digest())
+	require.NoError(t, err)
+	assert.Equal(t, small(), got)
+}
