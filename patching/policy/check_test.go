@@ -34,24 +34,40 @@ func TestAPolicyIsTriedOnTheMachinesThatAreKnown(t *testing.T) {
 		want   []string // severity path: part of what; part of the way
 	}{
 		{"all is well", base, fleet(30), nil},
-		{"a ring whose tag nobody has", strings.Replace(base, "name: broad", "name: broad\n    select: '\"wbe\" in tags'", 1), fleet(30, "web"),
-			[]string{`error rings[1].select: the ring "broad" takes no machine: none of 30 machines is selected; the tags there are: web`, "warning rings: no ring takes 25 machines, such as h005; last ring"}},
-		{"a test ring whose tag nobody has", strings.Replace(base, "count: 5", "select: '\"canary\" in tags'", 1), fleet(30),
-			[]string{`error rings[0].select: the ring "test" takes no machine; no machine has a tag`}},
-		{"a ring in the shadow of another", strings.Replace(base, "    count: 5\n", "    select: 'site == \"amsterdam\"'\n", 1), fleet(30),
-			[]string{`error rings[1]: rings before it take all 30 that it selects; a count`}},
-		{"a fleet that the test ring takes whole", base, fleet(4),
-			[]string{`warning rings[1]: no machine is left for the ring "broad"; lower the count`}},
-		{"a policy for nobody", strings.Replace(base, "sites:", "select: os.family == \"windows\"\nsites:", 1), fleet(30),
-			[]string{"error select: takes none of 30 machines; widen"}},
+		{
+			"a ring whose tag nobody has", strings.Replace(base, "name: broad", "name: broad\n    select: '\"wbe\" in tags'", 1), fleet(30, "web"),
+			[]string{`error rings[1].select: the ring "broad" takes no machine: none of 30 machines is selected; the tags there are: web`, "warning rings: no ring takes 25 machines, such as h005; last ring"},
+		},
+		{
+			"a test ring whose tag nobody has", strings.Replace(base, "count: 5", "select: '\"canary\" in tags'", 1), fleet(30),
+			[]string{`error rings[0].select: the ring "test" takes no machine; no machine has a tag`},
+		},
+		{
+			"a ring in the shadow of another", strings.Replace(base, "    count: 5\n", "    select: 'site == \"amsterdam\"'\n", 1), fleet(30),
+			[]string{`error rings[1]: rings before it take all 30 that it selects; a count`},
+		},
+		{
+			"a fleet that the test ring takes whole", base, fleet(4),
+			[]string{`warning rings[1]: no machine is left for the ring "broad"; lower the count`},
+		},
+		{
+			"a policy for nobody", strings.Replace(base, "sites:", "select: os.family == \"windows\"\nsites:", 1), fleet(30),
+			[]string{"error select: takes none of 30 machines; widen"},
+		},
 		{"no machine at all", base, nil, []string{"error select: no machine is known yet; enrol"}},
-		{"everything excluded", strings.Replace(base, "rings:", strings.Replace(exclude, "'\"lab\" in tags'", "'true'", 1)+"rings:", 1), fleet(3),
-			[]string{"error exclude: all of 3 machines are left out; narrow"}},
+		{
+			"everything excluded", strings.Replace(base, "rings:", strings.Replace(exclude, "'\"lab\" in tags'", "'true'", 1)+"rings:", 1), fleet(3),
+			[]string{"error exclude: all of 3 machines are left out; narrow"},
+		},
 		{"some excluded", strings.Replace(base, "rings:", exclude+"rings:", 1), lab, nil},
-		{"an exclusion of nobody", strings.Replace(base, "rings:", exclude+"rings:", 1), fleet(30),
-			[]string{"warning exclude[0].select: leaves no machine out; remove"}},
-		{"machines at sites that are not named", base, strays,
-			[]string{`warning sites: does not name their site: oslo (2 machines), roaming (1 machine); add the site`}},
+		{
+			"an exclusion of nobody", strings.Replace(base, "rings:", exclude+"rings:", 1), fleet(30),
+			[]string{"warning exclude[0].select: leaves no machine out; remove"},
+		},
+		{
+			"machines at sites that are not named", base, strays,
+			[]string{`warning sites: does not name their site: oslo (2 machines), roaming (1 machine); add the site`},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -185,6 +185,7 @@ func (d *decoder) scalar(path string, n ast.Node, v reflect.Value, l limits) {
 			return
 		}
 		v.SetFloat(f)
+	default: // document.go has no others
 	}
 }
 

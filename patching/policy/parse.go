@@ -122,16 +122,14 @@ func (s *source) patches(doc patchesDoc, loc *time.Location) Patches {
 	return p
 }
 
-// zone reports whether the name is one; a missing name was already told.
-func (s *source) zone(path, name string) bool {
+// zone checks a name; a missing one was already told.
+func (s *source) zone(path, name string) {
 	if name == "" {
-		return false
+		return
 	}
-	_, err := window.Zone(name)
-	if err != nil {
+	if _, err := window.Zone(name); err != nil {
 		s.fail(path, fmt.Sprintf("%q is not a zone", short(name)), "write an IANA name such as Europe/Amsterdam, America/New_York or UTC")
 	}
-	return err == nil
 }
 
 func (g gateDoc) params() gate.Params {

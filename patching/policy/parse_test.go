@@ -287,7 +287,7 @@ func TestWhatIsWrongIsMarkedAndHasAWayOut(t *testing.T) {
 					got = p
 				}
 			}
-			require.NotZero(t, got.What, "among %v", all)
+			require.NotEmpty(t, got.What, "among %v", all)
 			assert.Contains(t, got.Way, c.way)
 			assert.Equal(t, "web.yaml", got.File)
 			lines := strings.Split(text, "\n")

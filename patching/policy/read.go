@@ -101,6 +101,7 @@ func (s *source) bearable(tokens token.Tokens) bool {
 		case token.TagType:
 			s.add(Error, tokenPlace(t), "", "a policy has no YAML tags", fmt.Sprintf("remove %s", t.Value))
 			return false
+		default: // neither multiplies nor nests
 		}
 		switch at := tokenPlace(t); {
 		case brackets+len(columns) > maxDepth:

@@ -338,6 +338,7 @@ func literals(args []ast.Expr) []ast.Expr {
 			found = append(found, a)
 		case ast.ListKind:
 			found = append(found, literals(a.AsList().Elements())...)
+		default: // has no value before a machine is known
 		}
 	}
 	return found

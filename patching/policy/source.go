@@ -109,64 +109,43 @@ func (s *source) written(path string) bool {
 	return ok
 }
 
-// inside returns where the i-th character of a place's text stands in the file.
-// YAML folds, quotes and indents; so the text is followed through the file,
-// character by character, and what stands between is passed over.
+// inside returns where the i-th character of a place's text stands in the file;
+// for the one after the last, the place behind it. YAML folds, quotes and
+// indents: so the text is followed through the file, character by character,
+// and what stands between is passed over.
 func (s *source) inside(at place, i int) place {
-	line, rest := at.line, ""
-	if line < 1 || line > len(s.lines) {
+	if at.line < 1 {
 		return at
 	}
-	column := at.column
+	line, column := at.line, at.column
 	switch {
 	case at.folded:
 		line, column = line+1, 1
 	case at.quoted:
 		column++
 	}
-	next := func() (rune, bool) {
-		for line <= len(s.lines) {
-			if rest == "" {
-				rest = skip(s.lines[line-1], column-1) + "\n"
+	here := at
+	text, n := []rune(at.text), 0
+	for ; line <= len(s.lines); line++ {
+		written := append([]rune(s.lines[line-1]), '\n')
+		for ; column <= len(written); column++ {
+			if n == len(text) {
+				return here
 			}
-			r, size := utf8.DecodeRuneInString(rest)
-			rest = rest[size:]
-			if rest == "" {
-				line, column = line+1, 1
-			} else {
-				column++
+			r := written[column-1]
+			if r != text[n] && !(unicode.IsSpace(r) && unicode.IsSpace(text[n])) {
+				continue
 			}
-			return r, true
+			here = place{line: line, column: column, width: 1}
+			if n == i {
+				return here
+			}
+			here.column++
+			n++
 		}
-		return 0, false
+		column = 1
 	}
-	found := at
-	for n, want := range []rune(at.text) {
-		for {
-			here := place{line: line, column: column, width: 1, text: at.text}
-			r, ok := next()
-			if !ok {
-				return found
-			}
-			if r == want || unicode.IsSpace(r) && unicode.IsSpace(want) {
-				found = here
-				break
-			}
-		}
-		if n == i {
-			return found
-		}
-	}
-	found.column++
-	return found
-}
-
-func skip(s string, runes int) string {
-	for range runes {
-		_, size := utf8.DecodeRuneInString(s)
-		s = s[size:]
-	}
-	return s
+	return here
 }
 
 // placeOf returns where a node stands.

@@ -77,8 +77,9 @@ func (r Rule) falls(day civil) bool {
 	case monthly:
 		base := day.plus(-r.plus)
 		return r.days.has(base.Weekday()) && (base.Day()-1)/7+1 == r.nth
+	default:
+		return true
 	}
-	return true
 }
 
 // Occurrence returns the occurrence that covers at; ok is false when the

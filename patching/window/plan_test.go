@@ -23,20 +23,41 @@ func TestFreezesShortenSplitAndDropWindows(t *testing.T) {
 		want    []string
 	}{
 		{"no freeze", nil, []string{"01 22:00-04:00", "02 22:00-04:00", "03 22:00-04:00"}},
-		{"one that begins inside shortens", []window.Freeze{freeze("2026-12-02 00:00:00 +0100", "2026-12-02 12:00:00 +0100")},
-			[]string{"01 22:00-00:00", "02 22:00-04:00", "03 22:00-04:00"}},
-		{"one that ends inside shortens", []window.Freeze{freeze("2026-12-01 12:00:00 +0100", "2026-12-02 01:00:00 +0100")},
-			[]string{"02 01:00-04:00", "02 22:00-04:00", "03 22:00-04:00"}},
-		{"one in the middle splits", []window.Freeze{freeze("2026-12-01 23:00:00 +0100", "2026-12-02 01:00:00 +0100")},
-			[]string{"01 22:00-23:00", "02 01:00-04:00", "02 22:00-04:00", "03 22:00-04:00"}},
-		{"one over all of it drops", []window.Freeze{freeze("2026-12-01 22:00:00 +0100", "2026-12-02 04:00:00 +0100")},
-			[]string{"02 22:00-04:00", "03 22:00-04:00"}},
-		{"two that overlap", []window.Freeze{freeze("2026-12-01 00:00:00 +0100", "2026-12-03 00:00:00 +0100"), freeze("2026-12-02 00:00:00 +0100", "2026-12-03 23:00:00 +0100")},
-			[]string{"03 23:00-04:00"}},
-		{"one that touches changes nothing", []window.Freeze{freeze("2026-12-02 04:00:00 +0100", "2026-12-02 22:00:00 +0100")},
-			[]string{"01 22:00-04:00", "02 22:00-04:00", "03 22:00-04:00"}},
-		{"one that ends before it begins changes nothing", []window.Freeze{freeze("2026-12-03 00:00:00 +0100", "2026-12-01 00:00:00 +0100")},
-			[]string{"01 22:00-04:00", "02 22:00-04:00", "03 22:00-04:00"}},
+		{
+			"one that begins inside shortens",
+			[]window.Freeze{freeze("2026-12-02 00:00:00 +0100", "2026-12-02 12:00:00 +0100")},
+			[]string{"01 22:00-00:00", "02 22:00-04:00", "03 22:00-04:00"},
+		},
+		{
+			"one that ends inside shortens",
+			[]window.Freeze{freeze("2026-12-01 12:00:00 +0100", "2026-12-02 01:00:00 +0100")},
+			[]string{"02 01:00-04:00", "02 22:00-04:00", "03 22:00-04:00"},
+		},
+		{
+			"one in the middle splits",
+			[]window.Freeze{freeze("2026-12-01 23:00:00 +0100", "2026-12-02 01:00:00 +0100")},
+			[]string{"01 22:00-23:00", "02 01:00-04:00", "02 22:00-04:00", "03 22:00-04:00"},
+		},
+		{
+			"one over all of it drops",
+			[]window.Freeze{freeze("2026-12-01 22:00:00 +0100", "2026-12-02 04:00:00 +0100")},
+			[]string{"02 22:00-04:00", "03 22:00-04:00"},
+		},
+		{
+			"two that overlap",
+			[]window.Freeze{freeze("2026-12-01 00:00:00 +0100", "2026-12-03 00:00:00 +0100"), freeze("2026-12-02 00:00:00 +0100", "2026-12-03 23:00:00 +0100")},
+			[]string{"03 23:00-04:00"},
+		},
+		{
+			"one that touches changes nothing",
+			[]window.Freeze{freeze("2026-12-02 04:00:00 +0100", "2026-12-02 22:00:00 +0100")},
+			[]string{"01 22:00-04:00", "02 22:00-04:00", "03 22:00-04:00"},
+		},
+		{
+			"one that ends before it begins changes nothing",
+			[]window.Freeze{freeze("2026-12-03 00:00:00 +0100", "2026-12-01 00:00:00 +0100")},
+			[]string{"01 22:00-04:00", "02 22:00-04:00", "03 22:00-04:00"},
+		},
 		{"one over everything leaves nothing", []window.Freeze{freeze("2026-01-01 00:00:00 +0100", "2027-01-01 00:00:00 +0100")}, nil},
 	}
 	for _, c := range cases {

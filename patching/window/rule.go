@@ -307,6 +307,7 @@ func (r Rule) spacing() (least time.Duration, hint string) {
 		return least * day, ""
 	case monthly:
 		return 28 * day, ""
+	default:
+		return day, `, or write "always"`
 	}
-	return day, `, or write "always"`
 }

@@ -65,6 +65,13 @@ func wall(year int, month time.Month, day, hour, minute int, loc *time.Location)
 	}
 }
 
+// Local returns the first instant at which the clocks of a place show the date
+// and time that shown has in its own zone, or a later one.
+func Local(shown time.Time, loc *time.Location) time.Time {
+	y, m, d := shown.Date()
+	return wall(y, m, d, shown.Hour(), shown.Minute(), loc)
+}
+
 func offset(t time.Time, loc *time.Location) time.Duration {
 	_, seconds := t.In(loc).Zone()
 	return time.Duration(seconds) * time.Second

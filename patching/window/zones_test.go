@@ -2,8 +2,8 @@ package window_test
 
 import (
 	"archive/zip"
+	"go/build"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +17,7 @@ import (
 // distribution carries it as an archive, too.
 func zoneNames(t *testing.T) []string {
 	t.Helper()
-	archive, err := zip.OpenReader(filepath.Join(runtime.GOROOT(), "lib", "time", "zoneinfo.zip"))
+	archive, err := zip.OpenReader(filepath.Join(build.Default.GOROOT, "lib", "time", "zoneinfo.zip"))
 	require.NoError(t, err)
 	defer archive.Close()
 	var names []string
