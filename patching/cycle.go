@@ -68,6 +68,8 @@ type Task struct {
 	Opened  time.Time
 	TakenBy AccountName
 	State   TaskState
+	// Asked is when somebody said that it was done: a scan after it decides.
+	Asked time.Time
 	// Closed is when the rescan, or a named person with a reason, ended it.
 	Closed time.Time
 	Note   string

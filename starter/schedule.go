@@ -25,6 +25,8 @@ type Schedule struct {
 	Policy patching.PolicyName
 	Paused bool
 	Note   string
+	// Since is when it was made: what was due before is nobody's miss.
+	Since time.Time
 	// Next are the coming starts, Last the newest that happened.
 	Next []time.Time
 	Last []time.Time
@@ -109,7 +111,7 @@ func (s *Starter) Schedule(ctx context.Context, p patching.PolicyName) (Schedule
 	if err != nil {
 		return Schedule{}, explainSchedule(p, err)
 	}
-	one := Schedule{Policy: p, Next: d.Info.NextActionTimes}
+	one := Schedule{Policy: p, Next: d.Info.NextActionTimes, Since: d.Info.CreatedAt}
 	if st := d.Schedule.State; st != nil {
 		one.Paused, one.Note = st.Paused, st.Note
 	}

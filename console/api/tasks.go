@@ -127,7 +127,7 @@ func (s *server) doneTask(ctx context.Context, in *doneInput) (wire.TaskAnswer, 
 	if t.State.Terminal() {
 		return wire.TaskAnswer{}, conflict(fmt.Sprintf("Task %s is done.", t.ID), "")
 	}
-	t.State = patching.TaskChecking
+	t.State, t.Asked = patching.TaskChecking, s.Now().UTC()
 	if t.TakenBy == "" {
 		t.TakenBy = account(ctx).Name
 	}

@@ -316,6 +316,7 @@ CREATE TABLE tasks (
     opened   BIGINT NOT NULL,
     taken_by TEXT COLLATE "C" NOT NULL,
     state    TEXT COLLATE "C" NOT NULL,
+    asked    BIGINT NOT NULL,
     closed   BIGINT NOT NULL,
     note     TEXT COLLATE "C" NOT NULL
 );

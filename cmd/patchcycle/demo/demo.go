@@ -1,0 +1,201 @@
+// Package demo shows a whole patch cycle on one machine: everything embedded,
+// a simulated fleet in a process of its own, and this machine's own inventory.
+// It acts through the API, as people do.
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
+	"github.com/patchcycle/patchcycle/lab/sim"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Options are what the demo can be asked for.
+type Options struct {
+	// AutoApprove needs no hands.
+	AutoApprove bool
+	// JSON prints one document on Out and nothing else there.
+	JSON bool
+	// Dir keeps the state; the same command on the same folder takes the
+	// unfinished cycle up, or prints the result of the finished one. Empty: a new
+	// temporary folder.
+	Dir string
+	// New starts another cycle in a folder whose cycle has finished.
+	New      bool
+	Machines int
+	Seed     uint64
+	// DatabaseURL runs it on PostgreSQL.
+	DatabaseURL string
+	// UI serves Temporal's pages.
+	UI bool
+	// KillAt kills the fleet's process at the n-th event of its witnesses, for
+	// crash tests.
+	FleetArgs []string
+	Version   string
+	Out, Err  io.Writer
+	Log       *zap.Logger
+}
+
+// Result is the demo's document.
+type Result struct {
+	Cycle            patching.CycleID         `json:"cycle"`
+	State            string                   `json:"state"`
+	ClosedAs         patching.ClosedAs        `json:"closed_as"`
+	Assets           int                      `json:"assets"`
+	Outcomes         map[patching.Outcome]int `json:"outcomes"`
+	InstallsRepeated int                      `json:"installs_repeated"`
+	Repairs          int                      `json:"repairs"`
+	Report           string                   `json:"report"`
+	Dir              string                   `json:"data_dir"`
+	Seconds          float64                  `json:"seconds"`
+}
+
+// Run runs the demo to its end.
+func Run(ctx context.Context, o Options) error {
+	o = o.withDefaults()
+	show := newProgress(o)
+	began := time.Now()
+	if o.Dir == "" {
+		dir, err := os.MkdirTemp("", "patchcycle-demo-")
+		if err != nil {
+			return fmt.Errorf("folder for the demo: %w", err)
+		}
+		o.Dir = dir
+	}
+	show.say("Everything is kept in %s.", o.Dir)
+	show.say("Starting the database, Temporal and the API …")
+	server, err := serve.Start(ctx, serve.Config{
+		Dir: o.Dir, DatabaseURL: o.DatabaseURL, Uplink: "127.0.0.1:0", UI: ui(o), Fleet: "demo", Version: o.Version, Log: o.Log,
+		Look: 300 * time.Millisecond,
+	})
+	if err != nil {
+		return err
+	}
+	defer server.Stop()
+	show.say("Serving after %.1f s.", time.Since(began).Seconds())
+	d := &demo{Options: o, server: server, show: show}
+	res, err := d.run(ctx)
+	if err != nil {
+		return err
+	}
+	res.Dir, res.Seconds = o.Dir, time.Since(began).Seconds()
+	return d.print(res)
+}
+
+func ui(o Options) string {
+	if o.UI {
+		return "127.0.0.1:0"
+	}
+	return ""
+}
+
+func (o Options) withDefaults() Options {
+	if o.Machines == 0 {
+		o.Machines = 200
+	}
+	if o.Seed == 0 {
+		o.Seed = 1
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return o
+}
+
+type demo struct {
+	Options
+	server *serve.Server
+	show   *progress
+	people people
+}
+
+// run takes the folder's cycle up where it stands, or begins one.
+func (d *demo) run(ctx context.Context) (*Result, error) {
+	if err := d.meet(ctx); err != nil {
+		return nil, err
+	}
+	id, closed, err := d.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if closed && !d.New {
+		d.show.say("%s has finished before; --new starts another.", id)
+		return d.result(ctx, id)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	fleet, err := d.startFleet(ctx, cancel)
+	if err != nil {
+		return nil, err
+	}
+	defer fleet.stop()
+	go d.stopWith(ctx, cancel)
+	if err := d.awaitInventories(ctx); err != nil {
+		return nil, cause(ctx, err)
+	}
+	if id == "" || closed {
+		if id, err = d.start(ctx); err != nil {
+			return nil, err
+		}
+	} else {
+		d.show.say("Taking %s up again.", id)
+	}
+	if err := d.follow(ctx, id); err != nil {
+		return nil, cause(ctx, err)
+	}
+	return d.result(ctx, id)
+}
+
+// stopWith ends the demo when a part of the server breaks.
+func (d *demo) stopWith(ctx context.Context, cancel context.CancelCauseFunc) {
+	select {
+	case err := <-d.server.Failed():
+		cancel(err)
+	case <-ctx.Done():
+	}
+}
+
+// cause prefers why a context was ended over that it was.
+func cause(ctx context.Context, err error) error {
+	if c := context.Cause(ctx); c != nil && !errors.Is(c, context.Canceled) {
+		return c
+	}
+	return err
+}
+
+// result reads the closed cycle from the API and the witnesses from the disk.
+func (d *demo) result(ctx context.Context, id patching.CycleID) (*Result, error) {
+	c, err := d.people.author.Cycle(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	repeated, _, err := sim.Repeats(d.fleetDir())
+	if err != nil {
+		return nil, fmt.Errorf("read the witnesses: %w", err)
+	}
+	return &Result{
+		Cycle: id, State: string(c.Phase), ClosedAs: c.ClosedAs, Assets: c.Machines, Outcomes: c.Outcomes,
+		InstallsRepeated: repeated, Repairs: c.Repairs, Report: c.Report,
+	}, nil
+}
+
+func (d *demo) print(r *Result) error {
+	if d.JSON {
+		enc := json.NewEncoder(d.Out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	}
+	return d.summary(r)
+}
+
+func (d *demo) fleetDir() string { return filepath.Join(d.Dir, "fleet") }

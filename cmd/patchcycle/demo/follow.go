@@ -1,0 +1,89 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/patchcycle/patchcycle/console/api/client"
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// find returns the folder's newest cycle, if it has one.
+func (d *demo) find(ctx context.Context) (id patching.CycleID, closed bool, err error) {
+	all, err := d.people.author.Cycles(ctx, client.CycleQuery{Policy: policyName, Limit: 1})
+	if err != nil || len(all.Items) == 0 {
+		return "", false, err
+	}
+	c := all.Items[0]
+	return c.ID, c.Phase.Terminal(), nil
+}
+
+func (d *demo) start(ctx context.Context) (patching.CycleID, error) {
+	started, err := d.people.author.StartCycle(ctx, policyName, wire.StartCycle{}, client.NewKey())
+	if err != nil {
+		return "", err
+	}
+	d.show.say("%s was started by %s.", started.Cycle, author)
+	return started.Cycle, nil
+}
+
+// follow shows how the cycle goes, until it has closed.
+func (d *demo) follow(ctx context.Context, id patching.CycleID) error {
+	var asked patching.Digest
+	mark := ""
+	for {
+		c, err := d.people.author.WatchCycle(ctx, id, mark, 10*time.Second)
+		if err != nil {
+			return err
+		}
+		mark = c.Mark
+		d.show.cycle(c)
+		switch {
+		case c.Phase.Terminal():
+			return nil
+		case c.Phase == patching.PhaseApproval && c.Plan != asked:
+			asked = c.Plan
+			if err := d.ask(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ask gets the plan approved: by the approver at once, or by whoever does it in
+// one of three ways.
+func (d *demo) ask(ctx context.Context, c wire.CycleDetail) error {
+	if !d.AutoApprove {
+		return d.ways(ctx, c)
+	}
+	answer, err := d.people.approver.Do(ctx, c.ID, "approve", wire.Act{Plan: c.Plan, Reason: "demo: approved without hands"}, client.NewKey())
+	if err != nil {
+		return fmt.Errorf("approve: %w", err)
+	}
+	d.show.say("%s", answer.Words)
+	return nil
+}
+
+// ways prints three ways to approve, each ready to be pasted.
+func (d *demo) ways(ctx context.Context, c wire.CycleDetail) error {
+	token := d.people.tokens[approver]
+	d.show.say("\nThe plan waits for approval by somebody who is not its author. You are %s, the approver.\nLook at it first:\n", approver)
+	d.show.say("    patchcycle cycle plan %s --data-dir %s\n", c.ID, d.Dir)
+	d.show.say("Then choose one of three ways:\n")
+	d.show.say("1. With the CLI:\n    PATCHCYCLE_TOKEN=%s patchcycle cycle approve %s --plan %s --data-dir %s\n", token, c.ID, c.Plan, d.Dir)
+	d.show.say("2. With a signal, from Temporal's own CLI or its pages:\n    temporal workflow signal --address %s --namespace %s --grpc-meta authorization=\"Bearer %s\" \\\n"+
+		"      --workflow-id %s --name approve --input '{\"plan\":%q}'", d.server.Engine.Addr(), d.server.Engine.Namespace(), token, c.ID, c.Plan)
+	if d.UI {
+		path, err := d.server.Engine.LoginLink(ctx, token)
+		if err != nil {
+			return err
+		}
+		d.show.say("    or sign in (once) at http://%s%s", d.server.Address("ui"), path)
+	}
+	d.show.say("\n3. With the API:\n    curl --unix-socket %s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n"+
+		"      -d '{\"plan\":%q,\"reason\":\"looks good\"}' http://patchcycle%s\n",
+		d.server.Config.Socket(), token, c.Plan, client.CyclePath(c.ID, "approve"))
+	return nil
+}

@@ -1,0 +1,180 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+
+	"github.com/patchcycle/patchcycle/activities"
+	"github.com/patchcycle/patchcycle/console/api"
+	"github.com/patchcycle/patchcycle/edge/root"
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/report"
+	"github.com/patchcycle/patchcycle/starter"
+	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/store/postgres"
+	"github.com/patchcycle/patchcycle/store/sqlite"
+	"github.com/patchcycle/patchcycle/worker"
+	"github.com/patchcycle/patchcycle/worker/engine"
+	"github.com/patchcycle/patchcycle/worker/rootstore"
+)
+
+// Server is a running control plane.
+type Server struct {
+	Config  Config
+	Store   *store.Store
+	Engine  *engine.Engine
+	Starter *starter.Starter
+
+	root   *root.Server
+	worker *worker.Worker
+	doors  []*door
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+	once   sync.Once
+	failed chan error
+}
+
+// Start starts a server and returns when it serves: the API answers, machines
+// can enrol, cycles go on.
+func Start(ctx context.Context, c Config) (s *Server, err error) {
+	c = c.withDefaults()
+	if err := errors.Join(c.validate(), c.makeDirs()); err != nil {
+		return nil, err
+	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s = &Server{Config: c, cancel: cancel, failed: make(chan error, 4)}
+	defer func() {
+		if err != nil {
+			s.Stop()
+		}
+	}()
+	if err := s.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if s.Engine, err = startEngine(ctx, c, s.Store); err != nil {
+		return nil, err
+	}
+	s.Starter = starter.New(s.Engine.Client(), s.Store, time.Now)
+	if err := s.openUplink(ctx, life); err != nil {
+		return nil, err
+	}
+	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
+		return nil, err
+	}
+	if err := s.openDoors(); err != nil {
+		return nil, err
+	}
+	s.watch(life)
+	return s, nil
+}
+
+func (s *Server) openStore(ctx context.Context) (err error) {
+	if s.Config.DatabaseURL != "" {
+		s.Store, err = postgres.Open(ctx, s.Config.DatabaseURL)
+	} else {
+		s.Store, err = sqlite.Open(ctx, filepath.Join(s.Config.Dir, "patchcycle.db"))
+	}
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	lost, err := s.Store.AcquireServerLock(ctx, false)
+	if err != nil {
+		return fmt.Errorf("another server works on this store: %w", err)
+	}
+	go func() {
+		if _, open := <-lost; !open {
+			s.fail(errors.New("the store's server lock was lost: another server may have taken over"))
+		}
+	}()
+	return ensureAdmin(ctx, s.Store, s.Config.AdminToken(), time.Now().UTC())
+}
+
+func (s *Server) openUplink(ctx, life context.Context) error {
+	epoch, err := s.Store.Epoch(ctx)
+	if err != nil {
+		return err
+	}
+	authority, err := root.LoadAuthority(filepath.Join(s.Config.Dir, "keys"), s.Config.Fleet, epoch)
+	if err != nil {
+		return fmt.Errorf("trust root: %w", err)
+	}
+	s.root, err = root.New(root.Options{Store: rootstore.Store{Store: s.Store}, Authority: authority, Log: s.Config.Log.Named("uplink")})
+	if err != nil {
+		return err
+	}
+	s.tasks.Go(func() {
+		if err := s.root.Run(life); err != nil {
+			s.fail(fmt.Errorf("root relay: %w", err))
+		}
+	})
+	return nil
+}
+
+// activities hands each activity its ports.
+func (s *Server) activities() activities.All {
+	st, now, look, orders := s.Store, time.Now, s.Config.Look, s.root.Dispatcher()
+	return activities.All{
+		Cycles:    &activities.Cycles{Store: st, Now: now, Log: slog.New(zapslog.NewHandler(s.Config.Log.Core()))},
+		Assessing: &activities.Assessing{Store: st, Now: now},
+		Planning:  &activities.Planning{Store: st, Now: now, WayBack: assess.ByPackages(kept)},
+		People:    &activities.People{Store: st, History: worker.History{Client: s.Engine.Client()}, Now: now},
+		Waves:     &activities.Waves{Store: st, Dispatcher: orders, Now: now, Look: look},
+		Campaigns: &activities.Campaigns{Store: st, Dispatcher: orders, Now: now, Look: look},
+		Reports:   &activities.Reports{Store: st, Render: report.Files{Dir: s.Config.Reports(), Source: st, Now: now}},
+		Calendar:  &activities.Calendar{Starter: s.Starter},
+	}
+}
+
+// kept says whether an old version can still be had. Until the server keeps
+// snapshots of its own, an upgraded package is taken to be in its archive: a
+// machine that cannot fetch it ends as "manual work needed".
+func kept(string, string, string) bool { return true }
+
+// API returns the handler of the API.
+func (s *Server) api() http.Handler {
+	return api.New(api.Options{
+		Store: s.Store, Starter: s.Starter, Version: s.Config.Version, Logger: s.Config.Log.Named("api"),
+		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Checks: s.checks(),
+	})
+}
+
+// Failed delivers why the server broke after it had started.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+func (s *Server) fail(err error) {
+	s.Config.Log.Error("the server broke", zap.Error(err))
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
+// Stop stops once and waits: doors first, so that nothing new comes in, then
+// the worker, the root relay, the engine, the store.
+func (s *Server) Stop() {
+	s.once.Do(func() {
+		for _, d := range s.doors {
+			d.close()
+		}
+		if s.worker != nil {
+			s.worker.Stop()
+		}
+		s.cancel()
+		s.tasks.Wait()
+		if s.Engine != nil {
+			s.Engine.Stop()
+		}
+		if s.Store != nil {
+			_ = s.Store.Close()
+		}
+	})
+}
