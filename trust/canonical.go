@@ -22,7 +22,29 @@ func Canonical(v any) []byte {
 	if err := enc.Encode(v); err != nil {
 		panic(fmt.Sprintf("trust: %T does not marshal: %v", v, err))
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return literal(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+// literal writes U+FFFD as itself. encoding/json puts an escape where a string
+// was no UTF-8 (what a package manager prints need not be), and the letter
+// itself once that has been read back: two spellings of one text.
+func literal(text []byte) []byte {
+	escape := []byte(`\ufffd`)
+	if !bytes.Contains(text, escape) {
+		return text
+	}
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		switch {
+		case bytes.HasPrefix(text, escape):
+			out, text = append(out, "\uFFFD"...), text[len(escape):]
+		case text[0] == '\\': // the next byte belongs to it
+			out, text = append(out, text[:2]...), text[2:]
+		default:
+			out, text = append(out, text[0]), text[1:]
+		}
+	}
+	return out
 }
 
 // Decode reads into the pointer v and refuses unknown fields, trailing bytes

@@ -104,7 +104,7 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	} else if end != nil {
 		return a.fail(ctx, w, *end)
 	}
-	health, err := a.cfg.Machine.Health(ctx)
+	health, err := a.health(ctx)
 	if err != nil {
 		return a.failBy(ctx, w, err, patching.ReasonPreflight)
 	}
@@ -124,7 +124,7 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 	}
 	left, broken := pending(step, standings)
 	switch {
-	case broken != "" && !w.Mended:
+	case broken != "" && w.mendable():
 		return a.repairStep(ctx, w)
 	case broken != "":
 		return a.fail(ctx, w, w.halfInstalled(broken))
@@ -167,7 +167,7 @@ func (a *Agent) afterFailure(ctx context.Context, w *work, step []patching.Patch
 	w.Last = &end
 	left, broken := pending(step, standings)
 	switch {
-	case broken != "" && !w.Mended:
+	case broken != "" && w.mendable():
 		return a.repairStep(ctx, w)
 	case broken != "":
 		return a.fail(ctx, w, w.halfInstalled(broken))
@@ -189,17 +189,28 @@ func (w *work) halfInstalled(name string) ending {
 	return end
 }
 
-// repairStep completes what is half done. That it was tried is on disk before.
+// repairStep completes what is half done. That it was begun is on disk before;
+// one that the agent was killed in does not count as tried.
 func (a *Agent) repairStep(ctx context.Context, w *work) error {
-	w.Mended, w.Repairs = true, w.Repairs+1
+	if w.Mends == 0 {
+		w.Repairs++
+	}
+	w.Mends++
 	if err := a.keep(w, true); err != nil {
 		return err
 	}
 	if err := a.cfg.Machine.Repair(ctx); err != nil {
 		a.log.Warn("the repair failed", zap.Stringer("order", w.Order), zap.Error(err))
 	}
-	return ctx.Err()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	w.Mended = true
+	return a.keep(w, false)
 }
+
+// mendable reports whether a repair of the step in hand may still help.
+func (w *work) mendable() bool { return !w.Mended && w.Mends < stepTries }
 
 // installed goes on to the restart, or without need of one to the check.
 func (a *Agent) installed(ctx context.Context, w *work, b patching.Bundle) error {
@@ -216,6 +227,18 @@ func (a *Agent) installed(ctx context.Context, w *work, b patching.Bundle) error
 	return nil
 }
 
+// health asks what is wrong with the machine. Names are compared with those in
+// the journal, which holds UTF-8.
+func (a *Agent) health(ctx context.Context) (Health, error) {
+	h, err := a.cfg.Machine.Health(ctx)
+	failing := make([]string, len(h.Failing))
+	for i, name := range h.Failing {
+		failing[i] = strings.ToValidUTF8(name, "\uFFFD")
+	}
+	h.Failing = failing
+	return h, err
+}
+
 // needsRestart: the machine says so, or a patch that this order brought does.
 func (a *Agent) needsRestart(ctx context.Context, w *work, b patching.Bundle) bool {
 	n := 0
@@ -227,7 +250,7 @@ func (a *Agent) needsRestart(ctx context.Context, w *work, b patching.Bundle) bo
 			return true
 		}
 	}
-	health, err := a.cfg.Machine.Health(ctx)
+	health, err := a.health(ctx)
 	return err == nil && health.RebootPending
 }
 
@@ -274,7 +297,7 @@ func (a *Agent) check(ctx context.Context, w *work, step []patching.Patch, passe
 	if len(left) > 0 {
 		return a.fail(ctx, w, ending{patching.Failed, patching.ReasonNotTaken, fmt.Sprintf("%s is not at %s", left[0].Name, left[0].To), left[0].Name + ": not taken"})
 	}
-	health, err := a.cfg.Machine.Health(ctx)
+	health, err := a.health(ctx)
 	if err != nil {
 		return a.stumble(ctx, w, err, patching.ReasonServiceBroken)
 	}
@@ -297,7 +320,7 @@ func (a *Agent) check(ctx context.Context, w *work, step []patching.Patch, passe
 // stepDone goes on to the next step, or ends the order well.
 func (a *Agent) stepDone(ctx context.Context, w *work, b patching.Bundle) error {
 	w.Step++
-	w.Tries, w.Mended, w.Last, w.Boots, w.Asked = 0, false, nil, 0, 0
+	w.Tries, w.Mends, w.Mended, w.Last, w.Boots, w.Asked = 0, 0, false, nil, 0, 0
 	a.calm(w)
 	if w.Step < len(b.Steps) {
 		w.Phase, w.Since = phaseInstall, a.cfg.Clock.Now().UTC()
@@ -310,7 +333,7 @@ func (a *Agent) stepDone(ctx context.Context, w *work, b patching.Bundle) error 
 func (a *Agent) restartOnly(ctx context.Context, w *work) error {
 	switch w.Phase {
 	case phaseBegin:
-		health, err := a.cfg.Machine.Health(ctx)
+		health, err := a.health(ctx)
 		if err != nil {
 			return a.failBy(ctx, w, err, patching.ReasonPreflight)
 		}
@@ -329,7 +352,7 @@ func (a *Agent) restartOnly(ctx context.Context, w *work) error {
 
 // mend carries out the order to repair.
 func (a *Agent) mend(ctx context.Context, w *work) error {
-	if !w.Mended {
+	if w.mendable() {
 		return a.repairStep(ctx, w)
 	}
 	return a.finish(w, ending{}, nil)

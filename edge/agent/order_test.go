@@ -309,6 +309,23 @@ func TestAHalfInstalledPackageIsRepairedOnce(t *testing.T) {
 	}, b.box.wrote[:6], "the rest of the step follows the repair")
 }
 
+func TestARepairThatTheAgentWasKilledInIsBegunAgain(t *testing.T) {
+	b := newBench(t)
+	b.box.onApply = func(patching.Patch) error { return errors.New("postinst returned 1") }
+	lives := b.lives
+	b.box.onRepair = func() error {
+		if b.lives < lives+2 {
+			panic(killed{})
+		}
+		return nil
+	}
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.Equal(t, 1, last.Repairs, "one step needed one")
+}
+
 func TestWhatCannotBeRepairedNeedsHands(t *testing.T) {
 	b := newBench(t)
 	b.box.onApply = func(patching.Patch) error {
@@ -338,6 +355,24 @@ func TestATransactionThatFailsCleanlyFails(t *testing.T) {
 	assert.Equal(t, patching.ReasonInstallFailed, last.Reason)
 	assert.Equal(t, "hash sum mismatch", last.Detail)
 	assert.Empty(t, last.Changes)
+}
+
+func TestWhatAMachinePrintsNeedNotBeUTF8(t *testing.T) {
+	b := newBench(t)
+	b.box.failing = []string{"caf\xe9.service"}
+	b.box.onApply = func(patching.Patch) error { return errors.New("d\xe9faut \x1b[31m") }
+	lives := b.lives
+	b.box.onRepair = func() error {
+		if b.lives == lives {
+			panic(killed{}) // so that it reads its journal
+		}
+		return errors.New("encore")
+	}
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.NeedsHands, last.Outcome)
+	assert.Equal(t, "d\uFFFDfaut \x1b[31m", last.Detail)
 }
 
 // Serves G13 and G15.

@@ -53,9 +53,11 @@ type work struct {
 	Already []int `json:"already,omitempty"`
 	// Failing is what was failing before it started.
 	Failing []string `json:"failing,omitempty"`
-	// Tries counts how often the step in hand was begun, Mended whether it was
-	// repaired, Repairs the repairs of all steps.
+	// Tries and Mends count how often the step in hand, and its repair, were
+	// begun; Mended says that the repair came to an end. Repairs counts the
+	// steps that needed one.
 	Tries   int  `json:"tries,omitempty"`
+	Mends   int  `json:"mends,omitempty"`
 	Mended  bool `json:"mended,omitempty"`
 	Repairs int  `json:"repairs,omitempty"`
 	// Last is how the step's last try failed.
