@@ -91,3 +91,12 @@ func TestDurableWritesAreFew(t *testing.T) {
 	// blocks of counters after each of two restarts.
 	assert.LessOrEqual(t, b.disk.syncs, 8)
 }
+
+// One agent's share of a wave: poll, verify, two steps, a restart, receipts,
+// with the office's checks of the signatures.
+func BenchmarkOneOrder(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		whole(b, false)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
@@ -106,4 +107,17 @@ func readOwn(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s can be written by others than its owner (mode %04o): chmod go-w it", path, info.Mode().Perm())
 	}
 	return os.ReadFile(path)
+}
+
+// withRules completes an inventory with the verbs that the machine accepts:
+// none that disturb it if its rules cannot be read.
+func withRules(a patching.Asset, rules Rules, err error) patching.Asset {
+	a.Allowed = []string{}
+	for _, v := range trust.Verbs() {
+		spec, _ := v.Spec()
+		if rules.allows(v) && (err == nil || !spec.NeedsLease) {
+			a.Allowed = append(a.Allowed, string(v))
+		}
+	}
+	return a
 }

@@ -9,8 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/patchcycle/patchcycle/edge/uplink"
-	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/trust"
 )
 
 // Run keeps one resident agent going until the context ends: a goroutine that
@@ -93,17 +91,4 @@ func (a *Agent) labour(ctx context.Context, news <-chan struct{}) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// withRules completes an inventory with the verbs that the machine accepts:
-// none that disturb it if its rules cannot be read.
-func withRules(a patching.Asset, rules Rules, err error) patching.Asset {
-	a.Allowed = []string{}
-	for _, v := range trust.Verbs() {
-		spec, _ := v.Spec()
-		if rules.allows(v) && (err == nil || !spec.NeedsLease) {
-			a.Allowed = append(a.Allowed, string(v))
-		}
-	}
-	return a
 }

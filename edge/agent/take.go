@@ -103,8 +103,10 @@ func (a *Agent) verifier() trust.Verifier {
 // line that mixes them up is no reason to refuse the later ones.
 func (a *Agent) takeOrders(orders []uplink.SignedOrder, now time.Time) (news bool) {
 	type arrival struct {
-		seq  uint64
-		text []byte
+		seq   uint64
+		text  []byte
+		order trust.Order
+		err   error
 	}
 	var arrivals []arrival
 	verifier := a.verifier()
@@ -113,20 +115,22 @@ func (a *Agent) takeOrders(orders []uplink.SignedOrder, now time.Time) (news boo
 			continue
 		}
 		o, err := verifier.Order(so.Envelope, a.state.Memory, now)
+		seq := o.Seq
 		var r *trust.Refusal
 		if errors.As(err, &r) && r.Order != nil {
-			o = *r.Order
+			seq = r.Order.Seq
 		} else if err != nil {
 			a.log.Warn("refused an order without an answer", zap.Error(err))
 			continue
 		}
-		arrivals = append(arrivals, arrival{o.Seq, so.Envelope})
+		arrivals = append(arrivals, arrival{seq, so.Envelope, o, err})
 	}
 	slices.SortFunc(arrivals, func(x, y arrival) int { return cmp.Compare(x.seq, y.seq) })
-	for _, one := range arrivals {
-		// Again, against a memory that may hold the one before it.
-		o, err := verifier.Order(one.text, a.state.Memory, now)
-		if a.admit(o, err, now) {
+	for i, one := range arrivals {
+		if i > 0 { // again, against a memory that holds the one before it
+			one.order, one.err = verifier.Order(one.text, a.state.Memory, now)
+		}
+		if a.admit(one.order, one.err, now) {
 			news = true
 		}
 	}
@@ -217,29 +221,4 @@ func (a *Agent) note(order patching.OrderID, stage patching.Stage, now time.Time
 		f(&r)
 	}
 	a.state.Pending = append(a.state.Pending, r)
-}
-
-// ending says how an order ended.
-type ending struct {
-	Outcome   patching.Outcome `json:"outcome"`
-	Reason    patching.Reason  `json:"reason"`
-	Detail    string           `json:"detail"`
-	Signature string           `json:"signature"`
-}
-
-func (e ending) fill(r *uplink.Receipt) {
-	r.Outcome, r.Reason = e.Outcome, e.Reason
-	r.Detail, r.Signature = clip(e.Detail, uplink.MaxDetail), clip(e.Signature, 200)
-}
-
-// clip shortens s to n bytes without cutting a character in two.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	cut := n - len("…")
-	for cut > 0 && s[cut]&0xc0 == 0x80 {
-		cut--
-	}
-	return s[:cut] + "…"
 }

@@ -2,9 +2,7 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -175,22 +173,6 @@ func (a *Agent) finish(w *work, end ending, changes []uplink.Change, fill ...fun
 	return a.save(disturbed)
 }
 
-// revertEnding words the end of a roll-back: it came about, or a person has to
-// look after the machine, whatever kept it.
-func revertEnding(e ending) ending {
-	switch e.Outcome {
-	case patching.Patched:
-		return ending{patching.RolledBack, patching.ReasonRolledBack, e.Detail, ""}
-	case patching.AlreadyUpToDate:
-		return ending{patching.RolledBack, patching.ReasonRolledBack, "It had the earlier versions already.", ""}
-	}
-	detail := e.Reason.Words()
-	if e.Detail != "" {
-		detail += " " + e.Detail
-	}
-	return ending{patching.NeedsHands, patching.ReasonRollBackFailed, detail, e.Signature}
-}
-
 // bundle returns the bundle under a digest, from the shelf or else the server.
 func (a *Agent) bundle(ctx context.Context, d patching.Digest) (patching.Bundle, error) {
 	text, ok := a.cfg.Shelf.Get(d)
@@ -266,104 +248,4 @@ func (a *Agent) start(ctx context.Context, w *work) error {
 	a.log.Info("started", zap.Stringer("order", w.Order))
 	a.tell(ctx)
 	return nil
-}
-
-// errand carries out an order that does not disturb the machine.
-func (a *Agent) errand(ctx context.Context, w *work) error {
-	switch w.Order.Verb {
-	case trust.Collect:
-		return a.collect(ctx, w)
-	case trust.Clean:
-		freed, err := a.cfg.Machine.Clean(ctx)
-		return a.errandDone(ctx, w, err, ending{}, func(r *uplink.Receipt) { r.Freed = max(0, freed) })
-	case trust.Prefetch:
-		b, err := a.bundle(ctx, w.Order.Bundle)
-		if err == nil {
-			err = a.cfg.Machine.Fetch(ctx, b)
-		}
-		if err != nil {
-			err = &Failure{Reason: patching.ReasonDownload, Detail: err.Error()}
-		}
-		return a.errandDone(ctx, w, err, ending{})
-	default: // simulate
-		end, err := a.rehearse(ctx, w)
-		return a.errandDone(ctx, w, err, end)
-	}
-}
-
-// collect sends a fresh inventory. The order is finished when the server also
-// has what the inventory refers to.
-func (a *Agent) collect(ctx context.Context, w *work) error {
-	facts, err := a.gather(ctx)
-	if err == nil && a.known(facts) {
-		// One batch does: the receipt goes first, and the facts with it.
-		if err := a.finish(w, ending{}, nil); err != nil {
-			return err
-		}
-		if err := a.sendInventory(ctx, facts); err != nil {
-			a.log.Info("inventory follows later", zap.Error(err))
-			a.mu.Lock()
-			a.inventoryAt = a.cfg.Clock.Now()
-			a.mu.Unlock()
-		}
-		return nil
-	}
-	if err == nil {
-		err = a.sendInventory(ctx, facts)
-	}
-	return a.errandDone(ctx, w, err, ending{})
-}
-
-// rehearse says what the bundle would change.
-func (a *Agent) rehearse(ctx context.Context, w *work) (ending, error) {
-	b, err := a.bundle(ctx, w.Order.Bundle)
-	if err != nil {
-		return ending{}, err
-	}
-	left, _, err := a.left(ctx, b.Patches())
-	if err != nil {
-		return ending{}, err
-	}
-	changes, err := a.cfg.Machine.Simulate(ctx, left)
-	if err != nil {
-		return ending{}, err
-	}
-	if extra := outside(changes, left); len(extra) > 0 {
-		return ending{patching.Deferred, patching.ReasonPlanStale, describe(extra), ""}, nil
-	}
-	return ending{Detail: fmt.Sprintf("would change %d packages", len(changes))}, nil
-}
-
-// errandTries is how often an errand is tried before its failure is reported.
-const errandTries = 4
-
-func (a *Agent) errandDone(ctx context.Context, w *work, err error, end ending, fill ...func(*uplink.Receipt)) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		if a.later(w, err) < errandTries {
-			return nil
-		}
-		end = endingOf(err, patching.ReasonUnknown)
-	}
-	return a.finish(w, end, nil, fill...)
-}
-
-// endingOf words a failure of the machine. What was in the way and may be gone
-// the next time defers; anything else has failed.
-func endingOf(err error, fallback patching.Reason) ending {
-	e := ending{Outcome: patching.Failed, Reason: fallback, Detail: err.Error()}
-	var f *Failure
-	if errors.As(err, &f) && f.Reason.Valid() {
-		e.Reason, e.Signature = f.Reason, f.Signature
-	}
-	defers := []patching.Reason{
-		patching.ReasonLocked, patching.ReasonPlanStale, patching.ReasonHostRules,
-		patching.ReasonDownload, patching.ReasonWindowOver, patching.ReasonClockOff,
-	}
-	if slices.Contains(defers, e.Reason) {
-		e.Outcome = patching.Deferred
-	}
-	return e
 }

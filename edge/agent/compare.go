@@ -1,0 +1,101 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// left returns the patches that are not in place, and the numbers of those
+// that are. A broken package is not in place.
+func (a *Agent) left(ctx context.Context, patches []patching.Patch) (left []patching.Patch, already []int, err error) {
+	standings, err := a.cfg.Machine.Look(ctx, patches)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, p := range patches {
+		if standings[i].Version == p.To && !standings[i].Broken {
+			already = append(already, i)
+		} else {
+			left = append(left, p)
+		}
+	}
+	return left, already, nil
+}
+
+// changes says what the order has changed by now.
+func (a *Agent) changes(ctx context.Context, w *work, b patching.Bundle) []uplink.Change {
+	all := b.Patches()
+	_, inPlace, err := a.left(ctx, all)
+	if err != nil {
+		a.log.Warn("could not look at what was changed", zap.Stringer("order", w.Order), zap.Error(err))
+		return nil
+	}
+	var out []uplink.Change
+	for _, i := range inPlace {
+		if !slices.Contains(w.Already, i) {
+			out = append(out, uplink.Change{Name: all[i].Name, Arch: all[i].Arch, From: all[i].From, To: all[i].To})
+		}
+	}
+	return out
+}
+
+// pending returns the patches that remain to be carried out and the name of a
+// package that is half installed, if any is.
+func pending(step []patching.Patch, standings []Standing) (left []patching.Patch, broken string) {
+	for i, p := range step {
+		if standings[i].Broken && broken == "" {
+			broken = p.Name
+		}
+		if standings[i].Version != p.To && !standings[i].Broken {
+			left = append(left, p)
+		}
+	}
+	return left, broken
+}
+
+// outside returns the changes that the patches do not cover.
+func outside(changes []patching.Change, patches []patching.Patch) []patching.Change {
+	covered := make(map[patching.Change]bool, len(patches))
+	for _, p := range patches {
+		covered[patching.Change{Name: p.Name, Arch: p.Arch, From: p.From, To: p.To}] = true
+	}
+	var out []patching.Change
+	for _, c := range changes {
+		if !covered[c] {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// describe names changes that nobody approved.
+func describe(extra []patching.Change) string {
+	var words []string
+	for _, c := range extra {
+		switch {
+		case c.To == "":
+			words = append(words, "remove "+c.Name)
+		case c.From == "":
+			words = append(words, "install "+c.Name+" "+c.To)
+		default:
+			words = append(words, fmt.Sprintf("%s from %s to %s", c.Name, c.From, c.To))
+		}
+	}
+	return "It would also change: " + list(words)
+}
+
+// list joins names, a few of them.
+func list(words []string) string {
+	const shown = 5
+	if len(words) > shown {
+		return fmt.Sprintf("%s and %d more", strings.Join(words[:shown], ", "), len(words)-shown)
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,123 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// needsRestart: the machine says so, or a patch that this order brought does.
+func (a *Agent) needsRestart(ctx context.Context, w *work, b patching.Bundle) bool {
+	n := 0
+	for _, s := range b.Steps[:w.Step] {
+		n += len(s.Patches)
+	}
+	for i, p := range b.Steps[w.Step].Patches {
+		if p.NeedsReboot && !slices.Contains(w.Already, n+i) {
+			return true
+		}
+	}
+	health, err := a.health(ctx)
+	return err == nil && health.RebootPending
+}
+
+// restart asks for the restart and waits for it. Asking again after the agent
+// was killed does no harm: were the machine back, its boot would be another.
+func (a *Agent) restart(ctx context.Context, w *work) error {
+	now := a.cfg.Clock.Now()
+	a.mu.Lock()
+	waiting := a.sideOf(w).askedRestart
+	a.mu.Unlock()
+	if waiting && now.Before(w.Since.Add(a.cfg.Limits.Return)) {
+		a.rest(w, a.cfg.Limits.Look)
+		return nil
+	}
+	if w.Asked >= a.cfg.Limits.Boots {
+		return a.fail(ctx, w, ending{
+			patching.NeedsHands, patching.ReasonNoBoot,
+			fmt.Sprintf("It was asked %d times to restart and did not.", w.Asked), "does not restart",
+		})
+	}
+	w.Asked, w.Since = w.Asked+1, now.UTC()
+	if err := a.keep(w, true); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.sideOf(w).askedRestart = true
+	a.mu.Unlock()
+	if err := a.cfg.Machine.Reboot(ctx); err != nil {
+		a.log.Warn("could not ask for a restart", zap.Stringer("order", w.Order), zap.Error(err))
+	}
+	if a.cfg.Machine.Boot() == w.Boot {
+		a.rest(w, a.cfg.Limits.Look)
+	}
+	return ctx.Err()
+}
+
+// check compares versions and health with what they should be. Services get
+// time to come up.
+func (a *Agent) check(ctx context.Context, w *work, step []patching.Patch, passed func() error) error {
+	left, _, err := a.left(ctx, step)
+	if err != nil {
+		return a.stumble(ctx, w, err, patching.ReasonNotTaken)
+	}
+	if len(left) > 0 {
+		return a.fail(ctx, w, ending{patching.Failed, patching.ReasonNotTaken, fmt.Sprintf("%s is not at %s", left[0].Name, left[0].To), left[0].Name + ": not taken"})
+	}
+	health, err := a.health(ctx)
+	if err != nil {
+		return a.stumble(ctx, w, err, patching.ReasonServiceBroken)
+	}
+	var worse []string
+	for _, f := range health.Failing {
+		if !slices.Contains(w.Failing, f) {
+			worse = append(worse, f)
+		}
+	}
+	if len(worse) == 0 {
+		return passed()
+	}
+	if a.cfg.Clock.Now().Before(w.Since.Add(a.cfg.Limits.Settle)) {
+		a.rest(w, a.cfg.Limits.Look)
+		return nil
+	}
+	return a.fail(ctx, w, ending{patching.Failed, patching.ReasonServiceBroken, "Not running: " + list(worse), worse[0] + ": not running"})
+}
+
+// health asks what is wrong with the machine. Names are compared with those in
+// the journal, which holds UTF-8.
+func (a *Agent) health(ctx context.Context) (Health, error) {
+	h, err := a.cfg.Machine.Health(ctx)
+	failing := make([]string, len(h.Failing))
+	for i, name := range h.Failing {
+		failing[i] = strings.ToValidUTF8(name, "\uFFFD")
+	}
+	h.Failing = failing
+	return h, err
+}
+
+// restartOnly carries out the order to restart.
+func (a *Agent) restartOnly(ctx context.Context, w *work) error {
+	switch w.Phase {
+	case phaseBegin:
+		health, err := a.health(ctx)
+		if err != nil {
+			return a.failBy(ctx, w, err, patching.ReasonPreflight)
+		}
+		w.Failing, w.Phase, w.Since = health.Failing, phaseRestart, a.cfg.Clock.Now().UTC()
+		if err := a.keep(w, false, patching.StageRebooting); err != nil {
+			return err
+		}
+		a.tell(ctx)
+		return nil
+	case phaseRestart:
+		return a.restart(ctx, w)
+	default:
+		return a.check(ctx, w, nil, func() error { return a.finish(w, ending{}, nil) })
+	}
+}

@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// Serves G3 and I2: without a permit nothing starts, however open the window.
+func TestWithoutALeaseNothingStarts(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonWindowOver, last.Reason)
+	assert.Empty(t, b.box.wrote)
+	assert.Equal(t, 1, b.box.fetched, "what can be prepared was")
+	assert.Equal(t, tonight.Add(4*time.Hour), b.clock.now)
+	assert.InDelta(t, 23, b.office.requests, 2, "it asks every ten minutes, in case the permit was lost")
+}
+
+func TestALeaseThatWasLostIsAskedFor(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.grantLease = true
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+	assert.Equal(t, 1, b.office.requests)
+}
+
+func TestAForgedLeaseStartsNothing(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.turn()
+	lease := trust.NewLease(b.office.root, "o-1", "d-1", b.clock.now)
+	b.agent.Take(uplink.PollResponse{Leases: []uplink.SignedLease{{Device: "d-1", Order: "o-1", Envelope: lease.Seal(b.office.keys.Dispatcher)}}})
+	b.turn()
+	assert.NotContains(t, b.office.stages("o-1"), patching.StageStarted)
+}
+
+func TestBeforeItsWindowAnOrderIsOnlyPrepared(t *testing.T) {
+	b := newBench(t)
+	b.clock.now = tonight.Add(-6 * time.Hour)
+	b.apply(small())
+	b.until(tonight.Add(-time.Hour))
+	assert.Equal(t, []patching.Stage{patching.StageAccepted, patching.StageFetched}, b.office.stages("o-1"))
+	assert.Empty(t, b.box.wrote)
+	assert.Zero(t, b.office.requests)
+}
+
+func TestALeaseThatExpiredBeforeTheStartIsAskedForAgain(t *testing.T) {
+	b := newBench(t)
+	b.clock.now = tonight.Add(-time.Hour)
+	b.apply(small())
+	b.office.permit("o-1") // an hour too early: good until 21:15
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.Equal(t, 1, b.office.requests)
+	assert.WithinDuration(t, tonight, last.At, time.Minute)
+}
+
+// Scenario 20: a clock that is off judges no window.
+func TestAClockThatIsBehindSignedTimeOnlyFetches(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.clock.now = tonight.Add(time.Hour)
+	b.office.permit("o-1") // signed an hour after what the machine is going to show
+	b.clock.now = tonight
+	b.turn()
+	b.until(tonight.Add(40 * time.Minute))
+	assert.Equal(t, []patching.Stage{patching.StageAccepted, patching.StageFetched}, b.office.stages("o-1"))
+	assert.Empty(t, b.box.wrote)
+}
+
+func TestAClockThatIsAheadOnlyFetchesAndSaysWhy(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.leaseAge = 12 * time.Minute // what the server signs now is twelve minutes ago here
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonClockOff, last.Reason)
+	assert.Empty(t, b.box.wrote)
+}
+
+func TestAClockThatWasSetRightIsBelievedAgain(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.leaseAge = 12 * time.Minute
+	b.office.permit("o-1")
+	b.until(tonight.Add(30 * time.Minute))
+	b.office.leaseAge = 0
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+}
+
+// Serves principle 5: anyone may stop.
+func TestAHoldOnTheMachineStopsWhatHasNotStarted(t *testing.T) {
+	b := newBench(t)
+	b.rules.Hold = &Hold{By: "ana", Reason: "stocktaking", Until: tonight.Add(24 * time.Hour)}
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonHostRules, last.Reason)
+	assert.Equal(t, "held by ana: stocktaking, until 2026-11-22T22:00:00Z", last.Detail)
+	assert.Empty(t, b.box.wrote)
+}
+
+func TestAHoldThatEndsLetsTheOrderStart(t *testing.T) {
+	b := newBench(t)
+	b.office.grantLease = true
+	b.rules.Hold = &Hold{By: "ana", Reason: "stocktaking", Until: tonight.Add(time.Hour)}
+	b.apply(small())
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.False(t, last.At.Before(tonight.Add(time.Hour)))
+}
+
+func TestRulesThatCannotBeReadStartNothing(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.turn()
+	b.host = brokenRules{}
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.ReasonHostRules, last.Reason)
+	assert.Contains(t, last.Detail, "cannot be read")
+	assert.Empty(t, b.box.wrote)
+}
+
+type brokenRules struct{}
+
+func (brokenRules) Rules() (Rules, error) { return Rules{}, errors.New("line 3") }
+
+func TestWhatTheMachinesRulesDoNotAllowIsRefusedInWords(t *testing.T) {
+	b := newBench(t)
+	b.rules.Allowed = []trust.Verb{trust.Collect, trust.Simulate}
+	b.apply(small())
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.StageRefused, last.Stage)
+	assert.Equal(t, patching.ReasonRefused, last.Reason)
+	assert.Equal(t, "the machine's rules do not allow apply", last.Detail)
+	b.run(func() bool { return len(b.office.facts) > 0 })
+	assert.Equal(t, []string{"collect", "simulate"}, b.office.facts[0].Allowed, "the server can plan by them")
+}
+
+func TestAVerbThatThisAgentDoesNotKnowIsRefusedInWords(t *testing.T) {
+	b := newBench(t)
+	d := b.draft(trust.Service, small())
+	d.Args = trust.NamedArgs{Name: "nginx"}
+	b.office.issue(d)
+	assert.Equal(t, "this version of the agent cannot service", b.untilFinal("o-1").Detail)
+}
+
+func TestAHeldPackageDefersTheWholeOrder(t *testing.T) {
+	b := newBench(t)
+	b.rules.Held = []string{"nginx"}
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonHostRules, last.Reason)
+	assert.Equal(t, "nginx is held on this machine", last.Detail)
+	assert.Empty(t, b.box.wrote)
+}
