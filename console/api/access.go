@@ -51,6 +51,7 @@ func rules() map[string]rule {
 	table := map[string]rule{
 		"get-server": {all, anywhere},
 		"doctor":     {all, anywhere},
+		"enter-ui":   {all, anywhere}, // as oneself: Temporal's server asks for the account again
 
 		"list-policies":     {all, anywhere}, // shows those in scope
 		"get-policy":        {all, ofPolicy},

@@ -26,7 +26,10 @@ func (s *server) limit(c huma.Context, next func(huma.Context)) {
 	next(huma.WithContext(c, ctx))
 }
 
-type accountKey struct{}
+type (
+	accountKey struct{}
+	tokenKey   struct{}
+)
 
 // account returns who asks.
 func account(ctx context.Context) patching.Account {
@@ -42,7 +45,7 @@ func (s *server) admit(c huma.Context, next func(huma.Context)) {
 		next(c)
 		return
 	}
-	who, problem := s.authenticate(c)
+	who, token, problem := s.authenticate(c)
 	if problem != nil {
 		_, w := unwrap(c)
 		w.Header().Set("WWW-Authenticate", "Bearer")
@@ -59,29 +62,29 @@ func (s *server) admit(c huma.Context, next func(huma.Context)) {
 		write(w, notAllowed(words))
 		return
 	}
-	next(huma.WithValue(c, accountKey{}, who))
+	next(huma.WithValue(huma.WithValue(c, accountKey{}, who), tokenKey{}, token))
 }
 
-func (s *server) authenticate(c huma.Context) (patching.Account, *wire.Problem) {
+func (s *server) authenticate(c huma.Context) (who patching.Account, token string, problem *wire.Problem) {
 	scheme, token, _ := strings.Cut(c.Header("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "bearer") || token == "" {
-		return patching.Account{}, &wire.Problem{
+		return who, "", &wire.Problem{
 			Status: http.StatusUnauthorized, Code: wire.CodeUnknown, Detail: "The request carries no token.",
 			WayOut: "Send \"Authorization: Bearer <token>\". An administrator makes tokens with: patchcycle user add.",
 		}
 	}
-	a, err := s.Store.AccountByToken(c.Context(), patching.DigestOf([]byte(token)))
+	who, err := s.Store.AccountByToken(c.Context(), patching.DigestOf([]byte(token)))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return a, &wire.Problem{
+		return who, "", &wire.Problem{
 			Status: http.StatusUnauthorized, Code: wire.CodeUnknown, Detail: "Nobody has that token, or it was revoked.",
 			WayOut: "An administrator makes tokens with: patchcycle user add.",
 		}
 	case err != nil:
-		return a, s.explain(c.Context(), c.Operation().OperationID, err)
+		return who, "", s.explain(c.Context(), c.Operation().OperationID, err)
 	}
-	return a, nil
+	return who, token, nil
 }
 
 // noteRefused puts on record that somebody tried a verb that they may not do:

@@ -5,7 +5,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -30,6 +29,9 @@ type Options struct {
 	// Checks are what the doctor asks besides what the API knows itself: the
 	// engine, the uplink. Each gets a few seconds.
 	Checks []func(context.Context) wire.Check
+	// Login returns a link by which the holder of the token enters Temporal's web
+	// pages, once; nil: there are none.
+	Login func(ctx context.Context, token string) (url string, err error)
 	// Version is the program's.
 	Version string
 	// Mode is how approvals count ["dispatcher"].
@@ -57,25 +59,7 @@ type server struct {
 }
 
 // New returns the API, with its description at /openapi.json.
-func New(o Options) (http.Handler, error) {
-	s, mux, err := build(o)
-	if err != nil {
-		return nil, err
-	}
-	mux.HandleFunc("/", s.nowhere)
-	return mux, nil
-}
-
-// Describe returns the OpenAPI document of the API.
-func Describe() ([]byte, error) {
-	s := &server{rules: rules()}
-	return s.register(http.NewServeMux()).OpenAPI().MarshalJSON()
-}
-
-func build(o Options) (*server, *http.ServeMux, error) {
-	if o.Store == nil || o.Starter == nil {
-		return nil, nil, errors.New("api: Store and Starter are needed")
-	}
+func New(o Options) http.Handler {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -88,7 +72,14 @@ func build(o Options) (*server, *http.ServeMux, error) {
 	s := &server{Options: o, rules: rules()}
 	mux := http.NewServeMux()
 	s.register(mux)
-	return s, mux, nil
+	mux.HandleFunc("/", s.nowhere)
+	return mux
+}
+
+// Describe returns the OpenAPI document of the API.
+func Describe() ([]byte, error) {
+	s := &server{rules: rules()}
+	return s.register(http.NewServeMux()).OpenAPI().MarshalJSON()
 }
 
 // register adds all operations to the mux.

@@ -83,8 +83,6 @@ func (s *server) watchCycle(ctx context.Context, in *watchInput) (wire.CycleDeta
 		case <-tick.C:
 		case <-until.C:
 			return s.cycle(ctx, in.ID())
-		case <-stopping(ctx):
-			return s.cycle(ctx, in.ID())
 		case <-ctx.Done():
 			return wire.CycleDetail{}, ctx.Err()
 		}

@@ -21,6 +21,9 @@ func (s *server) addServer(api huma.API) {
 	op.Path, op.Security, op.Description = "/health", nil, "Needs no token."
 	handle(s, api, op, func(context.Context, *struct{}) (wire.Health, error) { return wire.Health{Status: "ok"}, nil })
 	handle(s, api, about("server", "get-server", http.MethodGet, "/server", "Say what runs, and who you are"), s.describe)
+	op = about("server", "enter-ui", http.MethodPost, "/ui-login", "Get a link into Temporal's web pages")
+	op.Description = "It works once, within some minutes, and lets you see and do there what your account may."
+	handle(s, api, op, s.enterUI)
 	handle(s, api, about("server", "doctor", http.MethodGet, "/doctor", "Look for what is wrong with the installation"), s.doctor)
 }
 
@@ -29,11 +32,22 @@ func (s *server) describe(ctx context.Context, _ *struct{}) (wire.Server, error)
 	return wire.Server{Version: s.Version, Time: s.Now().UTC(), Mode: s.Mode, Machines: n, You: accountShape(account(ctx))}, err
 }
 
+func (s *server) enterUI(ctx context.Context, _ *struct{}) (wire.LoginLink, error) {
+	if s.Login == nil {
+		p := notFound("This server shows no pages of Temporal's.")
+		p.WayOut = "Start it with --ui, or open those of the cluster that it uses."
+		return wire.LoginLink{}, p
+	}
+	token, _ := ctx.Value(tokenKey{}).(string)
+	url, err := s.Login(ctx, token)
+	return wire.LoginLink{URL: url}, err
+}
+
 // checkIn bounds one check: the doctor answers when something hangs, too.
 const checkIn = 5 * time.Second
 
 func (s *server) doctor(ctx context.Context, _ *struct{}) (wire.Doctor, error) {
-	checks := append([]func(context.Context) wire.Check{s.checkStore, s.checkEngine, s.checkPeople, s.checkMachines, s.checkPaths}, s.Checks...)
+	checks := append([]func(context.Context) wire.Check{s.checkStore, s.checkPeople, s.checkMachines, s.checkPaths}, s.Checks...)
 	ctx, cancel := context.WithTimeout(ctx, checkIn)
 	defer cancel()
 	results := make([]chan wire.Check, len(checks))
@@ -66,15 +80,6 @@ func (s *server) checkStore(ctx context.Context) wire.Check {
 		return failed(name, err, "See the server's log, and whether its disk is full.")
 	}
 	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("The database answers; %d machines are known.", n)}
-}
-
-func (s *server) checkEngine(ctx context.Context) wire.Check {
-	const name = "engine"
-	schedules, err := s.Starter.Schedules(ctx)
-	if err != nil {
-		return failed(name, err, "See \"patchcycle engine status\" and the server's log.")
-	}
-	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Temporal answers; policies with a schedule: %d.", len(schedules))}
 }
 
 // checkPeople finds what a first cycle would run into: a plan that nobody may approve.

@@ -48,13 +48,12 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	h.engine.store = s
-	handler, err := api.New(api.Options{
+	srv := httptest.NewServer(api.New(api.Options{
 		Store: s, Starter: h.engine, Rescan: h, Version: "v0.0.0-test", Now: func() time.Time { return noon },
 		DeviceChanged: func(d patching.DeviceID) { h.moved = append(h.moved, d) },
+		Login:         func(_ context.Context, token string) (string, error) { return "https://ui/login?for=" + token, nil },
 		Logger:        zaptest.NewLogger(t),
-	})
-	require.NoError(t, err)
-	srv := httptest.NewServer(handler)
+	}))
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
 	return h

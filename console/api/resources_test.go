@@ -1,8 +1,6 @@
 package api_test
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
@@ -405,7 +402,6 @@ func TestTheDoctorSaysWhatIsWrongAndTheWayOut(t *testing.T) {
 		found[c.Name] = c
 	}
 	assert.True(t, found["record"].OK)
-	assert.True(t, found["engine"].OK)
 	assert.False(t, found["people"].OK)
 	assert.Contains(t, found["people"].WayOut, "user add")
 	assert.False(t, found["machines"].OK)
@@ -431,38 +427,11 @@ func TestRequestsThatAreTooLargeOrMisspeltAreRefused(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, send("GET", "/api/v2/cycles", "").StatusCode)
 }
 
-func TestTheSocketIsTheOwnersAndSurvivesAServerThatWasKilled(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "api.sock")
-	killed, err := net.Listen("unix", path)
+func TestTheLinkIntoTheUIIsForWhoAsks(t *testing.T) {
+	h := newHouse(t)
+	link, err := h.as("aud", "*", patching.RoleAuditor).EnterUI(t.Context())
 	require.NoError(t, err)
-	killed.(*net.UnixListener).SetUnlinkOnClose(false)
-	require.NoError(t, killed.Close())
-
-	l, err := api.Listen(path)
-	require.NoError(t, err)
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o660), info.Mode().Perm())
-	_, err = api.Listen(path)
-	require.ErrorContains(t, err, "another server listens")
-
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	mux := http.NewServeMux()
-	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"status":"ok"}`)) })
-	go func() { ended <- api.Serve(ctx, l, mux, nil) }()
-	c, err := client.New(client.Options{Server: "unix://" + path})
-	require.NoError(t, err)
-	health, err := c.Health(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, "ok", health.Status)
-	stop()
-	require.NoError(t, <-ended)
-
-	require.NoError(t, os.WriteFile(path, nil, 0o600))
-	_, err = api.Listen(path)
-	require.ErrorContains(t, err, "in the way")
+	assert.Equal(t, "https://ui/login?for=token of aud", link.URL)
 }
 
 func TestTheClientDoesNotSendATokenInTheClear(t *testing.T) {

@@ -74,6 +74,11 @@ func (c *Client) Server(ctx context.Context) (wire.Server, error) {
 	return ask[wire.Server](ctx, c, request{method: http.MethodGet, path: at("server")})
 }
 
+// EnterUI returns a link into Temporal's web pages that works once.
+func (c *Client) EnterUI(ctx context.Context) (wire.LoginLink, error) {
+	return ask[wire.LoginLink](ctx, c, request{method: http.MethodPost, path: at("ui-login")})
+}
+
 // Doctor looks for what is wrong with the installation.
 func (c *Client) Doctor(ctx context.Context) (wire.Doctor, error) {
 	return ask[wire.Doctor](ctx, c, request{method: http.MethodGet, path: at("doctor")})

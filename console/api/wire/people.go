@@ -109,6 +109,11 @@ type Health struct {
 	Status string `json:"status" enum:"ok"`
 }
 
+// LoginLink lets somebody into Temporal's web pages.
+type LoginLink struct {
+	URL string `json:"url" doc:"Works once."`
+}
+
 // Check is one thing that the doctor looked at.
 type Check struct {
 	Name   string `json:"name"`
