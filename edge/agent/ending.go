@@ -36,10 +36,13 @@ func clip(s string, n int) string {
 // endingOf words a failure of the machine. What was in the way and may be gone
 // the next time defers; anything else has failed.
 func endingOf(err error, fallback patching.Reason) ending {
-	e := ending{Outcome: patching.Failed, Reason: fallback, Detail: err.Error()}
+	e := ending{Outcome: patching.Failed, Reason: fallback, Detail: clip(err.Error(), uplink.MaxDetail)}
 	var f *Failure
 	if errors.As(err, &f) && f.Reason.Valid() {
 		e.Reason, e.Signature = f.Reason, f.Signature
+		if f.Detail == "" {
+			e.Detail = "" // the reason has its words
+		}
 	}
 	defers := []patching.Reason{
 		patching.ReasonLocked, patching.ReasonPlanStale, patching.ReasonHostRules,
