@@ -1,6 +1,9 @@
 package trust
 
 import (
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,4 +148,19 @@ func BenchmarkSealOrder(b *testing.B) {
 	for b.Loop() {
 		o.Seal(w.keys.Dispatcher)
 	}
+}
+
+// docs/protocol.md is for people who write another agent, or audit this one.
+func TestThePageOfTheProtocolHasTheTableOfVerbs(t *testing.T) {
+	page, err := os.ReadFile("../docs/protocol.md")
+	require.NoError(t, err)
+	row := regexp.MustCompile("(?m)^\\| `([a-z]+)` \\| [^|]+ \\| ([^|]+) \\| ([^|]+) \\| ([^|]+) \\| (yes|refuses) \\|$")
+	got := map[Verb]Spec{}
+	for _, m := range row.FindAllStringSubmatch(string(page), -1) {
+		got[Verb(m[1])] = Spec{
+			NeedsGrant: strings.HasPrefix(m[2], "yes"), NeedsLease: m[3] == "yes",
+			NeedsBundle: m[4] == "bundle", NeedsRollback: m[4] == "rollback",
+		}
+	}
+	assert.Equal(t, specs, got)
 }
