@@ -34,7 +34,7 @@ func (s *Store) Tally(ctx context.Context, of Slice) (patching.Tally, error) {
 		g.add(&t, signatures, strata, now)
 		return nil
 	}, `SELECT stratum, outcome, signature, released > 0, answered > 0, COUNT(*), CAST(SUM(answered / 1000000) AS BIGINT), MAX(answered)
-		FROM deployments`+f.where()+" GROUP BY stratum, outcome, signature, released > 0, answered > 0", f.args...)
+		FROM deployments`+f.where()+" GROUP BY outcome, stratum, signature, released > 0, answered > 0", f.args...)
 	if err != nil {
 		return patching.Tally{}, fmt.Errorf("tally %s%s: %w", of.Cycle, of.Wave, err)
 	}

@@ -120,24 +120,41 @@ func (s *Store) ReleaseBatch(ctx context.Context, w patching.WaveID, batch, size
 	}
 	var out []patching.Deployment
 	err := s.inTx(ctx, SerialFleet, func(t *tx) error {
-		of := "SELECT " + names(deploymentsTable.columns) + " FROM deployments WHERE wave = ? AND batch = ? ORDER BY position, asset"
 		var err error
-		if out, err = all(ctx, t.querier, scanDeployment, of, string(w), batch); err != nil || len(out) > 0 {
+		if out, err = t.batchOf(ctx, w, batch); err != nil || len(out) > 0 {
 			return err
 		}
-		_, err = t.exec(ctx, `UPDATE deployments SET state = 'released', batch = ?, released = ? WHERE wave = ? AND asset IN
-			(SELECT asset FROM deployments WHERE wave = ? AND state = 'staged' ORDER BY position, asset LIMIT ?)`,
-			batch, micros(now), string(w), string(w), size)
-		if err != nil {
+		if err := t.releaseNext(ctx, w, batch, size, now); err != nil {
 			return err
 		}
-		out, err = all(ctx, t.querier, scanDeployment, of, string(w), batch)
+		out, err = t.batchOf(ctx, w, batch)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("release batch %d of %s: %w", batch, w, err)
 	}
 	return out, nil
+}
+
+func (t *tx) batchOf(ctx context.Context, w patching.WaveID, batch int) ([]patching.Deployment, error) {
+	return all(ctx, t.querier, scanDeployment,
+		"SELECT "+names(deploymentsTable.columns)+" FROM deployments WHERE wave = ? AND batch = ? ORDER BY position, asset", string(w), batch)
+}
+
+// releaseNext updates by the primary key what it found through the index of
+// waves: a wave of 20,000 machines must not be walked for every 200 of them.
+func (t *tx) releaseNext(ctx context.Context, w patching.WaveID, batch, size int, now time.Time) error {
+	next, err := all(ctx, t.querier, func(row scanner) ([]any, error) {
+		var cycle, asset string
+		err := row.Scan(&cycle, &asset)
+		return []any{cycle, asset, int64(batch), micros(now)}, err
+	}, "SELECT cycle, asset FROM deployments WHERE wave = ? AND batch = 0 AND state = 'staged' ORDER BY position, asset LIMIT ?", string(w), size)
+	if err != nil {
+		return err
+	}
+	_, err = t.bulk(ctx, `UPDATE deployments SET state = 'released', batch = v.batch, released = v.released FROM {rows} AS v
+		WHERE deployments.cycle = v.cycle AND deployments.asset = v.asset`, append(text("cycle", "asset"), ints("batch", "released")...), next)
+	return err
 }
 
 // EndDeployments gives an outcome to what has none and returns how many got

@@ -16,9 +16,12 @@ import (
 	"github.com/patchcycle/patchcycle/store/internal/migrate"
 )
 
-// connections bounds the pool. Writers wait for each other anyway; what is left
-// serves readers.
-const connections = 12
+// Writers wait for each other anyway; they have connections of their own, so
+// that those who wait never keep a reader from asking.
+const (
+	writers = 4
+	readers = 8
+)
 
 // Open connects to the database that a URL names (postgres://…) and brings its
 // schema up to date. Tables are made in the first schema of the search path.
@@ -30,14 +33,19 @@ func Open(ctx context.Context, url string) (*store.Store, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "patchcycle"
 	}
+	write := open(config, writers)
+	if err := migrated(ctx, config, write); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s on %s: %w", config.Database, config.Host, err), write.Close())
+	}
+	return store.New(&dialect{config: config}, write, open(config, readers)), nil
+}
+
+func open(config *pgx.ConnConfig, connections int) *sql.DB {
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	if err := migrated(ctx, config, db); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s on %s: %w", config.Database, config.Host, err), db.Close())
-	}
-	return store.New(&dialect{config: config}, db, db), nil
+	return db
 }
 
 // migrated migrates while no other program does: the lock ends with its session.

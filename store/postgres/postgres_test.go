@@ -39,6 +39,7 @@ func durable(t testing.TB) storetest.Database {
 func BenchmarkTakeReports(b *testing.B)  { storetest.BenchTakeReports(b, durable) }
 func BenchmarkTally(b *testing.B)        { storetest.BenchTally(b, durable) }
 func BenchmarkPutPlan20000(b *testing.B) { storetest.BenchPutPlan20000(b, durable) }
+func BenchmarkCycle20000(b *testing.B)   { storetest.BenchCycle20000(b, durable) }
 
 func TestAServerLearnsAtOnceThatItsLockIsLost(t *testing.T) {
 	ctx := context.Background()

@@ -25,7 +25,7 @@ const crashing = "PATCHCYCLE_TEST_CRASHING"
 
 const crashCycle = patching.CycleID("cycle/crash/2026-11.1")
 
-// Serves the second principle of acknowledging: nothing that is not durable.
+// Nothing is acknowledged that is not durable (design, the uplink).
 func TestKill9InTheMiddleOfWritesLosesNothingAcknowledged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "patchcycle.db")
 	random := rand.New(rand.NewPCG(1, 2))

@@ -30,3 +30,4 @@ func TestSQLiteBehavesAsAStoreHasTo(t *testing.T) { storetest.Run(t, engine) }
 func BenchmarkTakeReports(b *testing.B)  { storetest.BenchTakeReports(b, engine) }
 func BenchmarkTally(b *testing.B)        { storetest.BenchTally(b, engine) }
 func BenchmarkPutPlan20000(b *testing.B) { storetest.BenchPutPlan20000(b, engine) }
+func BenchmarkCycle20000(b *testing.B)   { storetest.BenchCycle20000(b, engine) }

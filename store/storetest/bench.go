@@ -100,3 +100,58 @@ func BenchPutPlan20000(b *testing.B, engine Engine) {
 	b.ReportMetric(20000*float64(revision)/b.Elapsed().Seconds(), "items/s")
 	b.ReportMetric(float64(b.Elapsed())/float64(time.Millisecond)/float64(revision), "ms/plan")
 }
+
+// BenchCycle20000 runs a whole cycle of 20,000 machines through the store: locks,
+// plan, orders, batches of 200 with a look at the tally each, reports in groups
+// of 500, verification and end.
+func BenchCycle20000(b *testing.B, engine Engine) {
+	const machines, batch, group = 20000, 200, 500
+	f := with(b, engine(b).open(b), "cycle")
+	f.enrol(machines)
+	ids := make([]patching.AssetID, machines)
+	found := make([]store.Verification, machines)
+	for i := range ids {
+		ids[i] = f.asset(i + 1)
+		found[i] = store.Verification{Asset: ids[i], OK: true, At: at(60)}
+	}
+	counter := uint64(0)
+	step := func(name string, do func() error) {
+		began := time.Now()
+		require.NoError(b, do(), name)
+		b.ReportMetric(float64(time.Since(began))/float64(time.Millisecond), name+"-ms")
+	}
+	for b.Loop() {
+		f.name += "+"
+		f.open()
+		step("lock", func() error { _, _, err := f.LockAssets(f.ctx, f.cycle(), ids, noon); return err })
+		step("plan", func() error { return f.PutPlan(f.ctx, f.plan(1), f.items(machines)) })
+		step("orders", func() error { f.issue("apply", machines); return nil })
+		step("stage", func() error { f.stage(machines); return nil })
+		step("release", func() error {
+			for n := 1; n <= machines/batch; n++ {
+				if rows, err := f.ReleaseBatch(f.ctx, f.wave(), n, batch, at(20)); err != nil || len(rows) != batch {
+					return fmt.Errorf("batch %d released %d: %w", n, len(rows), err)
+				}
+				if _, err := f.Tally(f.ctx, store.Slice{Cycle: f.cycle(), Ring: "broad"}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		counter++
+		step("answers", func() error {
+			for from := 1; from <= machines; from += group {
+				reports := make([]patching.Report, group)
+				for i := range reports {
+					reports[i] = f.report(from+i, counter, f.finished("apply", from+i, patching.Patched))
+				}
+				f.take(reports...)
+			}
+			return nil
+		})
+		step("verify", func() error { return f.MarkVerified(f.ctx, f.cycle(), found) })
+		step("withdraw", func() error { _, err := f.WithdrawOrders(f.ctx, store.Slice{Cycle: f.cycle()}, ""); return err })
+		step("unlock", func() error { return f.ReleaseLocks(f.ctx, f.cycle()) })
+		require.Equal(b, machines, f.tally().Outcomes[patching.Patched])
+	}
+}

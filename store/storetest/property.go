@@ -14,7 +14,7 @@ import (
 // conservation runs random sequences of what can happen to a cycle. After every
 // step all machines of the plan are counted once, in one state; those that have
 // ended have one outcome; and nothing that was released ever goes back.
-// Serves the sixth principle: count in equals count out.
+// Count in equals count out (design, the sixth principle).
 func conservation(t *testing.T, s *store.Store) {
 	machines := with(t, s, "conserved")
 	const fleet = 12

@@ -188,7 +188,7 @@ CREATE TABLE deployments (
     verified    BIGINT NOT NULL,
     PRIMARY KEY (cycle, asset)
 );
-CREATE INDEX deployments_wave ON deployments (wave, state, position);
+CREATE INDEX deployments_wave ON deployments (wave, batch, state, position, asset);
 CREATE INDEX deployments_ring ON deployments (cycle, ring, outcome);
 CREATE INDEX deployments_device ON deployments (device);
 CREATE INDEX deployments_asset ON deployments (asset);

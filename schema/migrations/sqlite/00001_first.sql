@@ -187,7 +187,7 @@ CREATE TABLE deployments (
     verified    INTEGER NOT NULL,
     PRIMARY KEY (cycle, asset)
 );
-CREATE INDEX deployments_wave ON deployments (wave, state, position);
+CREATE INDEX deployments_wave ON deployments (wave, batch, state, position, asset);
 -- Has all that a ring's tally asks, in the order in which it groups: 20,000 rows
 -- are counted four times as fast as through the table.
 CREATE INDEX deployments_ring ON deployments (cycle, ring, outcome, stratum, signature, (released > 0), (answered > 0), answered);
