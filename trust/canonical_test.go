@@ -29,9 +29,13 @@ func TestWhateverIsWrittenCanBeReadAgain(t *testing.T) {
 }
 
 func TestTheCanonicalSpellingIsPlain(t *testing.T) {
-	assert.Equal(t, `{"text":"a < b & c > d"}`, string(Canonical(sample{Text: "a < b & c > d"})))
-	assert.Equal(t, "{\"text\":\"caf\uFFFD\"}", string(Canonical(sample{Text: "caf\xe9"})))
-	assert.Equal(t, `{"text":"\\ufffd"}`, string(Canonical(sample{Text: `\ufffd`})))
+	for text, want := range map[string]string{
+		"a < b & c > d": `{"text":"a < b & c > d"}`,
+		"caf\xe9":       "{\"text\":\"caf\uFFFD\"}",
+		`\ufffd`:        `{"text":"\\ufffd"}`,
+	} {
+		assert.Equal(t, want, string(Canonical(sample{Text: text})))
+	}
 }
 
 func TestNestingWithoutEndIsRefused(t *testing.T) {

@@ -66,11 +66,11 @@ func raw(payload string, keys ...Key) []byte { return seal(orderType, []byte(pay
 
 // edit changes the text of a genuine order and signs it again: the dispatcher
 // itself, or whoever has its key, is at fault.
-func (w world) edit(t testing.TB, old, new string) []byte {
+func (w world) edit(t testing.TB, was, is string) []byte {
 	t.Helper()
 	text := string(Canonical(w.genuine(t)))
-	require.Contains(t, text, old)
-	return raw(strings.Replace(text, old, new, 1), w.keys.Dispatcher)
+	require.Contains(t, text, was)
+	return raw(strings.Replace(text, was, is, 1), w.keys.Dispatcher)
 }
 
 // with signs a genuine order after a change of its fields.

@@ -40,10 +40,10 @@ func (a *Agent) goOn(ctx context.Context, w *work) error {
 			})
 		}
 	}
-	switch w.Order.Verb {
-	case trust.Repair:
+	if w.Order.Verb == trust.Repair {
 		return a.mend(ctx, w)
-	case trust.Reboot:
+	}
+	if w.Order.Verb == trust.Reboot {
 		return a.restartOnly(ctx, w)
 	}
 	b, err := a.bundle(ctx, w.target())
@@ -141,6 +141,7 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 		}
 	}
 	w.Tries++
+	w.Mends, w.Mended = 0, false // a repair that helped is none of this try's
 	if err := a.keep(w, false); err != nil {
 		return err
 	}

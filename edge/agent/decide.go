@@ -218,6 +218,7 @@ func able(v trust.Verb) bool {
 	switch v {
 	case trust.Collect, trust.Simulate, trust.Prefetch, trust.Apply, trust.Revert, trust.Reboot, trust.Repair, trust.Clean:
 		return true
+	case trust.Snapshot, trust.Service, trust.Probe, trust.Evidence, trust.Notify, trust.Agent:
 	}
 	return false
 }

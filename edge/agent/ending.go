@@ -67,10 +67,10 @@ func (w *work) halfInstalled(name string) ending {
 // revertEnding words the end of a roll-back: it came about, or a person has to
 // look after the machine, whatever kept it.
 func revertEnding(e ending) ending {
-	switch e.Outcome {
-	case patching.Patched:
+	if e.Outcome == patching.Patched {
 		return ending{patching.RolledBack, patching.ReasonRolledBack, e.Detail, ""}
-	case patching.AlreadyUpToDate:
+	}
+	if e.Outcome == patching.AlreadyUpToDate {
 		return ending{patching.RolledBack, patching.ReasonRolledBack, "It had the earlier versions already.", ""}
 	}
 	detail := e.Reason.Words()

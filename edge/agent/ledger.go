@@ -242,7 +242,7 @@ func parseLine(line []byte) (name string, state []byte, ok bool) {
 		return "", nil, false
 	}
 	sum, err := strconv.ParseUint(string(line[:8]), 16, 32)
-	if err != nil || uint32(sum) != crc32.Checksum(line[9:], checksums) {
+	if err != nil || sum != uint64(crc32.Checksum(line[9:], checksums)) {
 		return "", nil, false
 	}
 	head, state, ok := bytes.Cut(line[9:], []byte(" "))

@@ -44,19 +44,15 @@ func (f RuleFiles) Rules() (Rules, error) {
 			return Rules{}, fmt.Errorf("rules.json: %q is not a verb: want some of %v", v, trust.Verbs())
 		}
 	}
-	hold, err := f.hold()
-	if err != nil {
-		return Rules{}, err
-	}
-	return Rules{Allowed: file.Allowed, Held: file.Held, Hold: hold}, nil
+	return Rules{Allowed: file.Allowed, Held: file.Held, Hold: f.hold()}, nil
 }
 
 // hold reads the file hold. An empty or unreadable one holds too: whoever
 // touched it meant to stop.
-func (f RuleFiles) hold() (*Hold, error) {
+func (f RuleFiles) hold() *Hold {
 	text, err := os.ReadFile(filepath.Join(string(f), "hold"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	h := Hold{By: "a file on the machine", Reason: "no reason given"}
 	if err == nil && len(text) > 0 {
@@ -67,7 +63,7 @@ func (f RuleFiles) hold() (*Hold, error) {
 			h.Reason = clip(strings.TrimSpace(string(text)), 200)
 		}
 	}
-	return &h, nil
+	return &h
 }
 
 // SetHold writes the file hold.

@@ -47,7 +47,7 @@ func TestRulesAreAnErrorIfTheyAre(t *testing.T) {
 		mode os.FileMode
 		want string
 	}{
-		"misspelt":               {`{"alowed": []}`, 0o644, "alowed"},
+		"misspelt":               {`{"permitted": []}`, 0o644, "permitted"},
 		"of a verb there is not": {`{"allowed": ["instal"]}`, 0o644, `"instal" is not a verb`},
 		"no JSON":                {`allowed: collect`, 0o644, "rules.json"},
 		"anybody's to change":    {`{}`, 0o666, "chmod go-w"},

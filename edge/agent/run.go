@@ -80,9 +80,7 @@ func (a *Agent) labour(ctx context.Context, news <-chan struct{}) error {
 		}
 		var due <-chan time.Time
 		if !wake.IsZero() {
-			timer := time.NewTimer(max(0, wake.Sub(a.cfg.Clock.Now())))
-			defer timer.Stop()
-			due = timer.C
+			due = time.After(max(0, wake.Sub(a.cfg.Clock.Now())))
 		}
 		select {
 		case <-due:

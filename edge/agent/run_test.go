@@ -135,6 +135,7 @@ type noLine struct{}
 func (noLine) Enrol(context.Context, uplink.EnrolRequest) (uplink.EnrolResponse, error) {
 	return uplink.EnrolResponse{}, errLine
 }
+
 func (noLine) Send(_ context.Context, b uplink.Batch) ([]uplink.Ack, error) {
 	var acks []uplink.Ack
 	for _, m := range b.Messages {
@@ -142,6 +143,7 @@ func (noLine) Send(_ context.Context, b uplink.Batch) ([]uplink.Ack, error) {
 	}
 	return acks, nil
 }
+
 func (noLine) Poll(context.Context, uplink.PollRequest) (uplink.PollResponse, error) {
 	return uplink.PollResponse{}, errLine
 }

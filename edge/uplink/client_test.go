@@ -43,7 +43,7 @@ func TestABatchArrivesAsItWasSent(t *testing.T) {
 		assert.Equal(t, MessagesPath, r.URL.Path)
 		assert.Equal(t, "gzip", r.Header.Get("Content-Encoding"))
 		var got Batch
-		require.NoError(t, ReadRequest(w, r, &got))
+		assert.NoError(t, ReadRequest(w, r, &got))
 		assert.Equal(t, sent, got)
 		WriteJSON(w, r, Acks{[]Ack{{Device: "d-1", Counter: 7, Intake: patching.Taken}}})
 	})

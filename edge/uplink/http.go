@@ -103,10 +103,11 @@ func WriteText(w http.ResponseWriter, r *http.Request, text []byte) {
 
 func writeBody(w http.ResponseWriter, r *http.Request, text []byte) {
 	if acceptsGzip(r) {
-		zipped := false
-		if text, zipped = compress(text); zipped {
+		out, zipped := compress(text)
+		if zipped {
 			w.Header().Set("Content-Encoding", "gzip")
 		}
+		text = out
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	_, _ = w.Write(text)
