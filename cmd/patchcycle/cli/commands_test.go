@@ -1,0 +1,302 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// Serves G3, Q7.
+func TestLintNeedsNoServerAndNamesThePlaceAndTheWayOut(t *testing.T) {
+	h := newHouse(t)
+	h.env = map[string]string{"HOME": t.TempDir()}
+	file := h.policy()
+	assert.Contains(t, h.ok("policy", "lint", file), "Policy demo can be applied.")
+
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	require.NoError(t, os.WriteFile(bad, []byte(strings.Replace(string(text), "nth: 2", "nht: 2", 1)), 0o600))
+	r := h.run("policy", "lint", bad)
+	assert.Equal(t, ExitFailed, r.code)
+	assert.Regexp(t, `bad\.yaml:\d+:\d+: error: `, r.out)
+	assert.Contains(t, r.out, "^")
+
+	r = h.run("policy", "lint", bad, "--json")
+	assert.Equal(t, ExitFailed, r.code)
+	var lint wire.Lint
+	require.NoError(t, json.Unmarshal([]byte(r.out), &lint))
+	assert.False(t, lint.OK)
+	require.NotEmpty(t, lint.Problems)
+	assert.Positive(t, lint.Problems[0].Line)
+	assert.NotEmpty(t, lint.Problems[0].Way)
+
+	r = h.feed(string(text), "policy", "lint", "-")
+	assert.Equal(t, ExitOK, r.code, r.out)
+}
+
+func TestAPolicyWithErrorsIsNotSentAndChangesNothing(t *testing.T) {
+	h := newHouse(t)
+	file := h.policy()
+	out := h.ok("policy", "apply", file)
+	assert.Contains(t, out, "Policy demo is in force")
+	assert.Contains(t, h.ok("policy", "apply", file), "nothing changed")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(text), "zone: Asia/Tokyo", "zone: Asia/Tokio", 1)), 0o600))
+	r := h.run("policy", "apply", file)
+	assert.Equal(t, ExitFailed, r.code)
+	assert.Empty(t, r.out)
+	assert.Contains(t, r.errs, "Asia/Tokio")
+	assert.Equal(t, string(text), h.ok("policy", "show", "demo"), "what is shown is what was applied, to the byte")
+	assert.Contains(t, h.ok("policy", "list"), "demo")
+	assert.Len(t, decode[wire.Policies](h, "policy", "list").Items, 1)
+	lint := decode[wire.Lint](h, "policy", "lint", h.policy(), "--fleet")
+	assert.True(t, lint.OK)
+}
+
+// Serves U1, U5.
+func TestAPlanIsReadKeptCheckedAndApprovedByItsHash(t *testing.T) {
+	h := newHouse(t)
+	plan := h.cycle()
+	out := h.ok("cycle", "plan")
+	assert.Contains(t, out, string(plan.Hash()))
+	assert.Contains(t, out, "2026-11-20 13:00 CET", "times in the reader's zone, with its name")
+	assert.Contains(t, out, patching.ReasonNoWindow.Words())
+	assert.NotContains(t, out, "sha256:1\n", "Merkle roots stay off the screen")
+
+	kept := filepath.Join(t.TempDir(), "plan.txt")
+	require.NoError(t, os.WriteFile(kept, []byte(h.ok("cycle", "plan", "--text")), 0o600))
+	assert.Equal(t, string(plan.Hash())+"\n", h.ok("cycle", "plan", "digest", kept, "--expect", plan.Hash().Short()))
+	r := h.feed("another plan", "cycle", "plan", "digest", "-", "--expect", plan.Hash().Short())
+	assert.Equal(t, ExitFailed, r.code)
+
+	h.engine.answer = contract.Answer{Accepted: true, Words: "Approved by root.", Votes: 1, Quorum: 1}
+	assert.Equal(t, "Approved by root.\n", h.ok("cycle", "approve", "--plan", plan.Hash().Short()))
+	require.Len(t, h.engine.acts, 1)
+	assert.Equal(t, plan.Hash(), h.engine.acts[0].Plan, "the whole hash is sent")
+	answer := decode[wire.Answer](h, "cycle", "approve", string(cycleID), "--plan", string(plan.Hash()))
+	assert.Equal(t, 1, answer.Votes)
+	assert.Equal(t, ExitUsage, h.run("cycle", "approve", "--plan", "12345").code)
+
+	h.engine.answer = contract.Answer{Words: "approve by root does not count: the author of a cycle cannot approve it."}
+	r = h.run("cycle", "approve", "--plan", string(plan.Hash()))
+	assert.Equal(t, ExitNotAllowed, r.code)
+	assert.Contains(t, r.errs, "the author of a cycle cannot approve it")
+}
+
+func TestEveryVerbIsSentWithWhatItNeeds(t *testing.T) {
+	h := newHouse(t)
+	plan := h.cycle()
+	for _, v := range contract.Verbs() {
+		args := []string{"cycle", string(v.Verb), string(cycleID), "--reason", "because"}
+		if v.NeedsPlan {
+			args = append(args, "--plan", plan.Hash().Short())
+		}
+		if v.Verb == contract.VerbAmend {
+			args = append(args, "--machine", "web-1,web-2")
+		}
+		h.ok(args...)
+		last := h.engine.acts[len(h.engine.acts)-1]
+		assert.Equal(t, v.Verb, h.engine.verbs[len(h.engine.verbs)-1])
+		assert.Equal(t, "because", last.Reason)
+		if v.Verb == contract.VerbAmend {
+			assert.Equal(t, []patching.AssetID{"web-1", "web-2"}, last.Assets)
+		}
+	}
+}
+
+// Serves U2.
+func TestACycleIsShownInWordsAndCounts(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	out := h.ok("cycle", "show")
+	assert.Contains(t, out, "Waiting for approval by someone other than ana.")
+	assert.Contains(t, out, "2: 1 deferred, 1 in progress")
+	assert.Contains(t, out, "You may:")
+	assert.NotContains(t, strings.ToLower(out), "epoch")
+	detail := decode[wire.CycleDetail](h, "cycle", "show")
+	assert.Equal(t, 2, detail.Machines)
+	assert.Contains(t, h.ok("cycle", "list"), string(cycleID))
+	machines := h.ok("cycle", "machines")
+	assert.Contains(t, machines, "web-2.example")
+	assert.Contains(t, machines, "(weekend before 2026-11-21)", "deferred says why and until when")
+	page := decode[wire.DeploymentPage](h, "cycle", "machines", "--outcome", "deferred")
+	require.Len(t, page.Items, 1)
+	assert.Contains(t, h.ok("cycle", "machines", "--machine", "web-1"), "in progress")
+	assert.Equal(t, ExitUsage, h.run("cycle", "machines", "--outcome", "great").code)
+}
+
+func TestACommandWithoutACycleMeansTheOnlyOneThatRuns(t *testing.T) {
+	h := newHouse(t)
+	r := h.run("cycle", "show")
+	assert.Equal(t, ExitNotFound, r.code)
+	h.cycle()
+	h.ok("cycle", "show")
+	_, err := h.store.OpenCycle(t.Context(), patching.Cycle{ID: "emergency/demo/openssl", Kind: patching.Emergency, Policy: "demo", Opened: noon})
+	require.NoError(t, err)
+	r = h.run("cycle", "show")
+	assert.Equal(t, ExitUsage, r.code)
+	assert.Contains(t, r.errs, "emergency/demo/openssl")
+}
+
+func TestAWatchPrintsEachChangeAndEndsWithTheCycle(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	moved := make(chan struct{})
+	go func() {
+		defer close(moved)
+		time.Sleep(1200 * time.Millisecond) // the first look was taken; were it not, there were a line less
+		h.phase(patching.PhaseClosed, "Closed.")
+	}()
+	out := h.ok("cycle", "watch")
+	<-moved
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	assert.Contains(t, lines[0], "1 of 2 ended  Waiting for approval")
+	assert.Contains(t, lines[len(lines)-1], "closed")
+
+	var d wire.CycleDetail
+	require.NoError(t, json.Unmarshal([]byte(h.ok("cycle", "watch", string(cycleID), "--json")), &d))
+	assert.Equal(t, patching.PhaseClosed, d.Phase)
+}
+
+// Serves U3, U4, Q1.
+func TestCyclesAreStartedByHandByCalendarAndInAnEmergency(t *testing.T) {
+	h := newHouse(t)
+	h.ok("policy", "apply", h.policy())
+	assert.Contains(t, h.ok("cycle", "start", "demo", "--shadow"), "Started cycle/demo/2026-11.1.")
+	assert.Equal(t, patching.CycleID("emergency/demo/openssl"), decode[wire.Started](h, "emergency", "start", "demo", "openssl", "--reason", "it burns").Cycle)
+	assert.Equal(t, ExitUsage, h.run("emergency", "start", "demo", "openssl").code)
+	assert.Equal(t, ExitFailed, h.run("emergency", "start", "demo", "Open SSL", "--reason", "r").code)
+
+	assert.Contains(t, h.run("schedule", "list").errs, "There are none")
+	assert.Contains(t, h.ok("schedule", "set", "demo"), "starts on 2026-12-10 09:00 CET")
+	assert.Contains(t, h.ok("schedule", "list"), "on ")
+	assert.Contains(t, h.ok("schedule", "pause", "demo", "--reason", "year-end"), "paused (root: year-end)")
+	assert.Contains(t, h.ok("schedule", "list"), "paused: root: year-end")
+	assert.Contains(t, h.ok("schedule", "resume", "demo", "--reason", "back"), "starts on")
+	next := strings.Split(strings.TrimSpace(h.ok("schedule", "next", "demo", "--count", "2")), "\n")
+	assert.Equal(t, []string{"2026-12-10 09:00 CET", "2027-01-14 09:00 CET"}, next)
+	assert.Len(t, decode[wire.Calendar](h, "schedule", "next", "demo").Next, 6)
+}
+
+// Serves G6.
+func TestAnAccountsTokenIsTheOnlyThingOnStdout(t *testing.T) {
+	h := newHouse(t)
+	key := filepath.Join(t.TempDir(), "ben.pub")
+	require.NoError(t, os.WriteFile(key, []byte("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS ben@desk\n"), 0o600))
+	r := h.run("user", "add", "ben", "--role", "approver", "--scope", "policy:demo", "--ssh-key", key)
+	require.Zero(t, r.code, r.errs)
+	assert.Regexp(t, `^[A-Z0-9]{40,}\n$`, r.out)
+	assert.Contains(t, r.errs, "not shown again")
+	out := h.ok("user", "list")
+	assert.Contains(t, out, "policy:demo")
+	assert.Contains(t, out, "1 key")
+	assert.Equal(t, ExitUsage, h.run("user", "add", "eve").code)
+	assert.Equal(t, ExitUsage, h.run("user", "add", "eve", "--role", "queen").code)
+	assert.Equal(t, ExitUsage, h.run("user", "revoke", "ben").code)
+	assert.Contains(t, h.ok("user", "revoke", "ben", "--reason", "left"), "What they did stays on record.")
+	assert.Empty(t, h.run("user", "list", "--as-of", "2020-01-01").out)
+	assert.Equal(t, ExitUsage, h.run("user", "list", "--as-of", "yesterday").code)
+
+	out = h.ok("audit", "list")
+	assert.Contains(t, out, "add account")
+	assert.Contains(t, out, "revoke account")
+	page := decode[wire.AuditPage](h, "audit", "list", "--limit", "1")
+	assert.Len(t, page.Items, 1)
+	assert.Equal(t, int64(1), page.Next)
+	assert.Contains(t, h.ok("audit", "verify"), "All 2 entries")
+	assert.True(t, decode[wire.AuditCheck](h, "audit", "verify").OK)
+}
+
+// Serves G1.
+func TestMachinesAreLetInLookedAtAndDescribed(t *testing.T) {
+	h := newHouse(t)
+	r := h.run("enrol", "token", "--site", "amsterdam", "--uses", "2")
+	require.Zero(t, r.code, r.errs)
+	token := strings.TrimSpace(r.out)
+	for _, id := range []string{"a-1", "a-2"} {
+		_, err := h.store.Enrol(t.Context(), patching.DigestOf([]byte(token)), noon, patching.Device{ID: patching.DeviceID("d-" + id), Key: []byte(id)},
+			patching.Asset{ID: patching.AssetID(id), Hostname: id + ".example"})
+		require.NoError(t, err)
+	}
+	assert.Equal(t, ExitUsage, h.run("enrol", "token").code)
+	assert.Equal(t, ExitUsage, h.run("enrol", "token", "--site", "x", "--for", "10m").code)
+	assert.Contains(t, h.ok("enrol", "token", "--list"), "amsterdam")
+	assert.Contains(t, h.ok("enrol", "list", "--state", "pending"), "a-1.example")
+	assert.Equal(t, ExitUsage, h.run("enrol", "accept").code)
+	assert.Contains(t, h.ok("enrol", "accept", "d-a-1"), "d-a-1 is accepted")
+	assert.Len(t, decode[wire.Devices](h, "enrol", "accept", "--all").Items, 1)
+	assert.Contains(t, h.run("enrol", "accept", "--all").errs, "None is pending")
+	assert.Contains(t, h.ok("enrol", "revoke", "d-a-2", "--reason", "stolen"), "revoked")
+
+	assert.Equal(t, 2, decode[wire.AssetPage](h, "asset", "list").Total)
+	assert.Contains(t, h.ok("asset", "set", "a-1", "--owner", "shop", "--tag", "web,eu", "--criticality", "high"), "web, eu")
+	a := decode[wire.AssetDetail](h, "asset", "show", "a-1")
+	assert.Equal(t, "shop", a.Owner)
+	assert.Equal(t, patching.High, a.Criticality)
+	assert.Equal(t, ExitFailed, h.run("asset", "set", "a-1").code)
+	assert.Len(t, decode[wire.AssetPage](h, "asset", "list", "--limit", "1").Items, 1)
+}
+
+// Serves G21, G10.
+func TestTasksAndReportsOfACycle(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	assert.Contains(t, h.run("task", "list").errs, "Nothing needs a person.")
+	require.NoError(t, h.store.PutTasks(t.Context(), []patching.Task{{
+		ID: "t-1", Cycle: cycleID, Asset: "web-1", Cause: patching.ReasonInstallFailed, Steps: "Look.\nMend.", Opened: noon, Due: noon.Add(time.Hour), State: patching.TaskOpen,
+	}}))
+	assert.Contains(t, h.ok("task", "list"), "web-1.example")
+	assert.Contains(t, h.ok("task", "show", "t-1"), "Look.\nMend.")
+	assert.Contains(t, h.ok("task", "take", "t-1"), "root")
+	assert.Contains(t, h.ok("task", "done", "t-1", "--note", "cleared the disk"), "inventory")
+	assert.Equal(t, patching.TaskChecking, decode[wire.Tasks](h, "task", "list").Items[0].State)
+
+	assert.Equal(t, ExitNotFound, h.run("report", "path").code)
+	c, err := h.store.Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	c.Report = filepath.Join(t.TempDir(), "r.html")
+	require.NoError(t, os.WriteFile(c.Report, []byte("<p>report</p>"), 0o600))
+	require.NoError(t, h.store.SaveCycle(t.Context(), c))
+	assert.Equal(t, c.Report+"\n", h.ok("report", "path"))
+	assert.Equal(t, "<p>report</p>", h.ok("report", "show", "--html"))
+	copied := filepath.Join(t.TempDir(), "copy.html")
+	h.ok("report", "show", "-o", copied)
+	text, err := os.ReadFile(copied)
+	require.NoError(t, err)
+	assert.Equal(t, "<p>report</p>", string(text))
+	assert.Contains(t, h.ok("report", "show"), "1 task is open")
+	assert.Len(t, decode[reportOf](h, "report", "show").Tasks, 1)
+}
+
+func TestTheDoctorEndsWithCodeOneWhileSomethingIsWrong(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	r := h.run("doctor")
+	assert.Equal(t, ExitFailed, r.code, "a machine that never spoke is silent")
+	assert.Contains(t, r.out, "WRONG")
+	assert.Contains(t, r.out, "ok     people")
+	h.env["PATCHCYCLE_SERVER"] = "http://127.0.0.1:1"
+	r = h.run("doctor")
+	assert.Equal(t, ExitFailed, r.code)
+	assert.Contains(t, r.out, "patchcycle server")
+
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(dir, 0o755))
+	h.env["PATCHCYCLE_DATA_DIR"] = dir
+	var d wire.Doctor
+	r = h.run("doctor", "--json")
+	require.NoError(t, json.Unmarshal([]byte(r.out), &d))
+	assert.Contains(t, r.out, "chmod 700")
+}

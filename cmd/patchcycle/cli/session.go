@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/patchcycle/patchcycle/console/api/client"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Socket is where the API of a data directory listens.
+func Socket(dataDir string) string { return filepath.Join(dataDir, "patchcycle.sock") }
+
+// AdminToken is the file in which the first start leaves the administrator's
+// token, readable by its owner alone.
+func AdminToken(dataDir string) string { return filepath.Join(dataDir, "admin.token") }
+
+// env is what all commands share.
+type env struct {
+	Options
+	server, token, caFile, data string
+}
+
+func (e *env) flags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVar(&e.data, "data-dir", "", "where the server keeps its data (PATCHCYCLE_DATA_DIR)")
+	f.StringVar(&e.server, "server", "", "the API to ask: https://host:port or unix:///path (PATCHCYCLE_SERVER; default: the socket in the data directory)")
+	f.StringVar(&e.token, "token", "", "token of your account; other users of this machine can see it here, rather set PATCHCYCLE_TOKEN")
+	f.StringVar(&e.caFile, "ca-file", "", "certificate authorities that the server's certificate is checked by (PATCHCYCLE_CA_FILE; default: the machine's)")
+}
+
+// dataDir is the directory that is meant where none is named: the system's for
+// root, else one's own.
+func (e *env) dataDir() string {
+	state := e.Env("XDG_STATE_HOME")
+	if state == "" {
+		state = filepath.Join(e.Env("HOME"), ".local", "state")
+	}
+	own := filepath.Join(state, "patchcycle")
+	if os.Geteuid() == 0 {
+		own = "/var/lib/patchcycle"
+	}
+	return first(e.data, e.Env("PATCHCYCLE_DATA_DIR"), own)
+}
+
+func first(all ...string) string {
+	for _, s := range all {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// session is one run of a command.
+type session struct {
+	*env
+	printer
+	cmd *cobra.Command
+}
+
+func (e *env) session(c *cobra.Command) *session {
+	out := c.OutOrStdout()
+	return &session{env: e, cmd: c, printer: printer{out: out, errs: c.ErrOrStderr(), width: e.Terminal(out), zone: e.Zone, now: e.Now()}}
+}
+
+// client connects to the server that is meant.
+func (s *session) client() (*client.Client, error) {
+	o := client.Options{Server: first(s.server, s.Env("PATCHCYCLE_SERVER"))}
+	local := o.Server == ""
+	if local {
+		path, err := filepath.Abs(Socket(s.dataDir()))
+		if err != nil {
+			return nil, fmt.Errorf("data directory: %w", err)
+		}
+		o.Server = (&url.URL{Scheme: "unix", Path: path}).String()
+	}
+	var err error
+	if o.Token, err = s.findToken(local); err != nil {
+		return nil, err
+	}
+	if file := first(s.caFile, s.Env("PATCHCYCLE_CA_FILE")); file != "" {
+		if o.Transport, err = trusting(file); err != nil {
+			return nil, err
+		}
+	}
+	c, err := client.New(o)
+	if err != nil {
+		return nil, usage(s.cmd, "%s", err)
+	}
+	return c, nil
+}
+
+// findToken never takes the administrator's file for a server that is not the
+// data directory's own: it would hand the token to a stranger.
+func (s *session) findToken(local bool) (string, error) {
+	if token := first(s.token, s.Env("PATCHCYCLE_TOKEN")); token != "" {
+		return token, nil
+	}
+	if !local {
+		return "", Fail(ExitNotAllowed, "Set PATCHCYCLE_TOKEN; an administrator makes tokens with: patchcycle user add.", "no token for %s", first(s.server, s.Env("PATCHCYCLE_SERVER")))
+	}
+	file := AdminToken(s.dataDir())
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Stat(Socket(s.dataDir())); errors.Is(err, fs.ErrNotExist) {
+			return "", Fail(ExitAway, "Start one with \"patchcycle server\" or \"patchcycle demo\", or name another: --data-dir, --server.", "no server has run in %s", s.dataDir())
+		}
+		return "", Fail(ExitNotAllowed, "Set PATCHCYCLE_TOKEN to the token of your account.", "no token: there is no %s", file)
+	case errors.Is(err, fs.ErrPermission):
+		return "", Fail(ExitNotAllowed, "Set PATCHCYCLE_TOKEN to the token of your own account.", "%s is for another user", file)
+	case err != nil:
+		return "", fmt.Errorf("read the administrator's token: %w", err)
+	}
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
+		s.note("Warning: others can read %s, and with it everything patchcycle may do is theirs. Run: chmod 600 %s", file, file)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func trusting(file string) (*http.Transport, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate authorities: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS13}
+	return t, nil
+}
+
+// theCycle is the one that is named, or the only one that runs.
+func (s *session) theCycle(c *client.Client, args []string) (patching.CycleID, error) {
+	if len(args) > 0 {
+		if strings.Count(args[0], "/") != 2 {
+			return "", Fail(ExitUsage, "See: patchcycle cycle list", "%q is no cycle's id: one looks like cycle/servers/2026-11.1 or emergency/servers/openssl", args[0])
+		}
+		return patching.CycleID(args[0]), nil
+	}
+	open, err := c.Cycles(s.cmd.Context(), client.CycleQuery{Open: true})
+	if err != nil {
+		return "", err
+	}
+	if len(open.Items) == 1 {
+		return open.Items[0].ID, nil
+	}
+	if len(open.Items) == 0 {
+		return "", Fail(ExitNotFound, "Name one that has closed: patchcycle cycle list", "no cycle runs")
+	}
+	var ids []string
+	for _, one := range open.Items {
+		ids = append(ids, string(one.ID))
+	}
+	return "", Fail(ExitUsage, "Name one of them: "+strings.Join(ids, ", "), "several cycles run")
+}
+
+// completeIn is how long the shell waits for what may come next.
+const completeIn = time.Second
