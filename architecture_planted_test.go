@@ -91,9 +91,9 @@ func TestARuleFindsWhatIsPlanted(t *testing.T) {
 			files: map[string]string{"trust/order.go": `import "github.com/patchcycle/patchcycle/store"`},
 			want:  []string{"trust/order.go imports ./store: the agent verifies"},
 		},
-		"a report that gathers its own figures": {
-			files: map[string]string{"report/html.go": `import "github.com/patchcycle/patchcycle/store"`},
-			want:  []string{"report/html.go imports ./store: a report renders"},
+		"a report that asks the running workflow": {
+			files: map[string]string{"report/html.go": `import "go.temporal.io/sdk/client"`},
+			want:  []string{"report/html.go imports go.temporal.io/sdk/client: a report renders"},
 		},
 		"an activity that chose its engine": {
 			files: map[string]string{"activities/facts.go": `import "github.com/patchcycle/patchcycle/store/sqlite"`},
