@@ -13,8 +13,8 @@ import (
 	"github.com/patchcycle/patchcycle/trust"
 )
 
-// stepTries is how often a step is begun at most: more than once only if the
-// agent was killed in it.
+// stepTries is how often a step is begun at most without getting on: more than
+// once only if the agent was killed in it.
 const stepTries = 3
 
 // lookTries is how often a machine that cannot be looked at is tried.
@@ -122,6 +122,10 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 		return a.stumble(ctx, w, err, patching.ReasonInstallFailed)
 	}
 	left, broken := pending(step, standings)
+	if len(left) < w.Left {
+		w.Tries = 0 // it was interrupted, but it got on
+	}
+	w.Left = len(left)
 	switch {
 	case broken != "" && w.mendable():
 		return a.repairStep(ctx, w)
@@ -220,7 +224,7 @@ func (a *Agent) installed(ctx context.Context, w *work, b patching.Bundle) error
 // stepDone goes on to the next step, or ends the order well.
 func (a *Agent) stepDone(ctx context.Context, w *work, b patching.Bundle) error {
 	w.Step++
-	w.Tries, w.Mends, w.Mended, w.Last, w.Boots, w.Asked = 0, 0, false, nil, 0, 0
+	w.Tries, w.Left, w.Mends, w.Mended, w.Last, w.Boots, w.Asked = 0, 0, 0, false, nil, 0, 0
 	a.calm(w)
 	if w.Step < len(b.Steps) {
 		w.Phase, w.Since = phaseInstall, a.cfg.Clock.Now().UTC()

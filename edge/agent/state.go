@@ -56,7 +56,10 @@ type work struct {
 	// Tries and Mends count how often the step in hand, and its repair, were
 	// begun; Mended says that the repair came to an end. Repairs counts the
 	// steps that needed one.
-	Tries   int  `json:"tries,omitempty"`
+	Tries int `json:"tries,omitempty"`
+	// Left is how many patches of the step were not in place when it was last
+	// looked at: a try that was interrupted but got on does not count.
+	Left    int  `json:"left,omitempty"`
 	Mends   int  `json:"mends,omitempty"`
 	Mended  bool `json:"mended,omitempty"`
 	Repairs int  `json:"repairs,omitempty"`

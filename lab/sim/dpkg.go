@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -94,20 +95,20 @@ func (d *dpkg) note(o order, p patching.Package, phase Phase) error {
 	return nil
 }
 
-// all returns what is installed, broken packages included, sorted.
-func (d *dpkg) all() []patching.Package {
-	out := make([]patching.Package, 0, len(d.image.packages)+len(d.changed))
-	for name, p := range d.image.packages {
-		if _, ok := d.changed[name]; !ok {
-			out = append(out, p)
+// all iterates over what is installed, broken packages included, in no order.
+func (d *dpkg) all() iter.Seq[patching.Package] {
+	return func(yield func(patching.Package) bool) {
+		for name, p := range d.image.packages {
+			if _, ok := d.changed[name]; !ok && !yield(p) {
+				return
+			}
+		}
+		for _, p := range d.changed {
+			if p.phase != Removed && !yield(d.shown(p)) {
+				return
+			}
 		}
 	}
-	for _, p := range d.changed {
-		if p.phase != Removed {
-			out = append(out, d.shown(p))
-		}
-	}
-	return out
 }
 
 // shown is the package with the version that dpkg's status gives: the old one

@@ -51,36 +51,41 @@ func TestAFleetEnrolsReportsAndInstallsEveryUpdateOnce(t *testing.T) {
 	})
 }
 
-func TestAFleetThatIsKilledFinishesWhatItBegan(t *testing.T) {
-	for _, at := range []int64{1, 400, 1500} {
-		t.Run(fmt.Sprintf("at event %d", at), func(t *testing.T) {
+func TestAFleetThatIsKilledAgainAndAgainFinishesWhatItBegan(t *testing.T) {
+	for _, kills := range [][]int64{{1}, {400, 60, 700}, {1500, 5}} {
+		t.Run(fmt.Sprintf("at events %d", kills), func(t *testing.T) {
 			h := newHouse(t)
-			dir := t.TempDir()
-			o := Options{Dir: dir, Speed: 500, Profile: truth.Profile{Machines: 40, Seed: 2, Sites: truth.DefaultSites(2)}}
-			reached := make(chan struct{})
-			first := o
-			first.OnEvent = func(n int64) {
-				if n == at {
-					close(reached)
-				}
-			}
-			f := h.run(first)
+			o := Options{Dir: t.TempDir(), Speed: 500, Profile: truth.Profile{Machines: 40, Seed: 2, Sites: truth.DefaultSites(2)}}
+			f, reached := h.runUntil(o, kills[0])
 			busy := h.deploy(h.inventoried(40))
-			select {
-			case <-reached:
-			case <-time.After(time.Minute):
-				t.Fatal("nothing was installed")
+			for _, next := range append(kills[1:], -1) {
+				select {
+				case <-reached:
+				case <-time.After(time.Minute):
+					t.Fatal("nothing was installed")
+				}
+				f.kill()
+				require.Less(t, h.outcomes()[patching.Patched], busy, "killed too late to prove anything")
+				f, reached = h.runUntil(o, next)
 			}
-			f.kill()
-			require.Less(t, h.outcomes()[patching.Patched], busy, "killed too late to prove anything")
-			h.run(o)
 			h.eventually(2*time.Minute, "results", func() bool { return h.outcomes()[""] == 0 })
 			require.Equal(t, map[patching.Outcome]int{patching.Patched: busy}, h.outcomes())
-			n, details, err := Repeats(dir)
+			n, details, err := Repeats(o.Dir)
 			require.NoError(t, err)
 			require.Zero(t, n, "%v", details)
 		})
 	}
+}
+
+// runUntil runs a fleet; the channel is closed at the n-th event of its witnesses.
+func (h *house) runUntil(o Options, n int64) (*running, <-chan struct{}) {
+	reached := make(chan struct{})
+	o.OnEvent = func(at int64) {
+		if at == n {
+			close(reached)
+		}
+	}
+	return h.run(o), reached
 }
 
 func TestAFleetSurvivesItsServer(t *testing.T) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,6 @@ const manager = "apt"
 // the same role and variant share one.
 type image struct {
 	packages map[string]patching.Package // by name
-	kernel   string                      // running, as uname -r
 }
 
 // offer is a version that an update suite has.
@@ -101,7 +101,6 @@ func (c *catalog) image(role string, v truth.Variant) (*image, error) {
 			}
 		}
 	}
-	img.kernel = newestKernel(img.packages)
 	c.images[key] = img
 	return img, nil
 }
@@ -202,16 +201,23 @@ func candidateOf(o offer, from string) patching.Candidate {
 func isKernel(name string) bool { return strings.HasPrefix(name, "linux-image-") }
 
 // newestKernel returns what uname -r would say after a restart.
-func newestKernel(packages map[string]patching.Package) string {
+func newestKernel(packages iter.Seq[patching.Package]) string {
 	newest, version := "", ""
-	for name, p := range packages {
-		release := strings.TrimPrefix(name, "linux-image-")
-		if release == name || release == "amd64" {
-			continue // no kernel, or the package that only depends on one
+	for p := range packages {
+		release, ok := kernelRelease(p.Name)
+		if !ok {
+			continue
 		}
 		if newer, err := debian.Newer(p.Version, version); version == "" || err == nil && newer {
 			newest, version = release, p.Version
 		}
 	}
 	return newest
+}
+
+// kernelRelease returns the release of the kernel that a package is, as uname
+// -r gives it. The package that only depends on one is none.
+func kernelRelease(name string) (string, bool) {
+	release, ok := strings.CutPrefix(name, "linux-image-")
+	return release, ok && release != "amd64"
 }

@@ -116,7 +116,7 @@ func (m *machine) Inventory(context.Context) (patching.Asset, error) {
 	a.OS.Kernel = m.boot.Load().Kernel
 	a.OS.Revision = "12.15"
 	a.RebootPending = m.rebootPending()
-	packages := patching.PackageSet{Manager: manager, Packages: m.dpkg.all()}
+	packages := patching.PackageSet{Manager: manager, Packages: slices.Collect(m.dpkg.all())}
 	packages.Sort()
 	a.Packages = m.dpkg.catalog.keep(packages.Canonical())
 	candidates := m.candidates()
@@ -127,7 +127,7 @@ func (m *machine) Inventory(context.Context) (patching.Asset, error) {
 func (m *machine) candidates() patching.CandidateSet {
 	set := patching.CandidateSet{Manager: manager}
 	along := map[string]bool{}
-	for _, p := range m.dpkg.all() {
+	for p := range m.dpkg.all() {
 		o, ok := m.dpkg.catalog.update(p.Name, p.Version)
 		if !ok {
 			continue
@@ -262,10 +262,10 @@ func (m *machine) Clean(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	newest := newestKernel(m.installed())
-	for _, p := range m.dpkg.all() {
-		release := strings.TrimPrefix(p.Name, "linux-image-")
-		if release == p.Name || release == "amd64" || release == newest || release == m.boot.Load().Kernel {
+	newest := newestKernel(m.dpkg.all())
+	for _, p := range slices.Collect(m.dpkg.all()) {
+		release, ok := kernelRelease(p.Name)
+		if !ok || release == newest || release == m.boot.Load().Kernel {
 			continue
 		}
 		if f, ok := m.dpkg.catalog.find(p.Name, p.Version); ok {
@@ -278,15 +278,7 @@ func (m *machine) Clean(ctx context.Context) (int64, error) {
 	return freed, nil
 }
 
-func (m *machine) installed() map[string]patching.Package {
-	all := map[string]patching.Package{}
-	for _, p := range m.dpkg.all() {
-		all[p.Name] = p
-	}
-	return all
-}
-
-func (m *machine) rebootPending() bool { return newestKernel(m.installed()) != m.boot.Load().Kernel }
+func (m *machine) rebootPending() bool { return newestKernel(m.dpkg.all()) != m.boot.Load().Kernel }
 
 // die lets the machine fall silent for good.
 func (m *machine) die(ctx context.Context) error {
@@ -308,7 +300,7 @@ func (m *machine) startUp() error {
 	if _, err := rand.Read(id); err != nil {
 		return fmt.Errorf("boot id: %w", err)
 	}
-	return m.setBoot(bootRecord{ID: hex.EncodeToString(id), Kernel: newestKernel(m.installed())})
+	return m.setBoot(bootRecord{ID: hex.EncodeToString(id), Kernel: newestKernel(m.dpkg.all())})
 }
 
 func (m *machine) setBoot(b bootRecord) error {
