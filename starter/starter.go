@@ -96,8 +96,35 @@ func (s *Starter) start(ctx context.Context, id patching.CycleID, r Request) err
 	if _, err := s.record.Cycle(ctx, id); err == nil {
 		return fmt.Errorf("%s: %w", id, ErrExists)
 	}
-	return s.Run(ctx, contract.CycleState{ID: id, Kind: r.Kind, Policy: r.Policy, Author: r.Author, Reason: r.Reason, Shadow: r.Shadow})
+	err := s.Run(ctx, contract.CycleState{ID: id, Kind: r.Kind, Policy: r.Policy, Author: r.Author, Reason: r.Reason, Shadow: r.Shadow})
+	if err != nil {
+		return err
+	}
+	s.awaitRecord(ctx, id)
+	return nil
 }
+
+// awaitRecord waits until the workflow has put the cycle on record: whoever
+// started it looks there next. The start is durable without it.
+func (s *Starter) awaitRecord(ctx context.Context, id patching.CycleID) {
+	ctx, cancel := context.WithTimeout(ctx, recordWithin)
+	defer cancel()
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		if _, err := s.record.Cycle(ctx, id); err == nil {
+			tick.Stop()
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		}
+	}
+}
+
+// recordWithin bounds that wait.
+const recordWithin = 5 * time.Second
 
 // Run starts the workflow of a state: of a cycle that begins, or of one that is
 // taken up from the store after its engine was lost.
