@@ -132,10 +132,6 @@ func New(cfg Config) (*Agent, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	root, err := trust.Pin(cfg.Identity.Root, "")
-	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", trust.ErrNoRoot, err)
-	}
 	text, err := cfg.Journal.Load()
 	if err != nil {
 		return nil, fmt.Errorf("load the agent's journal: %w", err)
@@ -144,10 +140,9 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Root != nil {
-		if root, err = root.Accept(s.Root); err != nil {
-			return nil, fmt.Errorf("the journal's trust root: %w", err)
-		}
+	root, err := pinned(cfg.Identity, s)
+	if err != nil {
+		return nil, err
 	}
 	now := cfg.Clock.Now()
 	a := &Agent{

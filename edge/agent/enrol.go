@@ -94,7 +94,9 @@ func (h Home) Identity() (id Identity, server string, err error) {
 }
 
 // Ledger opens the machine's journal.
-func (h Home) Ledger() (*Ledger, error) { return OpenLedger(filepath.Join(string(h), "journal")) }
+func (h Home) Ledger() (*Ledger, error) { return OpenLedger(h.journal()) }
+
+func (h Home) journal() string { return filepath.Join(string(h), "journal") }
 
 // Shelf returns where bundles are kept.
 func (h Home) Shelf() Folder { return Folder(filepath.Join(string(h), "bundles")) }

@@ -88,28 +88,37 @@ func (p page) Load() ([]byte, error) { return p.ledger.load(p.name) }
 // Save implements [Journal].
 func (p page) Save(state []byte, durable bool) error { return p.ledger.save(p.name, state, durable) }
 
-// scan finds the last state of every name. Lines that do not check are what a
-// loss of power left; they are passed over.
+// scan finds the last state of every name.
 func (l *Ledger) scan() error {
-	r := bufio.NewReaderSize(l.file, 1<<16)
+	size, torn, err := scanLines(l.file, func(name string, at int64, state []byte) {
+		l.remember(name, span{at, int64(len(state))})
+	})
+	l.size = size
+	if err != nil || !torn {
+		return err
+	}
+	// What comes next begins on a line of its own.
+	_, err = l.file.WriteAt([]byte("\n"), l.size)
+	l.size++
+	return err
+}
+
+// scanLines calls found for every whole line. Lines that do not check are what
+// a loss of power left; they are passed over. Torn says that the last one does
+// not end.
+func scanLines(from io.Reader, found func(name string, at int64, state []byte)) (size int64, torn bool, err error) {
+	r := bufio.NewReaderSize(from, 1<<16)
 	for {
 		line, err := r.ReadBytes('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
-			return err
+			return size, false, err
 		}
-		name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n")))
-		if ok && err == nil {
-			l.remember(name, span{l.size + int64(len(line)-1-len(state)), int64(len(state))})
+		if name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n"))); ok && err == nil {
+			found(name, size+int64(len(line)-1-len(state)), state)
 		}
-		l.size += int64(len(line))
-		switch {
-		case err == nil:
-		case len(line) == 0:
-			return nil
-		default: // a torn line: what comes next begins on a line of its own
-			_, err := l.file.WriteAt([]byte("\n"), l.size)
-			l.size++
-			return err
+		size += int64(len(line))
+		if err != nil {
+			return size, len(line) > 0, nil
 		}
 	}
 }

@@ -147,6 +147,15 @@ func (a *Agent) acknowledge(of map[uint64]uplink.Ack) (changed bool) {
 	return changed
 }
 
+// receiptsIn counts the receipts of a letter.
+func receiptsIn(l letter) int {
+	body, err := uplink.Decode[uplink.Receipts](l.Body)
+	if err != nil {
+		return 1 // something that is unsent all the same
+	}
+	return len(body.Receipts)
+}
+
 // lineTrouble puts the next delivery off. Shut says that the server answered,
 // and did not take what it was sent. The caller holds mu.
 func (a *Agent) lineTrouble(now time.Time, shut bool) {

@@ -90,3 +90,46 @@ func (a *Agent) labour(ctx context.Context, news <-chan struct{}) error {
 		}
 	}
 }
+
+// Once polls and works until nothing is new and nothing is under way, for
+// machines whose agent does not stay: what waits for a window or a permit waits
+// for the next call.
+func (a *Agent) Once(ctx context.Context) error {
+	for {
+		news, err := a.PollOnce(ctx, 0)
+		if err != nil {
+			return err
+		}
+		wake, err := a.Work(ctx)
+		if err != nil {
+			return err
+		}
+		if a.busy() {
+			select {
+			case <-time.After(max(0, wake.Sub(a.cfg.Clock.Now()))):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			continue
+		}
+		if !news {
+			return a.undelivered()
+		}
+	}
+}
+
+func (a *Agent) busy() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state.underWay() != nil
+}
+
+// undelivered says that receipts remain.
+func (a *Agent) undelivered() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if n := len(a.state.Letters) + len(a.state.Pending); n > 0 {
+		return fmt.Errorf("%d messages could not be delivered; they are kept for the next time", n)
+	}
+	return nil
+}

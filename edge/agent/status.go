@@ -1,0 +1,125 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// Status is what a machine's agent knows of itself.
+type Status struct {
+	Device      patching.DeviceID `json:"device"`
+	Server      string            `json:"server"`
+	Fleet       string            `json:"fleet"`
+	Fingerprint patching.Digest   `json:"fingerprint"` // of the root keys
+	Root        int64             `json:"root"`        // version of the trust root
+	Mode        trust.Mode        `json:"mode"`
+	Orders      []OrderStatus     `json:"orders"`
+	// Unsent counts receipts that the server has not acknowledged.
+	Unsent      int       `json:"unsent"`
+	Inventoried time.Time `json:"inventoried,omitzero"`
+}
+
+// OrderStatus is where an order in hand stands.
+type OrderStatus struct {
+	ID    patching.OrderID `json:"id"`
+	Cycle patching.CycleID `json:"cycle"`
+	Verb  trust.Verb       `json:"verb"`
+	Stage patching.Stage   `json:"stage"`
+	Start time.Time        `json:"start,omitzero"` // of its window
+	End   time.Time        `json:"end,omitzero"`
+}
+
+// Status reads the home of an agent, which may be running meanwhile.
+func (h Home) Status() (Status, error) {
+	id, server, err := h.Identity()
+	if err != nil {
+		return Status{}, err
+	}
+	s, root, err := h.remembered(id)
+	if err != nil {
+		return Status{}, err
+	}
+	out := Status{
+		Device: id.Device, Server: server, Fleet: root.Fleet, Fingerprint: root.Fingerprint(), Root: root.Version, Mode: root.Mode,
+		Orders: []OrderStatus{}, Unsent: len(s.Pending), Inventoried: s.Inventoried,
+	}
+	for _, l := range s.Letters {
+		out.Unsent += receiptsIn(l)
+	}
+	for _, w := range s.Works {
+		one := OrderStatus{ID: w.Order.ID, Cycle: w.Order.Cycle, Verb: w.Order.Verb, Stage: w.Stage}
+		if w.Order.Window != nil {
+			one.Start, one.End = w.Order.Window.Start, w.Order.Window.End
+		}
+		out.Orders = append(out.Orders, one)
+	}
+	return out, nil
+}
+
+// Judge verifies an order's envelope as this machine would at now, its replay
+// protection left out.
+func (h Home) Judge(envelope []byte, now time.Time) (trust.Order, error) {
+	id, _, err := h.Identity()
+	if err != nil {
+		return trust.Order{}, err
+	}
+	_, root, err := h.remembered(id)
+	if err != nil {
+		return trust.Order{}, err
+	}
+	key, err := h.Key()
+	if err != nil {
+		return trust.Order{}, err
+	}
+	v := trust.Verifier{Root: root.Root, Device: id.Device, DeviceKey: key.Public().ID()}
+	return v.Order(envelope, trust.Memory{}, now)
+}
+
+// remembered reads the journal without taking it, and the trust root that
+// counts.
+func (h Home) remembered(id Identity) (state, trust.Pinned, error) {
+	var last []byte
+	f, err := os.Open(h.journal())
+	switch {
+	case err == nil:
+		_, _, err = scanLines(f, func(name string, _ int64, state []byte) {
+			if name == string(id.Device) {
+				last = slices.Clone(state)
+			}
+		})
+		err = errors.Join(err, f.Close())
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil // it has not run yet
+	}
+	if err != nil {
+		return state{}, trust.Pinned{}, fmt.Errorf("read the agent's journal: %w", err)
+	}
+	s, err := readState(last)
+	if err != nil {
+		return s, trust.Pinned{}, err
+	}
+	root, err := pinned(id, s)
+	return s, root, err
+}
+
+// pinned returns the trust root of the identity, or the later one of the journal.
+func pinned(id Identity, s state) (trust.Pinned, error) {
+	root, err := trust.Pin(id.Root, "")
+	if err != nil {
+		return root, fmt.Errorf("%w (%w)", trust.ErrNoRoot, err)
+	}
+	if s.Root == nil {
+		return root, nil
+	}
+	if root, err = root.Accept(s.Root); err != nil {
+		return root, fmt.Errorf("the journal's trust root: %w", err)
+	}
+	return root, nil
+}
