@@ -106,9 +106,16 @@ const staleAfter = 24 * time.Hour
 
 func (s *server) checkMachines(ctx context.Context) wire.Check {
 	const name = "machines"
-	devices, err := s.Store.Devices(ctx, patching.DevicePending, patching.DeviceQuarantined)
+	devices, err := s.Store.Devices(ctx)
 	if err != nil {
 		return failed(name, err, "See the server's log.")
+	}
+	waiting, enrolled := 0, map[patching.DeviceID]time.Time{}
+	for _, d := range devices {
+		enrolled[d.ID] = d.Enrolled
+		if d.State == patching.DevicePending || d.State == patching.DeviceQuarantined {
+			waiting++
+		}
 	}
 	assets, err := s.Store.Assets(ctx, store.AssetFilter{})
 	if err != nil {
@@ -116,15 +123,19 @@ func (s *server) checkMachines(ctx context.Context) wire.Check {
 	}
 	silent := 0
 	for _, a := range assets {
-		if a.Device != "" && s.Now().Sub(a.Seen) > staleAfter {
+		heard := a.Seen
+		if heard.IsZero() {
+			heard = enrolled[a.Device]
+		}
+		if a.Device != "" && s.Now().Sub(heard) > staleAfter {
 			silent++
 		}
 	}
-	out := wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Known: %d. Waiting to be accepted, or set aside as clones: %d. Silent for a day: %d.", len(assets), len(devices), silent)}
+	out := wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Known: %d. Waiting to be accepted, or set aside as clones: %d. Silent for a day: %d.", len(assets), waiting, silent)}
 	switch {
 	case len(assets) == 0:
 		out.OK, out.WayOut = false, "Let machines enrol: patchcycle enrol token --site NAME."
-	case len(devices) > 0:
+	case waiting > 0:
 		out.OK, out.WayOut = false, "Look at them: patchcycle enrol list --state pending,quarantined."
 	case silent > 0:
 		out.OK, out.WayOut = false, "Look at when they were last seen: patchcycle asset list."

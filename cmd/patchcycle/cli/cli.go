@@ -43,6 +43,9 @@ type Options struct {
 	Now func() time.Time
 	// Zone is where people read times [time.Local].
 	Zone *time.Location
+	// Patience is for how long a command repeats, under its key, what the engine
+	// did not answer [10 s].
+	Patience time.Duration
 	// Terminal says how many columns the writer's terminal has; 0: it is none.
 	Terminal func(io.Writer) int
 }

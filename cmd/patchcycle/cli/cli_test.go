@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
@@ -99,15 +100,10 @@ func TestTheEngineThatIsAwayHasItsOwnExitCodeAndAKeyToRepeatBy(t *testing.T) {
 	h := newHouse(t)
 	h.cycle()
 	h.engine.err = io.ErrUnexpectedEOF
-	ctx, cancel := context.WithCancel(t.Context())
-	var errs strings.Builder
-	done := make(chan int)
-	go func() {
-		done <- Run(ctx, h.o, []string{"cycle", "pause", "--reason", "r", "--key", "k-1"}, strings.NewReader(""), io.Discard, &errs)
-	}()
-	assert.Equal(t, ExitAway, <-done)
-	cancel()
-	assert.Contains(t, errs.String(), "--key k-1")
+	h.o.Patience = time.Second
+	r := h.run("cycle", "pause", "--reason", "r", "--key", "k-1")
+	assert.Equal(t, ExitAway, r.code)
+	assert.Contains(t, r.errs, "--key k-1")
 	require.Greater(t, len(h.engine.acts), 1, "it is repeated while the engine is away")
 	for _, a := range h.engine.acts {
 		assert.Equal(t, h.engine.acts[0].Request, a.Request)

@@ -34,10 +34,10 @@ type env struct {
 
 func (e *env) flags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVar(&e.data, "data-dir", "", "where the server keeps its data (PATCHCYCLE_DATA_DIR)")
-	f.StringVar(&e.server, "server", "", "the API to ask: https://host:port or unix:///path (PATCHCYCLE_SERVER; default: the socket in the data directory)")
-	f.StringVar(&e.token, "token", "", "token of your account; other users of this machine can see it here, rather set PATCHCYCLE_TOKEN")
-	f.StringVar(&e.caFile, "ca-file", "", "certificate authorities that the server's certificate is checked by (PATCHCYCLE_CA_FILE; default: the machine's)")
+	f.StringVar(&e.data, "data-dir", "", "where a server of this machine keeps its data (PATCHCYCLE_DATA_DIR)")
+	f.StringVar(&e.server, "server", "", "another server to ask: https://host:port (PATCHCYCLE_SERVER)")
+	f.StringVar(&e.token, "token", "", "token of your account; others can see it here, rather set PATCHCYCLE_TOKEN")
+	f.StringVar(&e.caFile, "ca-file", "", "who vouches for that server, in PEM (PATCHCYCLE_CA_FILE; default: as the machine says)")
 }
 
 // dataDir is the directory that is meant where none is named: the system's for
@@ -77,7 +77,7 @@ func (e *env) session(c *cobra.Command) *session {
 
 // client connects to the server that is meant.
 func (s *session) client() (*client.Client, error) {
-	o := client.Options{Server: first(s.server, s.Env("PATCHCYCLE_SERVER"))}
+	o := client.Options{Server: first(s.server, s.Env("PATCHCYCLE_SERVER")), Retry: s.Patience}
 	local := o.Server == ""
 	if local {
 		path, err := filepath.Abs(Socket(s.dataDir()))

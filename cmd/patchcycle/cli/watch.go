@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,17 +97,19 @@ func (s *session) watchLines(d wire.CycleDetail) error {
 
 // watchBar draws how far the cycle is under the words that say where it stands.
 func (s *session) watchBar(ctx context.Context) (show func(wire.CycleDetail) error, end func()) {
-	p := mpb.NewWithContext(ctx, mpb.WithOutput(s.out), mpb.WithWidth(min(60, s.width/2)), mpb.WithRefreshRate(200*time.Millisecond))
-	var phase, said string
+	p := mpb.NewWithContext(ctx, mpb.WithOutput(s.out), mpb.WithWidth(min(60, s.width/2)), mpb.WithAutoRefresh(), mpb.WithRefreshRate(200*time.Millisecond))
+	var phase atomic.Value // the bar is drawn by a goroutine of its own
+	phase.Store("")
 	bar := p.AddBar(0,
-		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return phase }, decor.WC{W: 10, C: decor.DindentRight})),
+		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return phase.Load().(string) }, decor.WC{W: 10, C: decor.DindentRight})),
 		mpb.AppendDecorators(decor.CountersNoUnit("%d of %d ended", decor.WCSyncSpace)))
+	said := ""
 	show = func(d wire.CycleDetail) error {
 		if d.Words != said {
 			said = d.Words
 			fmt.Fprintf(p, "%s  %s\n", s.Now().In(s.zone).Format("15:04:05 MST"), clean(d.Words))
 		}
-		phase = string(d.Phase)
+		phase.Store(string(d.Phase))
 		bar.SetTotal(int64(d.Machines), false)
 		bar.SetCurrent(int64(d.Machines - d.InProgress))
 		return nil
