@@ -110,14 +110,15 @@ func scanLines(from io.Reader, found func(name string, at int64, state []byte)) 
 	r := bufio.NewReaderSize(from, 1<<16)
 	for {
 		line, err := r.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return size, false, err
 		}
-		if name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n"))); ok && err == nil {
+		if name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n"))); ok && !ended {
 			found(name, size+int64(len(line)-1-len(state)), state)
 		}
 		size += int64(len(line))
-		if err != nil {
+		if ended {
 			return size, len(line) > 0, nil
 		}
 	}

@@ -47,6 +47,7 @@ type office struct {
 	grantLease bool
 	leaseAge   time.Duration // of leases as they come
 	intake     patching.Intake
+	refuse     []uplink.Refused // of the next polls
 }
 
 var errLine = errors.New("the line is down")
@@ -145,6 +146,10 @@ func (o *office) Poll(_ context.Context, r uplink.PollRequest) (uplink.PollRespo
 	d := r.Devices[0]
 	require.NoError(o.t, d.Hello.Verify("acme", o.pub))
 	var resp uplink.PollResponse
+	if len(o.refuse) > 0 {
+		resp.Refused, o.refuse = o.refuse[:1], o.refuse[1:]
+		return resp, nil
+	}
 	if d.Root < o.root.Version {
 		resp.Root = o.newRoot
 	}

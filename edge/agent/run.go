@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,19 +54,40 @@ func (a *Agent) listen(ctx context.Context, news chan<- struct{}) error {
 // PollOnce asks once what is new and takes it in. The error also names an
 // answer that was not empty and could not be used.
 func (a *Agent) PollOnce(ctx context.Context, wait time.Duration) (news bool, err error) {
-	device, err := a.Listen()
-	if err != nil {
-		return false, err
+	resp, err := a.poll(ctx, wait)
+	if err == nil && a.refused(resp, true) != "" { // the hello was too old: with a new one, at once
+		a.Take(resp)
+		resp, err = a.poll(ctx, wait)
 	}
-	resp, err := a.cfg.Link.Poll(ctx, uplink.PollRequest{Devices: []uplink.PollDevice{device}, WaitSeconds: int(wait / time.Second)})
 	if err != nil {
 		return false, err
 	}
 	news = a.Take(resp)
+	if why := a.refused(resp, false) + a.refused(resp, true); why != "" {
+		return news, fmt.Errorf("the server does not take this machine in: %s", why)
+	}
 	if !news && !resp.Empty() {
-		return false, fmt.Errorf("the server's answer could not be used")
+		return false, errors.New("the server's answer could not be used")
 	}
 	return news, nil
+}
+
+func (a *Agent) poll(ctx context.Context, wait time.Duration) (uplink.PollResponse, error) {
+	device, err := a.Listen()
+	if err != nil {
+		return uplink.PollResponse{}, err
+	}
+	return a.cfg.Link.Poll(ctx, uplink.PollRequest{Devices: []uplink.PollDevice{device}, WaitSeconds: int(wait / time.Second)})
+}
+
+// refused says why our hello was not taken, as a stale one or otherwise.
+func (a *Agent) refused(resp uplink.PollResponse, stale bool) string {
+	for _, r := range resp.Refused {
+		if r.Device == a.cfg.Identity.Device && r.Stale == stale {
+			return r.Why
+		}
+	}
+	return ""
 }
 
 // labour works whenever there is news or the time that was named has come.

@@ -191,3 +191,14 @@ func TestAHelloIsUsedAgainAndRenewedInTime(t *testing.T) {
 	require.NoError(t, err)
 	assert.Greater(t, fresh.Hello.Counter, renewed.Hello.Counter, "the server finds it stale: a new one is made")
 }
+
+func TestAStaleHelloIsReplacedAtOnceAndAStrangerWaits(t *testing.T) {
+	b := newBench(t)
+	b.office.refuse = []uplink.Refused{{Device: "d-1", Stale: true, Why: "seen too long ago"}}
+	_, err := b.agent.PollOnce(t.Context(), 0)
+	require.NoError(t, err)
+
+	b.office.refuse = []uplink.Refused{{Device: "d-1", Why: "this machine waits for somebody to accept it"}}
+	_, err = b.agent.PollOnce(t.Context(), 0)
+	assert.ErrorContains(t, err, "waits for somebody to accept it")
+}

@@ -1,0 +1,129 @@
+// Package cli is the command line of the agent: flags, words and exit codes.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/edge/agent"
+)
+
+// Options are what the command line does not know by itself.
+type Options struct {
+	// Version is the program's.
+	Version string
+	// Machine opens the machine that this program runs on.
+	Machine func() (agent.Machine, error)
+	// Log makes the log of a running agent.
+	Log func(io.Writer) *zap.Logger
+	// Now is the clock [time.Now].
+	Now func() time.Time
+	// Env reads the environment.
+	Env func(string) string
+}
+
+// The exit codes.
+const (
+	ExitOK          = 0
+	ExitFailed      = 1
+	ExitUsage       = 2
+	ExitNotEnrolled = 3
+)
+
+// env is shared by all commands.
+type env struct {
+	Options
+	home, rules string
+	json        bool
+}
+
+// Run runs a command line and returns the exit code.
+func Run(ctx context.Context, o Options, args []string, in io.Reader, out, errs io.Writer) int {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	root := newRoot(&env{Options: o})
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil || errors.Is(err, context.Canceled) {
+		return ExitOK
+	}
+	fmt.Fprintf(errs, "patchcycle-agent: %s\n", clean(err.Error()))
+	var wrong usageError
+	switch {
+	case errors.As(err, &wrong):
+		return ExitUsage
+	case errors.Is(err, agent.ErrNotEnrolled):
+		return ExitNotEnrolled
+	}
+	return ExitFailed
+}
+
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func newRoot(e *env) *cobra.Command {
+	c := &cobra.Command{
+		Use: "patchcycle-agent", Short: "Patch this machine as its patchcycle server orders and its own rules allow",
+		Long: `Patch this machine as its patchcycle server orders and its own rules allow.
+
+Exit codes:
+  0  done
+  1  refused or failed
+  2  the command line is wrong
+  3  this machine is not enrolled`,
+		SilenceErrors: true, SilenceUsage: true, Args: noArgs, Version: e.Version,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	f := c.PersistentFlags()
+	f.StringVar(&e.home, "home", "/var/lib/patchcycle-agent", "where the agent keeps its key, journal and bundles")
+	f.StringVar(&e.rules, "rules", "/etc/patchcycle", "where this machine's own rules are")
+	f.BoolVar(&e.json, "json", false, "print JSON, for programs")
+	c.AddCommand(newEnrol(e), newRun(e), newOnce(e), newStatus(e), newVerify(e), newHold(e))
+	c.CompletionOptions.HiddenDefaultCmd = true
+	return c
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%q is not understood: see %s --help", args[0], c.CommandPath())
+	}
+	return nil
+}
+
+// print writes a result: v as JSON, or else the words.
+func (e *env) print(c *cobra.Command, v any, words string) error {
+	if !e.json {
+		_, err := fmt.Fprintln(c.OutOrStdout(), clean(words))
+		return err
+	}
+	enc := json.NewEncoder(c.OutOrStdout())
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// clean takes out what could drive a terminal: some of the words come from the
+// other end of a line.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return '�'
+	}, s)
+}

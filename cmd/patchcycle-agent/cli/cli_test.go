@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// still is a machine on which nothing happens.
+type still struct{ cleaned *int }
+
+const noPackages, noCandidates = "packages v1\tapt\n", "candidates v1\tapt\n"
+
+func (still) Boot() string { return "boot-1" }
+
+func (still) Inventory(context.Context) (patching.Asset, error) {
+	return patching.Asset{Hostname: "db1", Manager: "apt", Packages: patching.DigestOf([]byte(noPackages)), Candidates: patching.DigestOf([]byte(noCandidates))}, nil
+}
+
+func (still) Content(_ context.Context, d patching.Digest) ([]byte, error) {
+	if d == patching.DigestOf([]byte(noPackages)) {
+		return []byte(noPackages), nil
+	}
+	return []byte(noCandidates), nil
+}
+
+func (still) Look(_ context.Context, p []patching.Patch) ([]agent.Standing, error) {
+	return make([]agent.Standing, len(p)), nil
+}
+
+func (still) Health(context.Context) (agent.Health, error)     { return agent.Health{}, nil }
+func (still) Preflight(context.Context, patching.Bundle) error { return nil }
+func (still) Fetch(context.Context, patching.Bundle) error     { return nil }
+func (still) Apply(context.Context, []patching.Patch) error    { return nil }
+func (still) Repair(context.Context) error                     { return nil }
+func (still) Reboot(context.Context) error                     { return nil }
+func (s still) Clean(context.Context) (int64, error)           { *s.cleaned++; return 1, nil }
+
+func (still) Simulate(context.Context, []patching.Patch) ([]patching.Change, error) {
+	return nil, nil
+}
+
+// desk is a server of one fleet that gives one order.
+type desk struct {
+	mu       sync.Mutex
+	keys     trust.Keys
+	root     trust.Root
+	envelope []byte
+	receipts []uplink.Receipt
+	facts    int
+	token    string
+}
+
+func newDesk(t *testing.T) (*desk, string) {
+	t.Helper()
+	keys, err := trust.LoadOrCreateKeys(t.TempDir())
+	require.NoError(t, err)
+	d := &desk{keys: keys, root: trust.NewRoot("acme", keys)}
+	mux := http.NewServeMux()
+	mux.HandleFunc(uplink.EnrolPath, d.enrol)
+	mux.HandleFunc(uplink.MessagesPath, d.messages)
+	mux.HandleFunc(uplink.PollPath, d.poll)
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	return d, srv.URL
+}
+
+func (d *desk) enrol(w http.ResponseWriter, r *http.Request) {
+	var ask uplink.EnrolRequest
+	if err := uplink.ReadRequest(w, r, &ask); err != nil {
+		uplink.WriteError(w, err)
+		return
+	}
+	if ask.Token != "s3cret" || ask.Verify() != nil {
+		uplink.WriteError(w, &uplink.Error{Status: http.StatusForbidden, Words: "this token lets nobody in"})
+		return
+	}
+	order, err := trust.Draft{ID: "o-1", Device: "d-1", Cycle: "cycle/servers/2026-11.1", Verb: trust.Clean, NotAfter: time.Now().Add(time.Hour)}.
+		Order(d.root, 1, ask.Key, time.Now())
+	if err != nil {
+		uplink.WriteError(w, err)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.token, d.envelope = ask.Token, order.Seal(d.keys.Dispatcher)
+	uplink.WriteJSON(w, r, uplink.EnrolResponse{Device: "d-1", State: patching.DevicePending, Root: d.root.Seal(d.keys.Root)})
+}
+
+func (d *desk) messages(w http.ResponseWriter, r *http.Request) {
+	var b uplink.Batch
+	if err := uplink.ReadRequest(w, r, &b); err != nil {
+		uplink.WriteError(w, err)
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out uplink.Acks
+	for _, m := range b.Messages {
+		switch m.Kind {
+		case uplink.KindReceipt:
+			body, err := uplink.Decode[uplink.Receipts](m.Body)
+			if err != nil {
+				uplink.WriteError(w, err)
+				return
+			}
+			d.receipts = append(d.receipts, body.Receipts...)
+		case uplink.KindInventory:
+			d.facts++
+		case uplink.KindContent, uplink.KindLeaseRequest, uplink.KindHello:
+		}
+		out.Acks = append(out.Acks, uplink.Ack{Device: m.Device, Counter: m.Counter, Intake: patching.Taken})
+	}
+	uplink.WriteJSON(w, r, out)
+}
+
+func (d *desk) poll(w http.ResponseWriter, r *http.Request) {
+	var ask uplink.PollRequest
+	if err := uplink.ReadRequest(w, r, &ask); err != nil {
+		uplink.WriteError(w, err)
+		return
+	}
+	d.mu.Lock()
+	var out uplink.PollResponse
+	if ask.Devices[0].AfterSeq < 1 {
+		out.Orders = []uplink.SignedOrder{{Device: "d-1", Envelope: d.envelope}}
+	}
+	d.mu.Unlock()
+	if out.Empty() && ask.WaitSeconds > 0 {
+		<-r.Context().Done()
+	}
+	uplink.WriteJSON(w, r, out)
+}
+
+// shell runs command lines for a machine.
+type shell struct {
+	t       *testing.T
+	dir     string
+	env     map[string]string
+	cleaned int
+}
+
+func newShell(t *testing.T) *shell {
+	t.Helper()
+	return &shell{t: t, dir: t.TempDir(), env: map[string]string{}}
+}
+
+func (s *shell) run(ctx context.Context, in string, args ...string) (code int, out, errs string) {
+	s.t.Helper()
+	var o, e bytes.Buffer
+	code = Run(ctx, Options{
+		Version: "v0", Machine: func() (agent.Machine, error) { return still{&s.cleaned}, nil },
+		Log: func(io.Writer) *zap.Logger { return zap.NewNop() }, Env: func(k string) string { return s.env[k] },
+	}, append(args, "--home", filepath.Join(s.dir, "home"), "--rules", filepath.Join(s.dir, "rules")), strings.NewReader(in), &o, &e)
+	return code, o.String(), e.String()
+}
+
+func TestAMachineIsEnrolledAskedOnceAndTellsItsStatus(t *testing.T) {
+	d, url := newDesk(t)
+	s := newShell(t)
+	code, _, errs := s.run(t.Context(), "", "status")
+	assert.Equal(t, ExitNotEnrolled, code)
+	assert.Contains(t, errs, "run patchcycle-agent enrol")
+
+	code, out, errs := s.run(t.Context(), "s3cret\n", "enrol", "--server", url, "--fingerprint", string(d.root.Fingerprint()))
+	require.Equal(t, ExitOK, code, errs)
+	assert.Equal(t, "Enrolled in acme as d-1. It waits for somebody to accept it.\nFingerprint of the server's trust root: "+string(d.root.Fingerprint())+"\n", out)
+
+	code, _, errs = s.run(t.Context(), "", "once")
+	require.Equal(t, ExitOK, code, errs)
+	assert.Equal(t, 1, s.cleaned)
+	assert.Equal(t, patching.StageFinished, d.receipts[len(d.receipts)-1].Stage)
+	assert.Equal(t, 1, d.facts)
+
+	code, out, _ = s.run(t.Context(), "", "status", "--json")
+	require.Equal(t, ExitOK, code)
+	var status agent.Status
+	require.NoError(t, json.Unmarshal([]byte(out), &status))
+	assert.EqualValues(t, "d-1", status.Device)
+	assert.Empty(t, status.Orders)
+	assert.False(t, status.Inventoried.IsZero())
+
+	code, out, _ = s.run(t.Context(), string(d.envelope), "verify")
+	assert.Equal(t, ExitOK, code)
+	assert.Contains(t, out, "Genuine: clean o-1 of cycle/servers/2026-11.1, number 1")
+	code, _, errs = s.run(t.Context(), strings.Replace(string(d.envelope), `"sig":"`, `"sig":"A`, 1), "verify")
+	assert.Equal(t, ExitFailed, code)
+	assert.Contains(t, errs, "not believed")
+}
+
+func TestARunningAgentStopsWhenItIsTold(t *testing.T) {
+	d, url := newDesk(t)
+	s := newShell(t)
+	s.env["PATCHCYCLE_TOKEN"] = "s3cret"
+	code, _, errs := s.run(t.Context(), "", "enrol", "--server", url)
+	require.Equal(t, ExitOK, code, errs)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan int, 1)
+	go func() {
+		code, _, _ := s.run(ctx, "", "run")
+		done <- code
+	}()
+	require.Eventually(t, func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.receipts) > 0 && d.receipts[len(d.receipts)-1].Stage.Terminal()
+	}, 20*time.Second, 10*time.Millisecond)
+
+	code, _, errs = s.run(t.Context(), "", "once")
+	assert.Equal(t, ExitFailed, code)
+	assert.Contains(t, errs, "another agent uses it")
+	stop()
+	assert.Equal(t, ExitOK, <-done)
+}
+
+func TestAnEnrolmentThatIsRefusedSaysWhy(t *testing.T) {
+	_, url := newDesk(t)
+	for _, c := range []struct {
+		name, in string
+		args     []string
+		code     int
+		want     string
+	}{
+		{"no server", "s3cret", []string{"enrol"}, ExitUsage, "--server"},
+		{"a server in the clear", "s3cret", []string{"enrol", "--server", "http://patch.example"}, ExitUsage, "https://"},
+		{"no token", "", []string{"enrol", "--server", url}, ExitUsage, "patchcycle enrol token"},
+		{"a wrong token", "guess", []string{"enrol", "--server", url}, ExitFailed, "this token lets nobody in"},
+		{"another trust root", "s3cret", []string{"enrol", "--server", url, "--fingerprint", "sha256:00"}, ExitFailed, "fingerprint"},
+		{"a flag that there is not", "", []string{"enrol", "--sever", url}, ExitUsage, "--sever"},
+		{"a command that there is not", "", []string{"enroll"}, ExitUsage, "enroll"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newShell(t)
+			code, out, errs := s.run(t.Context(), c.in, c.args...)
+			assert.Equal(t, c.code, code, errs)
+			assert.Contains(t, errs, c.want)
+			assert.Empty(t, out)
+			assert.NoFileExists(t, filepath.Join(s.dir, "home", "identity.json"))
+		})
+	}
+}
+
+func TestAHoldIsSetSeenAndLifted(t *testing.T) {
+	_, url := newDesk(t)
+	s := newShell(t)
+	code, _, errs := s.run(t.Context(), "s3cret", "enrol", "--server", url)
+	require.Equal(t, ExitOK, code, errs)
+
+	code, _, _ = s.run(t.Context(), "", "hold", "--by", "ana")
+	assert.Equal(t, ExitUsage, code)
+	code, out, errs := s.run(t.Context(), "", "hold", "--by", "ana", "--reason", "stocktaking")
+	require.Equal(t, ExitOK, code, errs)
+	assert.Equal(t, "Nothing starts: held by ana: stocktaking, until it is lifted\n", out)
+	_, out, _ = s.run(t.Context(), "", "status")
+	assert.Contains(t, out, "Nothing starts: held by ana: stocktaking")
+	code, _, _ = s.run(t.Context(), "", "hold", "--lift")
+	assert.Equal(t, ExitOK, code)
+	_, out, _ = s.run(t.Context(), "", "status")
+	assert.NotContains(t, out, "Nothing starts")
+
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "rules", "rules.json"), []byte("{"), 0o600))
+	_, out, _ = s.run(t.Context(), "", "status")
+	assert.Contains(t, out, "the machine's rules cannot be read")
+}
+
+func TestWordsFromTheOtherEndDriveNoTerminal(t *testing.T) {
+	assert.Equal(t, "a�[31mb\n�", clean("a\x1b[31mb\n\u202e"))
+}

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/edge/agent"
+)
+
+type runOptions struct {
+	*env
+	ca string
+}
+
+func newRun(e *env) *cobra.Command {
+	o := runOptions{env: e}
+	c := &cobra.Command{
+		Use: "run", Short: "Keep this machine patched until stopped", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.with(c, func(ctx context.Context, a *agent.Agent) error { return a.Run(ctx) })
+		},
+	}
+	caFlag(c, &o.ca)
+	return c
+}
+
+func newOnce(e *env) *cobra.Command {
+	o := runOptions{env: e}
+	c := &cobra.Command{
+		Use: "once", Short: "Do what there is to do, and end", Args: noArgs,
+		Long: `Do what there is to do, and end. For machines whose agent does not stay: call it
+from a timer, or by a relay's key over SSH as its forced command.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.with(c, func(ctx context.Context, a *agent.Agent) error { return a.Once(ctx) })
+		},
+	}
+	caFlag(c, &o.ca)
+	return c
+}
+
+// with assembles the agent, hands it over and puts everything away.
+func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent) error) (err error) {
+	home := agent.Home(o.home)
+	id, server, err := home.Identity()
+	if err != nil {
+		return err
+	}
+	link, err := connect(server, o.ca)
+	if err != nil {
+		return err
+	}
+	defer link.Close()
+	machine, err := o.Machine()
+	if err != nil {
+		return err
+	}
+	ledger, err := home.Ledger()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := ledger.Close(); err == nil {
+			err = closed
+		}
+	}()
+	log := o.Log(c.ErrOrStderr())
+	a, err := agent.New(agent.Config{
+		Identity: id, Machine: machine, Link: link, Clock: clock(o.Now), Journal: ledger.Journal(string(id.Device)),
+		Shelf: home.Shelf(), Host: agent.RuleFiles(o.rules), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("patchcycle-agent "+o.Version, zap.String("device", string(id.Device)), zap.String("server", server))
+	if err := do(c.Context(), a); err != nil && c.Context().Err() == nil {
+		return fmt.Errorf("agent of %s: %w", id.Device, err)
+	}
+	return c.Context().Err()
+}
+
+type clock func() time.Time
+
+func (c clock) Now() time.Time { return c() }

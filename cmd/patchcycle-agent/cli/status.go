@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+func newStatus(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Say who this machine is and what is in hand", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return e.status(c) },
+	}
+}
+
+func (e *env) status(c *cobra.Command) error {
+	s, err := agent.Home(e.home).Status()
+	if err != nil {
+		return err
+	}
+	rules, rulesErr := agent.RuleFiles(e.rules).Rules()
+	out := struct {
+		agent.Status
+		Hold  *agent.Hold `json:"hold,omitempty"`
+		Rules string      `json:"rules_error,omitempty"`
+	}{Status: s, Hold: rules.Hold}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s of %s, at %s\nTrust root %d, mode %s, fingerprint %s\n", s.Device, s.Fleet, s.Server, s.Root, s.Mode, s.Fingerprint)
+	switch {
+	case rulesErr != nil:
+		out.Rules = rulesErr.Error()
+		fmt.Fprintf(&b, "Nothing starts: the machine's rules cannot be read: %s\n", rulesErr)
+	case rules.Hold != nil:
+		fmt.Fprintf(&b, "Nothing starts: %s\n", holdWords(*rules.Hold))
+	}
+	if len(s.Orders) == 0 {
+		b.WriteString("No instruction in hand.\n")
+	}
+	for _, o := range s.Orders {
+		fmt.Fprintf(&b, "%s: %s, %s", o.ID, o.Verb, o.Stage)
+		if !o.Start.IsZero() {
+			fmt.Fprintf(&b, ", window %s to %s", local(o.Start), local(o.End))
+		}
+		b.WriteByte('\n')
+	}
+	if s.Unsent > 0 {
+		fmt.Fprintf(&b, "%d receipts wait for the server.\n", s.Unsent)
+	}
+	if !s.Inventoried.IsZero() {
+		fmt.Fprintf(&b, "Last inventory: %s\n", local(s.Inventoried))
+	}
+	return e.print(c, out, strings.TrimSuffix(b.String(), "\n"))
+}
+
+func local(t time.Time) string { return t.Local().Format("2006-01-02 15:04 MST") }
+
+func newVerify(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use: "verify [FILE]", Short: "Say whether this machine would believe an instruction",
+		Long: `Say whether this machine would believe an instruction: the envelope in FILE, or on
+standard input, is checked as one that arrives is, except for its number.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usage("%q is too much: %s", args[1], c.UseLine())
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return e.verify(c, args) },
+	}
+}
+
+func (e *env) verify(c *cobra.Command, args []string) error {
+	in := c.InOrStdin()
+	if len(args) > 0 {
+		f, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, trust.MaxEnvelope+1))
+	if err != nil {
+		return err
+	}
+	o, err := agent.Home(e.home).Judge(text, e.Now())
+	var refused *trust.Refusal
+	if errors.As(err, &refused) {
+		return fmt.Errorf("not believed: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	words := fmt.Sprintf("Genuine: %s %s of %s, number %d, valid until %s", o.Verb, o.ID, o.Cycle, o.Seq, local(o.NotAfter))
+	if o.Window != nil {
+		words += fmt.Sprintf("\nWindow: %s, %s to %s", o.Window.Rule, local(o.Window.Start), local(o.Window.End))
+	}
+	return e.print(c, o, words)
+}
