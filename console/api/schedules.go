@@ -45,8 +45,8 @@ func (s *server) addSchedules(api huma.API) {
 func (s *server) listSchedules(ctx context.Context, _ *struct{}) (wire.Schedules, error) {
 	out := wire.Schedules{Items: []wire.Schedule{}}
 	all, err := s.Starter.Schedules(ctx)
-	if err = engine(err); err != nil {
-		return out, err
+	if err != nil {
+		return out, engine(err)
 	}
 	who := account(ctx)
 	for _, one := range all {

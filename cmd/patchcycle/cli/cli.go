@@ -119,7 +119,8 @@ Commands ask the server through its API: over a socket in the data directory, or
 at --server. They authenticate with --token, PATCHCYCLE_TOKEN, or the
 administrator's token in the data directory of a server on this machine.
 
-Results go to stdout, everything else to stderr.
+Results go to stdout, everything else to stderr. For completion in your shell see:
+patchcycle completion --help
 
 ` + exitWords()
 	root.SilenceErrors, root.SilenceUsage = true, true
