@@ -35,14 +35,15 @@ func (f *fuse) event(what string) {
 type disk struct {
 	fuse            *fuse
 	cached, durable []byte
-	fail            error
+	fail            error // of durable saves
+	failLazy        bool  // and of the others
 	syncs, saves    int
 }
 
 func (d *disk) Load() ([]byte, error) { return d.cached, nil }
 
 func (d *disk) Save(state []byte, durable bool) error {
-	if d.fail != nil && durable {
+	if d.fail != nil && (durable || d.failLazy) {
 		return d.fail
 	}
 	d.fuse.event("before a save")

@@ -421,3 +421,18 @@ func TestWhatCannotBeWrittenDownIsNotDone(t *testing.T) {
 	b.disk.fail = nil
 	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
 }
+
+func TestAJournalThatTakesNothingIsNotTriedInALoop(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.turn()
+	b.agent.mu.Lock()
+	b.agent.note("o-1", patching.StageFetched, b.clock.now)
+	b.agent.mu.Unlock()
+	b.disk.fail, b.disk.failLazy = errors.New("read-only file system"), true
+	wake, err := b.agent.Work(t.Context())
+	if err == nil {
+		assert.True(t, wake.After(b.clock.now))
+	}
+	assert.Empty(t, b.box.wrote)
+}

@@ -27,8 +27,14 @@ const patience = 2 * time.Minute
 // letters for later; a failure of the journal sends nothing.
 func (a *Agent) send(ctx context.Context, limit time.Duration, drafts ...draft) ([]uplink.Ack, error) {
 	batch, letters, err := a.pack(drafts)
-	if err != nil || len(batch.Messages) == 0 {
+	if err != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.lineTrouble(a.cfg.Clock.Now(), false)
 		return nil, err
+	}
+	if len(batch.Messages) == 0 {
+		return nil, nil
 	}
 	sending, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -84,6 +85,7 @@ func (a *Agent) takeRoot(text []byte) (news bool) {
 	if next.Epoch > a.root.Epoch {
 		a.state.Memory = trust.Memory{Epoch: next.Epoch}
 		a.state.Works = slices.DeleteFunc(slices.Clone(a.state.Works), func(w work) bool { return !w.started() })
+		a.leaseSeen = time.Time{}
 	}
 	if err := a.save(true); err != nil {
 		a.state = before
@@ -92,6 +94,7 @@ func (a *Agent) takeRoot(text []byte) (news bool) {
 	}
 	a.log.Info("took a newer trust root", zap.Int64("version", next.Version), zap.Int64("epoch", next.Epoch))
 	a.root = next
+	maps.DeleteFunc(a.sides, func(id patching.OrderID, _ *side) bool { return a.state.find(id) == nil })
 	return true
 }
 
@@ -174,9 +177,15 @@ func (a *Agent) admit(o trust.Order, err error, now time.Time) (news bool) {
 		a.note(o.ID, patching.StageRefused, now, end.fill)
 		return true
 	}
-	if a.state.find(o.ID) != nil || slices.Contains(a.state.Done, o.ID) {
+	if a.state.find(o.ID) != nil {
 		a.log.Warn("an order came again under another number", zap.Stringer("order", o))
 		return true // its number is remembered, so that the server need not repeat it
+	}
+	if slices.Contains(a.state.Done, o.ID) {
+		a.log.Warn("an order came again that was carried out", zap.Stringer("order", o))
+		end := ending{patching.Failed, patching.ReasonRefused, "it was carried out before, under another number", ""}
+		a.note(o.ID, patching.StageRefused, now, end.fill)
+		return true
 	}
 	a.state.Works = append(a.state.Works, work{Order: o, Stage: patching.StageAccepted})
 	a.sideOf(&a.state.Works[len(a.state.Works)-1]).asked = now

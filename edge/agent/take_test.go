@@ -103,7 +103,10 @@ func TestAnOrderThatWasDoneNeverStartsAgainUnderWhateverNumber(t *testing.T) {
 	b.office.permit("o-1")
 	b.until(tonight.Add(time.Hour))
 	assert.Len(t, b.box.wrote, wrote)
-	assert.Len(t, b.office.final("o-1"), 1)
+	final := b.office.final("o-1")
+	require.Len(t, final, 2)
+	assert.Equal(t, patching.StageRefused, final[1].Stage)
+	assert.Contains(t, final[1].Detail, "carried out before")
 }
 
 func TestOneMachineWorksOnOneOrderAtATime(t *testing.T) {

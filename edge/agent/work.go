@@ -149,7 +149,6 @@ func (a *Agent) finish(w *work, end ending, changes []uplink.Change, fill ...fun
 	if w.Order.Verb == trust.Revert {
 		end = revertEnding(end)
 	}
-	disturbed := w.started()
 	now := a.cfg.Clock.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -165,12 +164,12 @@ func (a *Agent) finish(w *work, end ending, changes []uplink.Change, fill ...fun
 		a.dirty = true
 		return err
 	}
-	if disturbed {
+	if w.started() {
 		a.inventoryAt = now
 	}
 	a.log.Info("finished", zap.Stringer("order", w.Order), zap.String("outcome", string(end.Outcome)),
 		zap.String("reason", string(end.Reason)), zap.String("detail", end.Detail))
-	return a.save(disturbed)
+	return a.save(w.Order.Window != nil)
 }
 
 // bundle returns the bundle under a digest, from the shelf or else the server.
