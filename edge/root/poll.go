@@ -34,7 +34,8 @@ func (s *Server) poll(ctx context.Context, r uplink.PollRequest) (uplink.PollRes
 		return out, err
 	}
 	if len(welcome) > 0 {
-		defer s.presence.listening(r.Relay)()
+		done := s.presence.listening(r.Relay)
+		defer done()
 	}
 	wait := min(time.Duration(max(0, r.WaitSeconds))*time.Second, uplink.MaxWait)
 	if !out.Empty() {

@@ -281,8 +281,9 @@ func (d *dpkg) misfires(p pkg) bool {
 		return true
 	case truth.PostinstFailsOnce:
 		return p.misfires == 0
+	default:
+		return false
 	}
-	return false
 }
 
 // suffers reports whether a bad patch of that kind is installed now.

@@ -115,8 +115,10 @@ func TestWhatIsWrongInTheFleetShowsInWhatItReports(t *testing.T) {
 	p := truth.Profile{
 		Machines: 60, Seed: 4, Sites: truth.DefaultSites(2), Dead: 2, DiskFull: 2, ObserveOnly: 2,
 		Bad: []truth.Bad{
-			{Package: "openssl", How: truth.PostinstFails, Rate: 0.1}, {Package: "rsyslog", How: truth.PostinstFailsOnce, Rate: 0.2},
-			{Package: "perl-base", How: truth.ServiceDies, Rate: 0.1}, {Package: "libexpat1", How: truth.NoBoot, Rate: 0.05},
+			{Package: "openssl", How: truth.PostinstFails, Rate: 0.1},
+			{Package: "rsyslog", How: truth.PostinstFailsOnce, Rate: 0.2},
+			{Package: "perl-base", How: truth.ServiceDies, Rate: 0.1},
+			{Package: "libexpat1", How: truth.NoBoot, Rate: 0.05},
 		},
 	}
 	f := h.run(Options{Dir: t.TempDir(), Speed: 2000, Profile: p})

@@ -183,7 +183,7 @@ func TestALineThatAKillCutOffNeverHappened(t *testing.T) {
 	require.Empty(t, m.dpkg.broken())
 	again, err := os.ReadFile(log)
 	require.NoError(t, err)
-	require.Equal(t, len(text), len(again))
+	require.Len(t, again, len(text))
 }
 
 func TestABadPatchShowsInItsOwnWay(t *testing.T) {

@@ -87,7 +87,7 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 	var level zap.AtomicLevel
 	c.options.Log, level = logger(stderr, c.verbose)
 	// That the work in hand could not be finished is what stopping means.
-	defer context.AfterFunc(ctx, func() { level.SetLevel(zapcore.FatalLevel) })()
+	context.AfterFunc(ctx, func() { level.SetLevel(zapcore.FatalLevel) })
 	out := json.NewEncoder(&locked{w: stdout})
 	c.options.OnEvent = c.atEvent(out)
 	fleet, err := Open(c.options)

@@ -23,9 +23,9 @@ import (
 // again, with "fleet" as its first argument.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "fleet" {
-		os.Exit(Main(os.Args[2:]))
+		os.Exit(Main(os.Args[2:])) //nolint:forbidigo // here the test binary is a command
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // process is a fleet in a process of its own.

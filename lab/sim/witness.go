@@ -220,6 +220,7 @@ func repeats(events []Event) []Repeat {
 			configured[key] = e
 		case Removed:
 			delete(configured, key)
+		default: // begun, or failed: nothing came of it yet
 		}
 	}
 	return found

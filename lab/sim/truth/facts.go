@@ -54,7 +54,7 @@ func drawFacts(r *rand.Rand, m Machine, k kind) patching.Asset {
 	if k.name == "workstation" {
 		hardware = [][2]string{{"Lenovo", "ThinkPad T14 Gen 4"}, {"Dell Inc.", "Latitude 5440"}}
 	}
-	make := hardware[r.IntN(len(hardware))]
+	maker := hardware[r.IntN(len(hardware))]
 	tags := []string{k.name, stage(r)}
 	if r.IntN(25) == 0 {
 		tags = append(tags, "pet") // set up by hand, by somebody who has left
@@ -66,8 +66,8 @@ func drawFacts(r *rand.Rand, m Machine, k kind) patching.Asset {
 		Addresses:    []string{fmt.Sprintf("10.%d.%d.%d", m.Index>>16&0xff, m.Index>>8&0xff, m.Index&0xff)},
 		MACs:         []string{fmt.Sprintf("02:00:%02x:%02x:%02x:%02x", m.Index>>24&0xff, m.Index>>16&0xff, m.Index>>8&0xff, m.Index&0xff)},
 		Serial:       fmt.Sprintf("SIM%08X", r.Uint32()),
-		Vendor:       make[0],
-		Model:        make[1],
+		Vendor:       maker[0],
+		Model:        maker[1],
 		OS:           patching.OS{Family: "debian", Name: "Debian GNU/Linux", Release: "12", Arch: "amd64"},
 		BusinessUnit: k.unit,
 		Owner:        k.owner,
@@ -78,7 +78,7 @@ func drawFacts(r *rand.Rand, m Machine, k kind) patching.Asset {
 		Services:     k.services,
 		Manager:      "apt",
 	}
-	if make[0] == "QEMU" {
+	if maker[0] == "QEMU" {
 		a.Cloud = fmt.Sprintf("i-%012x", r.Uint64()&0xffffffffffff)
 	}
 	if r.IntN(12) == 0 {

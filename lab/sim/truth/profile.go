@@ -82,11 +82,16 @@ func Hows() []How {
 // the first four lie in four zones. There are at most 500.
 func DefaultSites(n int) []Site {
 	known := []Site{
-		{"berlin", "Europe/Berlin"}, {"virginia", "America/New_York"},
-		{"tokyo", "Asia/Tokyo"}, {"saopaulo", "America/Sao_Paulo"},
-		{"sydney", "Australia/Sydney"}, {"mumbai", "Asia/Kolkata"},
-		{"nairobi", "Africa/Nairobi"}, {"auckland", "Pacific/Auckland"},
-		{"london", "Europe/London"}, {"denver", "America/Denver"},
+		{"berlin", "Europe/Berlin"},
+		{"virginia", "America/New_York"},
+		{"tokyo", "Asia/Tokyo"},
+		{"saopaulo", "America/Sao_Paulo"},
+		{"sydney", "Australia/Sydney"},
+		{"mumbai", "Asia/Kolkata"},
+		{"nairobi", "Africa/Nairobi"},
+		{"auckland", "Pacific/Auckland"},
+		{"london", "Europe/London"},
+		{"denver", "America/Denver"},
 	}
 	var sites []Site
 	for i := range min(n, 500) {
