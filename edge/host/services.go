@@ -1,0 +1,79 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/patchcycle/patchcycle/internal/command"
+)
+
+// Failing returns the units that should run and do not, sorted. Without systemd
+// nothing is known to fail.
+func Failing(ctx context.Context, root fs.FS) ([]string, error) {
+	if _, err := fs.Stat(root, "run/systemd/system"); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // as sd_booted(3) tells
+	}
+	out, err := command.Run(ctx, time.Minute, "systemctl", "list-units", "--failed", "--no-legend", "--plain", "--no-pager")
+	if err != nil {
+		return nil, err
+	}
+	return parseUnits(out), nil
+}
+
+// parseUnits reads systemctl's list:
+//
+//	tb-svc.service loaded failed failed tb
+func parseUnits(out []byte) []string {
+	var units []string
+	for l := range strings.Lines(string(out)) {
+		if f := strings.Fields(l); len(f) >= 4 {
+			units = append(units, f[0])
+		}
+	}
+	slices.Sort(units)
+	return units
+}
+
+// updaters are other programs that patch a machine, by the file that shows that
+// they are switched on; where a setting decides, by what it must say. What works
+// through a package manager that we speak to is asked there.
+var updaters = []struct {
+	name, file string
+	setting    *regexp.Regexp
+	in         string
+}{
+	{name: "dnf-automatic", file: wanted + "dnf-automatic-install.timer"},
+	{name: "dnf-automatic", file: wanted + "dnf-automatic.timer", setting: applies, in: "etc/dnf/automatic.conf"},
+	{name: "dnf-automatic", file: wanted + "dnf5-automatic.timer", setting: applies, in: "etc/dnf/automatic.conf"},
+	{name: "yum-cron", file: "etc/systemd/system/multi-user.target.wants/yum-cron.service", setting: applies, in: "etc/yum/yum-cron.conf"},
+	{name: "transactional-update", file: wanted + "transactional-update.timer"},
+	{name: "landscape", file: "etc/landscape/client.conf"},
+}
+
+const wanted = "etc/systemd/system/timers.target.wants/"
+
+// Without it they download or tell, but install nothing.
+var applies = regexp.MustCompile(`(?mi)^\s*apply_updates\s*=\s*(yes|true|on|1)\s*$`)
+
+func readUpdaters(root fs.FS) []string {
+	var found []string
+	for _, u := range updaters {
+		if _, err := fs.Lstat(root, u.file); err != nil {
+			continue
+		}
+		if u.setting != nil {
+			text, err := fs.ReadFile(root, u.in)
+			if err != nil || !u.setting.Match(text) {
+				continue
+			}
+		}
+		found = append(found, u.name)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
