@@ -53,9 +53,9 @@ type StratumCount struct {
 // Bad returns how many outcomes speak against the patch.
 func (t Tally) Bad() int {
 	n := 0
-	for o, c := range t.Outcomes {
+	for _, o := range Outcomes() { // not the map: workflows ask, and must ask in one order
 		if o.Bad() {
-			n += c
+			n += t.Outcomes[o]
 		}
 	}
 	return n
