@@ -74,7 +74,8 @@ var rules = []rule{
 		only: []string{
 			"std", "./workflows/...", "./patching/...",
 			"go.temporal.io/sdk/workflow", "go.temporal.io/sdk/temporal", "go.temporal.io/sdk/log",
-			"go.temporal.io/sdk/worker", // the registry that Register takes
+			"go.temporal.io/sdk/worker",    // the registry that Register takes
+			"go.temporal.io/sdk/converter", // payloads of signals that anyone may have sent
 			"go.temporal.io/api/enums/v1",
 		},
 		because: "a workflow is replayed: it tells the story, and touches the world through the typed activities of contract",
