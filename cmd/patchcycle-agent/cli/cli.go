@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/trust"
 )
 
 // Options are what the command line does not know by itself.
@@ -23,6 +25,8 @@ type Options struct {
 	Version string
 	// Machine opens the machine that this program runs on.
 	Machine func() (agent.Machine, error)
+	// Able are the verbs that Machine can carry out; nil: all.
+	Able []trust.Verb
 	// Log makes the log of a running agent.
 	Log func(io.Writer) *zap.Logger
 	// Now is the clock [time.Now].
@@ -79,7 +83,7 @@ func newRoot(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "patchcycle-agent", Short: "Patch this machine as its patchcycle server orders and its own rules allow",
 		Long: `Patch this machine as its patchcycle server orders and its own rules allow.
-
+` + e.abilities() + `
 Exit codes:
   0  done
   1  refused or failed
@@ -96,6 +100,44 @@ Exit codes:
 	c.AddCommand(newEnrol(e), newRun(e), newOnce(e), newStatus(e), newVerify(e), newHold(e))
 	c.CompletionOptions.HiddenDefaultCmd = true
 	return c
+}
+
+// abilities says what this program cannot do yet.
+func (e *env) abilities() string {
+	if e.Able == nil {
+		return ""
+	}
+	return fmt.Sprintf("\nThis version does no more than: %s.\n", join(e.Able))
+}
+
+func join(verbs []trust.Verb) string {
+	var words []string
+	for _, v := range verbs {
+		words = append(words, string(v))
+	}
+	return strings.Join(words, ", ")
+}
+
+// host is where this machine's rules come from: its files, less what the
+// machine cannot do.
+func (e *env) host() agent.Host { return able{agent.RuleFiles(e.rules), e.Able} }
+
+type able struct {
+	files agent.RuleFiles
+	verbs []trust.Verb
+}
+
+// Rules implements [agent.Host].
+func (a able) Rules() (agent.Rules, error) {
+	rules, err := a.files.Rules()
+	switch {
+	case a.verbs == nil:
+	case rules.Allowed == nil:
+		rules.Allowed = a.verbs
+	default:
+		rules.Allowed = slices.DeleteFunc(slices.Clone(rules.Allowed), func(v trust.Verb) bool { return !slices.Contains(a.verbs, v) })
+	}
+	return rules, err
 }
 
 func noArgs(c *cobra.Command, args []string) error {

@@ -281,6 +281,21 @@ func TestAHoldIsSetSeenAndLifted(t *testing.T) {
 	assert.Contains(t, out, "the machine's rules cannot be read")
 }
 
+func TestWhatTheProgramCannotDoIsNotAllowedWhateverTheRulesSay(t *testing.T) {
+	dir := t.TempDir()
+	host := able{agent.RuleFiles(dir), []trust.Verb{trust.Collect, trust.Simulate}}
+	rules, err := host.Rules()
+	require.NoError(t, err)
+	assert.Equal(t, []trust.Verb{trust.Collect, trust.Simulate}, rules.Allowed)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.json"), []byte(`{"allowed": ["apply", "simulate"]}`), 0o600))
+	rules, err = host.Rules()
+	require.NoError(t, err)
+	assert.Equal(t, []trust.Verb{trust.Simulate}, rules.Allowed)
+
+	e := &env{Options: Options{Able: host.verbs}}
+	assert.Contains(t, newRoot(e).Long, "does no more than: collect, simulate.")
+}
+
 func TestWordsFromTheOtherEndDriveNoTerminal(t *testing.T) {
 	assert.Equal(t, "a�[31mb\n�", clean("a\x1b[31mb\n\u202e"))
 }

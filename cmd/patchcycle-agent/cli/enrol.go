@@ -86,7 +86,7 @@ func (o enrolOptions) enrol(ctx context.Context, link uplink.Link, token string)
 	if err != nil {
 		return agent.Identity{}, "", err
 	}
-	id, state, err := agent.Enrol(ctx, link, token, key, facts, agent.RuleFiles(o.rules), patching.Digest(o.fingerprint))
+	id, state, err := agent.Enrol(ctx, link, token, key, facts, o.host(), patching.Digest(o.fingerprint))
 	if err != nil {
 		return id, "", err
 	}

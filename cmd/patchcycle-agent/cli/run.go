@@ -70,7 +70,7 @@ func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent
 	log := o.Log(c.ErrOrStderr())
 	a, err := agent.New(agent.Config{
 		Identity: id, Machine: machine, Link: link, Clock: clock(o.Now), Journal: ledger.Journal(string(id.Device)),
-		Shelf: home.Shelf(), Host: agent.RuleFiles(o.rules), Log: log,
+		Shelf: home.Shelf(), Host: o.host(), Log: log,
 	})
 	if err != nil {
 		return err

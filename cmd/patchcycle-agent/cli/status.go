@@ -26,12 +26,13 @@ func (e *env) status(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	rules, rulesErr := agent.RuleFiles(e.rules).Rules()
+	rules, rulesErr := e.host().Rules()
 	out := struct {
 		agent.Status
-		Hold  *agent.Hold `json:"hold,omitempty"`
-		Rules string      `json:"rules_error,omitempty"`
-	}{Status: s, Hold: rules.Hold}
+		Allowed []trust.Verb `json:"allowed,omitempty"` // absent: all
+		Hold    *agent.Hold  `json:"hold,omitempty"`
+		Rules   string       `json:"rules_error,omitempty"`
+	}{Status: s, Allowed: rules.Allowed, Hold: rules.Hold}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s, at %s\nTrust root %d, mode %s, fingerprint %s\n", s.Device, s.Fleet, s.Server, s.Root, s.Mode, s.Fingerprint)
 	switch {
@@ -40,6 +41,9 @@ func (e *env) status(c *cobra.Command) error {
 		fmt.Fprintf(&b, "Nothing starts: the machine's rules cannot be read: %s\n", rulesErr)
 	case rules.Hold != nil:
 		fmt.Fprintf(&b, "Nothing starts: %s\n", holdWords(*rules.Hold))
+	}
+	if rules.Allowed != nil {
+		fmt.Fprintf(&b, "Allowed here: %s\n", join(rules.Allowed))
 	}
 	if len(s.Orders) == 0 {
 		b.WriteString("No instruction in hand.\n")

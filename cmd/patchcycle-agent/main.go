@@ -1,0 +1,40 @@
+// Command patchcycle-agent is the machine's end of patchcycle.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/patchcycle/patchcycle/cmd/patchcycle-agent/cli"
+	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/edge/observer"
+)
+
+// version is set when a release is linked.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := cli.Run(ctx, cli.Options{
+		Version: version, Machine: machine, Able: observer.Rules.Allowed, Log: log, Env: os.Getenv, Now: time.Now,
+	}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// machine is this one, which is only looked at so far.
+func machine() (agent.Machine, error) { return observer.New() }
+
+// log writes JSON, so that what a machine or a server says cannot break a line.
+func log(w io.Writer) *zap.Logger {
+	words := zap.NewProductionEncoderConfig()
+	words.EncodeTime = zapcore.RFC3339TimeEncoder
+	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(words), zapcore.AddSync(w), zap.InfoLevel))
+}
