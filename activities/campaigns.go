@@ -97,7 +97,7 @@ func usable(in contract.CampaignIn, d patching.Deployment) bool {
 	case trust.Clean:
 		return d.Outcome == patching.Patched
 	case trust.Revert:
-		bad := d.Outcome == patching.Failed && d.Reason.Cause() == patching.CausePackage
+		bad := d.Outcome.Bad() && d.Outcome != patching.RolledBack && d.Reason.Cause() == patching.CausePackage
 		return touched && (bad || in.Scope == policy.RollBackRing && d.Outcome == patching.Patched)
 	default:
 		return false

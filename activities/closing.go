@@ -37,7 +37,7 @@ func closingWords(s contract.CycleState, out contract.CloseCycleOut) string {
 	}
 	words := fmt.Sprintf("Closed: %s. %s.", out.ClosedAs, strings.Join(parts, ", "))
 	if s.Ending != nil {
-		words += " It ended early: " + s.Ending.Why + "."
+		words += " It ended early: " + strings.TrimSuffix(s.Ending.Why, ".") + "."
 	}
 	if out.Tasks > 0 {
 		words += fmt.Sprintf(" Tasks for people: %d.", out.Tasks)

@@ -204,8 +204,11 @@ func (p *Planning) again(ctx context.Context, in contract.MakePlanIn) (patching.
 	if err := plan.Shrunk(items, shrunk, within); err != nil {
 		return patching.Plan{}, nil, fmt.Errorf("%w: the plan may only shrink: %w", ErrRefused, err)
 	}
+	order := before.Rings
 	before.Revision, before.Made = in.Revision, p.Now().UTC()
-	return plan.Summarize(before, shrunk), shrunk, nil
+	after := plan.Summarize(before, shrunk)
+	slices.SortFunc(after.Rings, func(a, b patching.PlanRing) int { return ringAt(order, a.Name) - ringAt(order, b.Name) })
+	return after, shrunk, nil
 }
 
 // Reschedule moves the machines of rings that have not begun to the next
@@ -243,6 +246,11 @@ func (p *Planning) Reschedule(ctx context.Context, in contract.MakePlanIn) (cont
 		return contract.None{}, fmt.Errorf("keep the windows: %w", err)
 	}
 	return contract.None{}, nil
+}
+
+// ringAt is a ring's place in the order of deployment.
+func ringAt(order []patching.PlanRing, name patching.RingName) int {
+	return slices.IndexFunc(order, func(r patching.PlanRing) bool { return r.Name == name })
 }
 
 // seal computes the Merkle root of each ring over its devices, their keys, the

@@ -26,7 +26,7 @@ func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleSta
 	for _, d := range rows {
 		items = append(items, d.PlanItem)
 		switch {
-		case d.State.Terminal() && d.Outcome == patching.Failed && d.Reason.Cause() == patching.CausePackage:
+		case d.State.Terminal() && d.Outcome.Bad() && d.Signature != "":
 			name, err := p.packageOf(ctx, read, d)
 			if err != nil {
 				return nil, less, err

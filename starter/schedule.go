@@ -2,6 +2,7 @@ package starter
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -38,6 +39,9 @@ func (s *Starter) SetSchedule(ctx context.Context, m window.Monthly, in contract
 		return fmt.Errorf("calendar of policy %s: %w", in.Policy, err)
 	}
 	in.Zone = m.Zone
+	if err := s.keep(ctx, in); err != nil {
+		return err
+	}
 	id := contract.ScheduleID(string(in.Policy))
 	spec, action := specOf(m), actionOf(in)
 	// All runs are allowed to overlap: a cycle that still soaks must not make the
@@ -60,6 +64,25 @@ func (s *Starter) SetSchedule(ctx context.Context, m window.Monthly, in contract
 			set.Policy.Overlap, set.Policy.CatchupWindow = overlap, catchUp
 			return &client.ScheduleUpdate{Schedule: &set}, nil
 		}})
+}
+
+// keep puts the schedule on record.
+func (s *Starter) keep(ctx context.Context, in contract.TriggerInput) error {
+	text, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	return s.record.SetSetting(ctx, contract.ScheduleID(string(in.Policy)), string(text))
+}
+
+// Kept returns what the policy's schedule was last set to; ok is false if it
+// never had one.
+func (s *Starter) Kept(ctx context.Context, p patching.PolicyName) (in contract.TriggerInput, ok bool, err error) {
+	text, ok, err := s.record.Setting(ctx, contract.ScheduleID(string(p)))
+	if err != nil || !ok {
+		return in, ok, err
+	}
+	return in, true, json.Unmarshal([]byte(text), &in)
 }
 
 func specOf(m window.Monthly) client.ScheduleSpec {

@@ -21,6 +21,9 @@ import (
 type Record interface {
 	NextCycleNumber(ctx context.Context, p patching.PolicyName, year, month int) (int, error)
 	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
+	// Setting and SetSetting keep schedules, so that a rebuilt engine has them.
+	Setting(ctx context.Context, key string) (value string, ok bool, err error)
+	SetSetting(ctx context.Context, key, value string) error
 }
 
 // Starter speaks to Temporal for everyone else.

@@ -46,7 +46,7 @@ It stops on SIGTERM and on Ctrl-C; cycles that run are taken up at the next star
 	f.StringVar(&o.DatabaseURL, "database-url", "", "keep record and engine in PostgreSQL: postgres://… (PATCHCYCLE_DATABASE_URL, where others cannot read it)")
 	f.StringVar(&o.TemporalAddress, "temporal-address", "", "use an existing Temporal cluster: host:port; its token is read from PATCHCYCLE_TEMPORAL_TOKEN")
 	f.IntVar(&o.TemporalPort, "temporal-port", 0, "port of the embedded Temporal server (default: that of the last run, or any)")
-	f.StringVar(&o.Fleet, "fleet", "patchcycle", "name of the installation, in everything that is signed; machines are bound to it")
+	f.StringVar(&o.Fleet, "fleet", "", "name of the installation, in everything that is signed; machines are bound to it (default: that of the first start, or patchcycle)")
 	f.StringVar(&o.Uplink, "uplink", "127.0.0.1:7440", "where machines and relays speak to the server; other than on this machine it needs --uplink-cert")
 	f.StringVar(&o.UplinkCert, "uplink-cert", "", "certificate of the uplink, in PEM")
 	f.StringVar(&o.UplinkKey, "uplink-key", "", "its key")

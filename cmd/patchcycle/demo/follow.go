@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/patchcycle/patchcycle/console/api/client"
@@ -84,6 +85,6 @@ func (d *demo) ways(ctx context.Context, c wire.CycleDetail) error {
 	}
 	d.show.say("\n3. With the API:\n    curl --unix-socket %s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n"+
 		"      -d '{\"plan\":%q,\"reason\":\"looks good\"}' http://patchcycle%s\n",
-		d.server.Config.Socket(), token, c.Plan, client.CyclePath(c.ID, "approve"))
+		d.server.Config.Socket(), token, c.Plan, wire.Root+"/cycles/"+url.PathEscape(string(c.ID))+"/approve")
 	return nil
 }

@@ -62,7 +62,7 @@ func (p *progress) clear() {
 
 // cycle shows what changed.
 func (p *progress) cycle(c wire.CycleDetail) {
-	if c.Phase != p.phase || c.Words != p.words && c.Phase.Terminal() {
+	if c.Words != "" && (c.Phase != p.phase || c.Words != p.words && c.Phase.Terminal()) {
 		p.phase, p.words = c.Phase, c.Words
 		p.say("%-10s %s", strings.ToUpper(string(c.Phase)), c.Words)
 	}

@@ -49,9 +49,6 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	if c.Fleet == "" {
-		c.Fleet = DefaultFleet
-	}
 	if c.Look == 0 {
 		c.Look = time.Second
 	}
@@ -69,14 +66,23 @@ func (c Config) validate() error {
 	if err != nil {
 		return fmt.Errorf("--uplink %q: want host:port: %w", c.Uplink, err)
 	}
-	ip := net.ParseIP(host)
-	if (ip == nil || !ip.IsLoopback()) && host != "localhost" && c.UplinkCert == "" {
+	if !loopback(host) && c.UplinkCert == "" {
 		return fmt.Errorf("--uplink %s: machines would speak to it in the clear; give --uplink-cert and --uplink-key, or a loopback address", c.Uplink)
+	}
+	if c.API != "" {
+		if host, _, err := net.SplitHostPort(c.API); err != nil || !loopback(host) {
+			return fmt.Errorf("--api %s: tokens would travel in the clear; give an address of this machine, and a proxy that does TLS", c.API)
+		}
 	}
 	if (c.UplinkCert == "") != (c.UplinkKey == "") {
 		return errors.New("--uplink-cert and --uplink-key go together")
 	}
 	return nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Socket is where the API listens.

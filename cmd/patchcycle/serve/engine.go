@@ -35,7 +35,14 @@ func startEngine(ctx context.Context, c Config, s *store.Store) (*engine.Engine,
 		UI: c.UI != "", UIHelp: "Get a login link with \"patchcycle engine ui\".", Logger: c.Log.Named("engine"),
 	}
 	if c.DatabaseURL != "" {
-		o.Postgres = &engine.Postgres{URL: c.DatabaseURL}
+		// A rebuilt engine gets databases of its own; the old ones stay for whoever
+		// wants to look at them.
+		if epoch, err := s.Epoch(ctx); err != nil {
+			return nil, err
+		} else if o.Postgres = (&engine.Postgres{URL: c.DatabaseURL}); epoch > 1 {
+			o.Postgres.Database = fmt.Sprintf("temporal_%d", epoch)
+			o.Postgres.Visibility = fmt.Sprintf("temporal_visibility_%d", epoch)
+		}
 	}
 	if c.TemporalAddress != "" {
 		o.Dir, o.Postgres, o.UI, o.Accounts, o.Commands = "", nil, false, nil, nil

@@ -103,7 +103,11 @@ func (s *Server) openUplink(ctx, life context.Context) error {
 	if err != nil {
 		return err
 	}
-	authority, err := root.LoadAuthority(filepath.Join(s.Config.Dir, "keys"), s.Config.Fleet, epoch)
+	fleet, err := s.fleet(ctx)
+	if err != nil {
+		return err
+	}
+	authority, err := root.LoadAuthority(filepath.Join(s.Config.Dir, "keys"), fleet, epoch)
 	if err != nil {
 		return fmt.Errorf("trust root: %w", err)
 	}
@@ -117,6 +121,24 @@ func (s *Server) openUplink(ctx, life context.Context) error {
 		}
 	})
 	return nil
+}
+
+// fleet is the installation's name: the one given at the first start, for
+// machines are bound to it.
+func (s *Server) fleet(ctx context.Context) (string, error) {
+	const key = "fleet"
+	name, known, err := s.Store.Setting(ctx, key)
+	switch {
+	case err != nil:
+		return "", err
+	case known && s.Config.Fleet != "" && s.Config.Fleet != name:
+		return "", fmt.Errorf("--fleet %s: this installation is %q, and its machines are bound to that", s.Config.Fleet, name)
+	case known:
+		return name, nil
+	case s.Config.Fleet == "":
+		s.Config.Fleet = DefaultFleet
+	}
+	return s.Config.Fleet, s.Store.SetSetting(ctx, key, s.Config.Fleet)
 }
 
 // activities hands each activity its ports.
@@ -143,8 +165,19 @@ func kept(string, string, string) bool { return true }
 func (s *Server) api() http.Handler {
 	return api.New(api.Options{
 		Store: s.Store, Starter: s.Starter, Version: s.Config.Version, Logger: s.Config.Log.Named("api"),
-		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Checks: s.checks(),
+		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Checks: s.checks(), Login: s.login(),
 	})
+}
+
+// login returns how people get into Temporal's pages; nil: there are none.
+func (s *Server) login() func(context.Context, string) (string, error) {
+	if s.Config.UI == "" || s.Engine.UIHandler() == nil {
+		return nil
+	}
+	return func(ctx context.Context, token string) (string, error) {
+		path, err := s.Engine.LoginLink(ctx, token)
+		return "http://" + s.Address("ui") + path, err
+	}
 }
 
 // Failed delivers why the server broke after it had started.

@@ -1,0 +1,107 @@
+// Package app is the patchcycle program: the command line with the parts that
+// link the engine wired in.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/cli"
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/demo"
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
+	"github.com/patchcycle/patchcycle/lab/sim"
+)
+
+// Version is set by the linker.
+var Version = "0.1.0-dev"
+
+// Main runs the program with its arguments and returns the exit code.
+func Main(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	var fleetArgs []string
+	return cli.Run(ctx, cli.Options{
+		Version: Version, Serve: runServer,
+		Demo: func(ctx context.Context, o cli.DemoOptions) error { return runDemo(ctx, o, fleetArgs) },
+		DemoFlags: func(c *cobra.Command) {
+			c.Flags().StringArrayVar(&fleetArgs, "fleet-arg", nil, "argument for the fleet's process, for crash tests")
+			_ = c.Flags().MarkHidden("fleet-arg")
+		},
+		EngineStatus: engineStatus, EngineRebuild: rebuild, Sim: runSim,
+	}, args, os.Stdin, os.Stdout, os.Stderr)
+}
+
+func runServer(ctx context.Context, o cli.ServeOptions) error {
+	log, err := logger(o.LogLevel, o.Err)
+	if err != nil {
+		return err
+	}
+	s, err := serve.Start(ctx, serve.Config{
+		Dir: o.DataDir, DatabaseURL: o.DatabaseURL, TemporalAddress: o.TemporalAddress, TemporalToken: o.TemporalToken,
+		Fleet: o.Fleet, Uplink: o.Uplink, UplinkCert: o.UplinkCert, UplinkKey: o.UplinkKey, API: o.API, UI: o.UI,
+		Frontend: o.TemporalPort, Version: Version, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Stop()
+	fmt.Fprintf(o.Err, "patchcycle %s serves from %s\n", Version, o.DataDir)
+	fmt.Fprintf(o.Err, "  API     unix://%s\n", s.Config.Socket())
+	for _, door := range []string{"api", "uplink", "ui"} {
+		if at := s.Address(door); at != "" {
+			fmt.Fprintf(o.Err, "  %-7s %s\n", door, at)
+		}
+	}
+	fmt.Fprintf(o.Err, "  Temporal %s\n", s.Engine.Addr())
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.Failed():
+		return err
+	}
+}
+
+func runDemo(ctx context.Context, o cli.DemoOptions, fleetArgs []string) error {
+	log, err := logger("error", o.Err)
+	if err != nil {
+		return err
+	}
+	return demo.Run(ctx, demo.Options{
+		AutoApprove: o.AutoApprove, JSON: o.JSON, Dir: o.DataDir, New: o.New, Machines: o.Machines, Seed: o.Seed,
+		DatabaseURL: o.DatabaseURL, UI: o.UI, FleetArgs: fleetArgs, Version: Version, Out: o.Out, Err: o.Err, Log: log,
+	})
+}
+
+func runSim(_ context.Context, args []string, _, _ io.Writer) error {
+	if code := sim.Main(args); code != 0 {
+		return errors.New("the fleet ended with an error; its messages stand above")
+	}
+	return nil
+}
+
+func rebuild(ctx context.Context, o cli.EngineOptions) (string, error) {
+	log, err := logger("error", o.Err)
+	if err != nil {
+		return "", err
+	}
+	return serve.Rebuild(ctx, serve.Config{Dir: o.DataDir, DatabaseURL: o.DatabaseURL, TemporalAddress: o.TemporalAddress, Version: Version, Log: log}, o.Reason)
+}
+
+func logger(level string, w io.Writer) (*zap.Logger, error) {
+	at, err := zapcore.ParseLevel(level)
+	if err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	c := zap.NewProductionEncoderConfig()
+	c.EncodeTime = zapcore.ISO8601TimeEncoder
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(c), zapcore.Lock(zapcore.AddSync(w)), at)), nil
+}

@@ -1,0 +1,126 @@
+package serve
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/worker/engine"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// Rebuild makes an engine that was lost, or that this program cannot read, anew
+// from the store: the old state is set aside, a new epoch begins, and each open
+// cycle goes on from the phase in which it was saved last. Machines that had
+// begun finish; what had not begun is ordered again, under the new epoch.
+func Rebuild(ctx context.Context, c Config, reason string) (words string, err error) {
+	c = c.withDefaults()
+	if c.TemporalAddress != "" {
+		return "", errors.New("an external cluster is not ours to set aside: restore it, or start the server without --temporal-address")
+	}
+	if err := c.makeDirs(); err != nil {
+		return "", err
+	}
+	open, epoch, err := beginEpoch(ctx, c, reason)
+	if err != nil {
+		return "", err
+	}
+	where := "The engine's old databases were left as they are."
+	if c.DatabaseURL == "" {
+		moved, err := engine.SetAside(filepath.Join(c.Dir, "engine"), time.Now())
+		if err != nil {
+			return "", err
+		}
+		if where = "There was no old state."; moved != "" {
+			where = "The old state is in " + moved + "."
+		}
+	}
+	c.Uplink, c.UI, c.API = "127.0.0.1:0", "", ""
+	s, err := Start(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	defer s.Stop()
+	schedules, err := s.reschedule(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, state := range open {
+		state.Epoch = epoch
+		if err := s.Starter.Run(ctx, state); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("Epoch %d: %d cycles go on, %d schedules were made again. %s Start the server now.", epoch, len(open), schedules, where), nil
+}
+
+// beginEpoch takes back what the old engine had set in motion, in the store,
+// and returns the cycles that are open.
+func beginEpoch(ctx context.Context, c Config, reason string) ([]contract.CycleState, int64, error) {
+	s := &Server{Config: c, failed: make(chan error, 4)}
+	if err := s.openStore(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer s.Store.Close()
+	cycles, err := s.Store.Cycles(ctx, store.CycleFilter{Open: true})
+	if err != nil {
+		return nil, 0, err
+	}
+	epoch, err := s.Store.BumpEpoch(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	var open []contract.CycleState
+	for _, cycle := range cycles {
+		if _, err := s.Store.Restage(ctx, cycle.ID); err != nil {
+			return nil, 0, err
+		}
+		state := contract.CycleState{ID: cycle.ID, Kind: cycle.Kind, Policy: cycle.Policy, Author: cycle.Author, Reason: cycle.Reason, Shadow: cycle.Shadow}
+		if len(cycle.State) > 0 {
+			if err := json.Unmarshal(cycle.State, &state); err != nil {
+				return nil, 0, fmt.Errorf("state of %s: %w", cycle.ID, err)
+			}
+		}
+		open = append(open, state)
+	}
+	_, err = s.Store.AppendAudit(ctx, patching.AuditEntry{At: time.Now().UTC(), Actor: "engine rebuild", Verb: "epoch",
+		Subject: fmt.Sprint(epoch), Body: fmt.Sprintf("%s; %d open cycles", reason, len(open))})
+	return open, epoch, err
+}
+
+// reschedule makes the schedules again that the record knows.
+func (s *Server) reschedule(ctx context.Context) (int, error) {
+	policies, err := s.Store.Policies(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, v := range policies {
+		kept, ok, err := s.Starter.Kept(ctx, v.Name)
+		if err != nil {
+			return n, err
+		}
+		if !ok {
+			continue
+		}
+		p, err := policy.Parse(string(v.Name), v.Source)
+		if err != nil {
+			return n, err
+		}
+		m, err := p.Calendar.Monthly()
+		if err != nil {
+			return n, err
+		}
+		if err := s.Starter.SetSchedule(ctx, m, kept); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
