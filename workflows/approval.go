@@ -17,16 +17,21 @@ func (c *cycle) approval(ctx workflow.Context) (patching.Phase, error) {
 	if ring == nil {
 		return patching.PhaseVerify, nil
 	}
-	c.s.Asked, c.s.Reminded = workflow.Now(ctx), 0
-	if err := c.show(ctx); err != nil {
-		return "", err
+	if c.s.Asked.IsZero() { // else a run before this one has asked
+		c.s.Asked, c.s.Reminded = workflow.Now(ctx), 0
+		if err := c.show(ctx); err != nil {
+			return "", err
+		}
 	}
 	settled := func() bool { return c.agreed() || c.s.SentBack || c.s.Ending != nil }
 	for !settled() {
 		at, what := c.nextReminder()
-		ok, err := awaitUntil(ctx, at, what, settled)
+		ok, err := awaitUntil(ctx, at, what, func() bool { return settled() || c.tooLong(ctx) })
 		if err != nil {
 			return "", err
+		}
+		if ok && !settled() {
+			return patching.PhaseApproval, nil // in a new run
 		}
 		if ok {
 			break
@@ -35,6 +40,7 @@ func (c *cycle) approval(ctx workflow.Context) (patching.Phase, error) {
 			return "", err
 		}
 	}
+	c.s.Asked = time.Time{}
 	switch {
 	case c.s.Ending != nil:
 		return c.afterEnding(), nil
@@ -81,7 +87,7 @@ func (c *cycle) nextReminder() (time.Time, string) {
 
 func (c *cycle) remind(ctx workflow.Context, what string) error {
 	words := fmt.Sprintf("%s still waits for approval of plan %s: %d of %d approvals.",
-		c.s.ID, c.s.Plan.Hash.Short(), len(c.s.Votes), c.s.Rules.Approval.Quorum)
+		c.s.ID, c.s.Plan.Hash.Short(), len(c.s.Votes), max(1, c.s.Rules.Approval.Quorum))
 	switch what {
 	case waitRemind:
 		c.s.Reminded = 1
@@ -107,7 +113,7 @@ func (c *cycle) closeAtDate(ctx workflow.Context) {
 		over := func() bool { return c.s.Ending != nil || c.s.Phase == patching.PhaseReport || c.s.Phase.Terminal() }
 		ok, err := awaitUntil(ctx, c.s.CloseBy, "close by", over)
 		if err == nil && !ok {
-			c.end(ctx, contract.Ending{As: patching.ClosedWithExceptions, Reason: patching.ReasonCarriedOver,
+			c.endNow(ctx, contract.Ending{As: patching.ClosedWithExceptions, Reason: patching.ReasonCarriedOver,
 				Why: "the cycle reached its closing date"})
 		}
 	})

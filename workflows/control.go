@@ -9,18 +9,46 @@ import (
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
-// listen takes what the cycle says and passes it on to the waves that run.
-func (r *ring) listen(ctx workflow.Context) {
+// disconnected returns a context that a cancellation of the workflow does not
+// end: what was begun is brought to a consistent end.
+func disconnected(ctx workflow.Context) workflow.Context {
+	own, _ := workflow.NewDisconnectedContext(ctx)
+	return own
+}
+
+// whenCancelled does something when the workflow is cancelled.
+func whenCancelled(ctx workflow.Context, do func()) {
+	workflow.GoNamed(disconnected(ctx), "cancellation", func(own workflow.Context) {
+		ctx.Done().Receive(own, nil)
+		do()
+	})
+}
+
+// cancelled is what a cancellation of a ring's or a wave's own workflow means.
+func cancelled(what string) contract.Control {
+	return contract.Control{Stop: true, Reason: patching.ReasonCancelled, Why: "the " + what + "'s workflow was cancelled"}
+}
+
+// arrived waits until the channel holds a signal, and leaves it there: what is
+// still in a channel can be seen, and taken, before a run ends; what a blocked
+// receiver was handed, but has not looked at yet, cannot.
+func arrived(ctx workflow.Context, ch workflow.ReceiveChannel) bool {
+	return workflow.Await(ctx, func() bool { return ch.Len() > 0 }) == nil
+}
+
+// listen takes what the cycle says and passes it on to the waves that run. The
+// context that it returns outlives a cancellation of the workflow, which counts
+// as a stop.
+func (r *ring) listen(ctx workflow.Context) workflow.Context {
+	own := disconnected(ctx)
+	whenCancelled(ctx, func() { r.take(own, cancelled("ring")) })
 	ch := workflow.GetSignalChannel(ctx, contract.SignalControl)
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		for {
-			var said contract.Control
-			if more := ch.Receive(ctx, &said); !more {
-				return
-			}
-			r.take(ctx, said)
+	workflow.Go(own, func(ctx workflow.Context) {
+		for arrived(ctx, ch) {
+			r.drain(ctx)
 		}
 	})
+	return own
 }
 
 // take makes the control the ring's own and tells the waves that run. A stop is
@@ -30,19 +58,31 @@ func (r *ring) take(ctx workflow.Context, said contract.Control) {
 		return
 	}
 	r.in.Control = said
-	for _, id := range r.waves {
-		// A wave that has just ended cannot be told, and need not be.
-		_ = workflow.SignalExternalWorkflow(ctx, id, "", contract.SignalControl, said)
+	for _, w := range r.waves {
+		w.tell(ctx, said)
 	}
 }
 
-// drain takes what arrived before the ring continues as new: signals that were
-// not read would be lost with the run.
+// tell passes the control on, if the wave does not know it. A signal to a
+// workflow that has not begun is lost: its start is awaited, see [ring.follow].
+func (w *running) tell(ctx workflow.Context, said contract.Control) {
+	if !w.begun || w.told == said {
+		return
+	}
+	w.told = said
+	// A wave that has just ended cannot be told, and need not be.
+	_ = workflow.SignalExternalWorkflow(ctx, w.id, "", contract.SignalControl, said)
+}
+
+// drain takes what has arrived: signals that were not read would be lost when
+// the ring continues as new.
 func (r *ring) drain(ctx workflow.Context) {
 	ch := workflow.GetSignalChannel(ctx, contract.SignalControl)
-	var said contract.Control
-	for ch.ReceiveAsync(&said) {
-		r.take(ctx, said)
+	for ch.Len() > 0 {
+		var said contract.Control
+		if ch.ReceiveAsync(&said) {
+			r.take(ctx, said)
+		}
 	}
 }
 

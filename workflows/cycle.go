@@ -17,11 +17,17 @@ import (
 // carried state: a cycle that begins has no phase yet, one that was continued,
 // or rebuilt from the store, goes on in the phase that it names.
 func Cycle(ctx workflow.Context, s contract.CycleState) (contract.CycleResult, error) {
-	c := newCycle(ctx, s)
-	if err := c.listen(ctx); err != nil {
+	// A cycle that is cancelled still counts, reports and closes: its own work
+	// does not hang on the context that a cancellation ends.
+	own := disconnected(ctx)
+	c := newCycle(own, s)
+	if err := c.listen(own); err != nil {
 		return contract.CycleResult{}, err
 	}
-	return c.run(ctx)
+	whenCancelled(ctx, func() {
+		c.endNow(own, contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonCancelled, Why: "the workflow was cancelled"})
+	})
+	return c.run(own)
 }
 
 // cycle is the workflow's memory; all of it that must survive is in s.
@@ -31,12 +37,18 @@ type cycle struct {
 	ring string
 	// result is what closing returned.
 	result contract.CycleResult
+	// signals are the channels of the verbs; answering counts the signals that
+	// were taken and have no answer yet.
+	signals   []workflow.ReceiveChannel
+	answering int
+	// saving lets one save at a time into the store.
+	saving workflow.Mutex
 	log    logger
 }
 
 func newCycle(ctx workflow.Context, s contract.CycleState) *cycle {
 	s.Signals = map[contract.Verb]int{} // ordinals count within a run
-	return &cycle{s: s, log: workflow.GetLogger(ctx)}
+	return &cycle{s: s, saving: workflow.NewMutex(ctx), log: workflow.GetLogger(ctx)}
 }
 
 // run goes from phase to phase. Each phase does its work and names the next.
@@ -44,28 +56,22 @@ func (c *cycle) run(ctx workflow.Context) (contract.CycleResult, error) {
 	if err := c.open(ctx); err != nil {
 		return contract.CycleResult{}, err
 	}
-	// A cycle that is cancelled still counts, reports and closes: from here on
-	// its own work does not hang on the context that a cancellation ends.
-	own, _ := workflow.NewDisconnectedContext(ctx)
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		ctx.Done().Receive(ctx, nil)
-		c.end(own, contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonCancelled, Why: "the workflow was cancelled"})
-	})
-	c.closeAtDate(own)
+	c.closeAtDate(ctx)
 	for !c.s.Phase.Terminal() {
-		next, err := c.phase(own)
+		next, err := c.phase(ctx)
 		if err != nil {
+			if next, err = c.salvage(ctx, err); err != nil {
+				return contract.CycleResult{}, err
+			}
+		}
+		if err := c.enter(ctx, c.onward(next)); err != nil {
 			return contract.CycleResult{}, err
 		}
-		if err := c.enter(own, next); err != nil {
-			return contract.CycleResult{}, err
-		}
-		if c.tooLong(own) {
-			return contract.CycleResult{}, c.continueAsNew(own)
+		if c.tooLong(ctx) {
+			return contract.CycleResult{}, c.continueAsNew(ctx)
 		}
 	}
-	err := workflow.Await(own, func() bool { return workflow.AllHandlersFinished(own) })
-	return c.result, err
+	return c.result, c.everyoneAnswered(ctx)
 }
 
 // phase performs the current phase.
@@ -123,8 +129,14 @@ func (c *cycle) monitor(ctx workflow.Context) (patching.Phase, error) {
 	// is too old to plan by is named in the plan.
 	wait := min(c.s.Rules.Silence, time.Hour)
 	until := workflow.Now(ctx).Add(wait)
-	_, err = contract.AwaitOrders.Start(ctx, plural(asked.Asked, "inventory", "inventories")+" until "+clock(until),
-		contract.AwaitOrdersIn{Cycle: c.s.ID, Verb: "collect", Monitor: true, Until: until}, wait).Get(ctx)
+	actx, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	answers := contract.AwaitOrders.Start(actx, plural(asked.Asked, "inventory", "inventories")+" until "+clock(until),
+		contract.AwaitOrdersIn{Cycle: c.s.ID, Verb: "collect", Monitor: true, Until: until}, wait)
+	if err := workflow.Await(ctx, func() bool { return answers.IsReady() || c.s.Ending != nil }); err != nil || c.s.Ending != nil {
+		return patching.PhaseAssess, err
+	}
+	_, err = answers.Get(ctx)
 	return patching.PhaseAssess, err
 }
 
@@ -145,7 +157,7 @@ func (c *cycle) plan(ctx workflow.Context) (patching.Phase, error) {
 	if err := c.makePlan(ctx); err != nil {
 		return "", err
 	}
-	if c.s.Ending != nil || len(c.s.Plan.Rings) == 0 {
+	if len(c.s.Plan.Rings) == 0 {
 		return patching.PhaseReport, nil
 	}
 	if len(c.s.Rings) > 0 { // the test ring has been patched: this plan was sent back
@@ -190,6 +202,7 @@ func (c *cycle) report(ctx workflow.Context) (patching.Phase, error) {
 	if err != nil {
 		return "", err
 	}
+	c.s.Closing = closed.Words
 	c.result = contract.CycleResult{ClosedAs: closed.ClosedAs, Words: closed.Words, Outcomes: closed.Outcomes}
 	out, err := contract.MakeReport.Run(ctx, "write the report", contract.MakeReportIn{State: c.s})
 	if err != nil {

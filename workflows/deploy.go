@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"errors"
 	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -40,8 +39,11 @@ func (c *cycle) deploy(ctx workflow.Context) (patching.Phase, error) {
 		if err := c.whileHeld(ctx); err != nil {
 			return "", err
 		}
-		if c.s.Ending != nil {
-			break
+		switch {
+		case c.s.Ending != nil:
+			return c.afterEnding(), nil
+		case c.tooLong(ctx):
+			return patching.PhaseDeploy, nil // in a new run
 		}
 		if !c.s.Shadow && ring.Approve && !slices.Contains(c.s.Cleared, ring.Name) {
 			return patching.PhaseApproval, nil
@@ -101,22 +103,27 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 		return err
 	}
 	c.ring = id
-	c.tell(ctx) // what was said between the input above and the child's start
+	if now := c.control(); now != in.Control {
+		c.tell(ctx) // what was said while the ring started
+	}
 	if err := c.show(ctx); err != nil {
 		return err
 	}
 	var out contract.RingResult
 	err := run.Get(ctx, &out)
 	c.ring = ""
+	state.Ended = true
 	if err != nil {
-		var stopped *temporal.CanceledError
-		if !errors.As(err, &stopped) {
-			return err
-		}
+		return err
 	}
-	state.Ended, state.Decision = true, out.Decision
-	if out.Decision.Verb == patching.Halt && c.s.Ending == nil {
-		c.s.Ending = c.haltedBy(ring.Name, out)
+	state.Decision = out.Decision
+	switch {
+	case c.s.Ending != nil:
+	case out.Decision.Verb == patching.Halt:
+		c.end(ctx, c.haltedBy(ring.Name, out))
+	case out.Stopped: // by whoever cancelled its workflow: what it left out was not tried
+		c.end(ctx, contract.Ending{As: patching.ClosedWithExceptions, Reason: patching.ReasonCancelled,
+			Why: "the workflow of ring " + string(ring.Name) + " was cancelled"})
 	}
 	return c.show(ctx)
 }
@@ -133,8 +140,8 @@ func (c *cycle) beginRing(name patching.RingName) *contract.RingState {
 }
 
 // haltedBy is how a cycle ends that a gate has halted.
-func (c *cycle) haltedBy(ring patching.RingName, out contract.RingResult) *contract.Ending {
-	e := &contract.Ending{
+func (c *cycle) haltedBy(ring patching.RingName, out contract.RingResult) contract.Ending {
+	e := contract.Ending{
 		As: patching.ClosedWithExceptions, Reason: patching.ReasonRingHalted,
 		Why: "ring " + string(ring) + " was halted: " + out.Decision.Why, Scope: c.s.Rules.OnHalt, Rings: []patching.RingName{ring},
 	}
@@ -146,19 +153,30 @@ func (c *cycle) haltedBy(ring patching.RingName, out contract.RingResult) *contr
 }
 
 // rollBack undoes what was done, newest ring first. It runs on a context of its
-// own (see run): a cancelled cycle still goes back to a consistent state.
+// own (see [Cycle]): a cancelled cycle still goes back to a consistent state.
 func (c *cycle) rollBack(ctx workflow.Context) (patching.Phase, error) {
-	for i := len(c.s.Rings) - 1; i >= 0; i-- {
-		ring := &c.s.Rings[i]
-		covered := len(c.s.Ending.Rings) == 0 || slices.Contains(c.s.Ending.Rings, ring.Name)
-		if ring.RolledBack || !covered {
-			continue
-		}
-		in := contract.CampaignIn{Cycle: c.s.ID, Ring: ring.Name, Verb: "revert", Scope: c.s.Ending.Scope}
+	for ring := c.nextToUndo(); ring != nil; ring = c.nextToUndo() {
+		ending := *c.s.Ending
+		in := contract.CampaignIn{Cycle: c.s.ID, Ring: ring.Name, Verb: "revert", Scope: ending.Scope}
 		if _, err := campaign(ctx, in, 2*c.s.Rules.Silence); err != nil {
 			return "", err
 		}
-		ring.RolledBack = true
+		// A person may have asked for more meanwhile: then it is done again.
+		ring.RolledBack = undoesAll(ending) == undoesAll(*c.s.Ending)
 	}
 	return patching.PhaseVerify, nil
+}
+
+// nextToUndo returns the newest ring that has to be rolled back and was not, or nil.
+func (c *cycle) nextToUndo() *contract.RingState {
+	if c.s.Ending == nil || !c.s.Ending.Undo {
+		return nil
+	}
+	for i := len(c.s.Rings) - 1; i >= 0; i-- {
+		ring := &c.s.Rings[i]
+		if !ring.RolledBack && (len(c.s.Ending.Rings) == 0 || slices.Contains(c.s.Ending.Rings, ring.Name)) {
+			return ring
+		}
+	}
+	return nil
 }

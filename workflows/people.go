@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -14,7 +15,8 @@ import (
 )
 
 // listen registers what people can do. It comes before anything that blocks:
-// an update that meets a workflow without its handler is refused.
+// an update that meets a workflow without its handler is refused. People are
+// heard after a cancellation too: the cycle still closes, and can be rolled back.
 func (c *cycle) listen(ctx workflow.Context) error {
 	err := workflow.SetQueryHandler(ctx, contract.QueryState, func() (contract.CycleState, error) { return c.s, nil })
 	if err != nil {
@@ -23,6 +25,7 @@ func (c *cycle) listen(ctx workflow.Context) error {
 	for _, rule := range contract.Verbs() {
 		verb := rule.Verb
 		handle := func(ctx workflow.Context, a contract.Act) (contract.Answer, error) {
+			ctx = disconnected(ctx)
 			c.began(ctx)
 			return c.act(ctx, verb, a, 0)
 		}
@@ -53,22 +56,45 @@ func (c *cycle) began(ctx workflow.Context) {
 // stands in the workflow's details.
 func (c *cycle) listenSignal(ctx workflow.Context, rule contract.VerbRule) {
 	ch := workflow.GetSignalChannel(ctx, string(rule.Verb))
+	c.signals = append(c.signals, ch)
 	workflow.GoNamed(ctx, "signal "+string(rule.Verb), func(ctx workflow.Context) {
-		for {
-			var a contract.Act
-			if more := ch.Receive(ctx, &a); !more {
-				return
-			}
-			c.takeSignal(ctx, rule, a)
+		for arrived(ctx, ch) {
+			c.answering++
+			c.takeSignal(ctx, rule, receive(ch))
+			c.answering--
 		}
 	})
 }
 
-func (c *cycle) takeSignal(ctx workflow.Context, rule contract.VerbRule, a contract.Act) {
+// sent is what came with a signal.
+type sent struct {
+	act contract.Act
+	// garbled says that it could not be read.
+	garbled bool
+}
+
+// receive takes the next signal as it came and reads it here: the SDK drops one
+// that it cannot read without a word, and then the sender of every later one
+// would be looked up one signal too early.
+func receive(ch workflow.ReceiveChannel) (s sent) {
+	var raw converter.RawValue
+	ch.ReceiveAsync(&raw)
+	if raw.Payload() != nil {
+		s.garbled = converter.GetDefaultDataConverter().FromPayload(raw.Payload(), &s.act) != nil
+	}
+	return s
+}
+
+func (c *cycle) takeSignal(ctx workflow.Context, rule contract.VerbRule, s sent) {
 	c.s.Signals[rule.Verb]++
 	nth := c.s.Signals[rule.Verb]
 	c.began(ctx)
+	a := s.act
 	a.Request = "" // only our API may name a request
+	if s.garbled {
+		c.note(ctx, fmt.Sprintf("A signal %q could not be read; send a JSON object.", rule.Verb))
+		return
+	}
 	if a.Plan == "" && rule.NeedsPlan {
 		c.note(ctx, fmt.Sprintf("A signal %q named no plan; send {\"plan\": %q}.", rule.Verb, c.s.Plan.Hash))
 		return
@@ -79,10 +105,23 @@ func (c *cycle) takeSignal(ctx workflow.Context, rule contract.VerbRule, a contr
 	}
 	answer, err := c.act(ctx, rule.Verb, a, nth)
 	if err != nil {
-		c.note(ctx, fmt.Sprintf("A signal %q could not be judged: %s", rule.Verb, err))
+		c.note(ctx, fmt.Sprintf("A signal %q could not be judged: %s", rule.Verb, wordsOf(err)))
 		return
 	}
 	c.note(ctx, answer.Words)
+}
+
+// everyoneAnswered waits until nobody who has acted still waits for an answer.
+// What is not taken before a run ends is lost with it.
+func (c *cycle) everyoneAnswered(ctx workflow.Context) error {
+	return workflow.Await(ctx, func() bool {
+		for _, ch := range c.signals {
+			if ch.Len() > 0 {
+				return false
+			}
+		}
+		return c.answering == 0 && workflow.AllHandlersFinished(ctx)
+	})
 }
 
 // fits says in words why the verb does not fit the cycle now; empty: it does.
@@ -98,6 +137,8 @@ func (c *cycle) fits(rule contract.VerbRule, a contract.Act) string {
 		return string(rule.Verb) + " needs a reason."
 	case c.s.Ending != nil && rule.Verb != contract.VerbRollBack:
 		return "the cycle is already ending: " + c.s.Ending.Why
+	case rule.Verb == contract.VerbRollBack && c.s.Ending != nil && undoesAll(*c.s.Ending):
+		return "the cycle is already being rolled back."
 	case rule.Verb == contract.VerbResume && c.s.Held == nil:
 		return "the cycle is not paused."
 	case rule.Verb == contract.VerbAmend && len(a.Assets) == 0:
@@ -193,7 +234,7 @@ func (c *cycle) vote(ctx workflow.Context, a contract.Act, by contract.VerifyAct
 		c.s.Votes = append(c.s.Votes, patching.Approval{Cycle: c.s.ID, Plan: a.Plan, Account: by.Account,
 			Verdict: patching.Approve, Reason: a.Reason, Via: by.Via, At: by.At})
 	}
-	quorum := c.s.Rules.Approval.Quorum
+	quorum := max(1, c.s.Rules.Approval.Quorum)
 	if len(c.s.Votes) >= quorum {
 		return fmt.Sprintf("Approved by %s. The plan %s has the approvals that it needs.", by.Account, a.Plan.Short())
 	}
@@ -201,12 +242,23 @@ func (c *cycle) vote(ctx workflow.Context, a contract.Act, by contract.VerifyAct
 }
 
 // end settles how the cycle closes and tells the ring that runs. The first
-// ending counts, except that a roll-back can still be asked for.
+// ending counts, except that a roll-back can still be asked for, and a wider one.
 func (c *cycle) end(ctx workflow.Context, e contract.Ending) {
-	if c.s.Ending != nil && !(e.Undo && !c.s.Ending.Undo) {
+	if c.s.Ending != nil && (!undoesAll(e) || undoesAll(*c.s.Ending)) {
 		return
 	}
 	c.s.Ending = &e
 	c.s.Held = nil
+	if e.Undo {
+		for i := range c.s.Rings {
+			c.s.Rings[i].RolledBack = false // what was undone so far was less than this
+		}
+	}
 	c.tell(ctx)
+}
+
+// undoesAll reports whether the ending returns all machines of all rings to
+// their earlier versions. That of a gate is for one ring, or what failed in it.
+func undoesAll(e contract.Ending) bool {
+	return e.Undo && e.Scope == policy.RollBackRing && len(e.Rings) == 0
 }

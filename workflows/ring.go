@@ -19,17 +19,24 @@ const wavesAPage = 50
 // decides whether the next ring may begin.
 func Ring(ctx workflow.Context, in contract.RingInput) (contract.RingResult, error) {
 	r := &ring{in: in}
-	r.listen(ctx)
+	ctx = r.listen(ctx)
 	return r.run(ctx)
 }
 
 type ring struct {
-	in contract.RingInput
-	// waves are the ids of the waves that run.
-	waves []string
+	in    contract.RingInput
+	waves []*running
 	// halt is the decision of the wave that halted the ring, see [contract.RingResult].
 	halt    *patching.Decision
 	against bool
+}
+
+// running is a wave that runs, or is being started.
+type running struct {
+	id    string
+	begun bool
+	// told is what the wave knows.
+	told contract.Control
 }
 
 func (r *ring) run(ctx workflow.Context) (contract.RingResult, error) {
@@ -69,19 +76,19 @@ func (r *ring) deploy(ctx workflow.Context, page []patching.WaveSummary) error {
 		if r.in.Control.Stop || failed != nil {
 			break
 		}
-		id := string(w.ID)
-		r.waves = append(r.waves, id)
+		one := &running{id: string(w.ID), told: r.in.Control}
+		r.waves = append(r.waves, one)
 		run := r.start(ctx, w)
 		workflow.Go(ctx, func(ctx workflow.Context) {
-			var out contract.WaveResult
-			err := run.Get(ctx, &out)
-			r.waves = slices.DeleteFunc(r.waves, func(s string) bool { return s == id })
+			out, err := r.follow(ctx, one, run)
 			switch {
 			case err != nil:
 				failed = err
 			case out.Decision.Verb == patching.Halt && r.halt == nil:
 				r.halt, r.against = &out.Decision, out.Against
 				r.take(ctx, contract.Control{Stop: true, Reason: patching.ReasonRingHalted, Why: out.Decision.Why})
+			case out.Stopped: // by whoever cancelled it: what it left out was not tried
+				r.take(ctx, cancelled("wave"))
 			}
 		})
 	}
@@ -89,6 +96,20 @@ func (r *ring) deploy(ctx workflow.Context, page []patching.WaveSummary) error {
 		return err
 	}
 	return failed
+}
+
+// follow awaits a wave's start and its end. What was said while it started, it
+// is told then.
+func (r *ring) follow(ctx workflow.Context, one *running, run workflow.ChildWorkflowFuture) (contract.WaveResult, error) {
+	defer func() { r.waves = slices.DeleteFunc(r.waves, func(w *running) bool { return w == one }) }()
+	if err := run.GetChildWorkflowExecution().Get(ctx, nil); err != nil {
+		return contract.WaveResult{}, err
+	}
+	one.begun = true
+	one.tell(ctx, r.in.Control)
+	var out contract.WaveResult
+	err := run.Get(ctx, &out)
+	return out, err
 }
 
 func (r *ring) start(ctx workflow.Context, w patching.WaveSummary) workflow.ChildWorkflowFuture {
@@ -127,7 +148,7 @@ func (r *ring) judge(ctx workflow.Context) (contract.RingResult, error) {
 		if err != nil {
 			return contract.RingResult{}, err
 		}
-		q := gate.Question{Params: r.in.Ring.Gate, Tally: tally, SoakUntil: soaked, GiveUp: soaked.Add(r.in.Silence)}
+		q := gate.Question{Params: r.in.Ring.Gate, Tally: tally, SoakUntil: soaked, GiveUp: soaked.Add(r.in.Silence), HoursBy: r.in.CloseBy}
 		d := gate.Decide(q, workflow.Now(ctx))
 		if r.in.Shadow {
 			d = patching.Decision{Verb: patching.Proceed, Why: "Shadow mode: nothing was installed.", Gate: gate.Rules, At: workflow.Now(ctx)}

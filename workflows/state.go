@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"strings"
+
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -12,8 +14,12 @@ import (
 
 type logger = log.Logger
 
-// maxNotes bounds what the workflow's page keeps of the answers to signals.
-const maxNotes = 12
+// What the workflow's page keeps of the answers to signals: so many, of so many
+// bytes each. A signal may carry any text, and the UI shows 20 kB.
+const (
+	maxNotes = 12
+	maxNote  = 500
+)
 
 // enter makes the phase the current one: in the search attributes, on the page,
 // and in the store, from which a lost engine is rebuilt.
@@ -24,7 +30,6 @@ func (c *cycle) enter(ctx workflow.Context, p patching.Phase) error {
 
 // show says where the cycle stands, on the page and on record.
 func (c *cycle) show(ctx workflow.Context) error {
-	words := Words(c.s)
 	workflow.SetCurrentDetails(ctx, details(c.s))
 	attrs := []temporal.SearchAttributeUpdate{
 		contract.AttrCycle.ValueSet(string(c.s.ID)), contract.AttrPolicy.ValueSet(string(c.s.Policy)),
@@ -42,20 +47,35 @@ func (c *cycle) show(ctx workflow.Context) error {
 	if err := workflow.UpsertTypedSearchAttributes(ctx, attrs...); err != nil {
 		return err
 	}
+	// One at a time, each with the state of its turn: of two saves at once the
+	// older could be the last to be written, and the store would be behind for as
+	// long as the cycle has nothing new to say.
+	if err := c.saving.Lock(ctx); err != nil {
+		return err
+	}
+	defer c.saving.Unlock()
 	saved := c.s
 	saved.Signals = nil
-	_, err := contract.SaveState.Run(ctx, "keep the state: "+string(c.s.Phase), contract.SaveStateIn{State: saved, Words: words})
+	_, err := contract.SaveState.Run(ctx, "keep the state: "+string(c.s.Phase), contract.SaveStateIn{State: saved, Words: Words(saved)})
 	return err
 }
 
 // note puts an answer to a signal on the page.
 func (c *cycle) note(ctx workflow.Context, words string) {
+	if len(words) > maxNote {
+		words = strings.ToValidUTF8(words[:maxNote], "") + "…"
+	}
 	c.s.Notes = append(c.s.Notes, workflow.Now(ctx).UTC().Format("2 Jan 15:04:05 ")+words)
 	if len(c.s.Notes) > maxNotes {
 		c.s.Notes = c.s.Notes[len(c.s.Notes)-maxNotes:]
 	}
+	c.tryShow(ctx)
+}
+
+// tryShow shows the state where the cycle goes on without.
+func (c *cycle) tryShow(ctx workflow.Context) {
 	if err := c.show(ctx); err != nil {
-		c.log.Error("the answer to a signal could not be kept", "error", err)
+		c.log.Error("the state could not be kept", "error", err)
 	}
 }
 
@@ -65,17 +85,9 @@ func (c *cycle) tooLong(ctx workflow.Context) bool {
 	return !c.s.Phase.Terminal() && workflow.GetInfo(ctx).GetContinueAsNewSuggested()
 }
 
-// continueAsNew carries the state over. Handlers end first, and signals that
-// have arrived are taken: those not read would be lost with the run.
+// continueAsNew carries the state over, once everyone has an answer.
 func (c *cycle) continueAsNew(ctx workflow.Context) error {
-	for _, rule := range contract.Verbs() {
-		ch := workflow.GetSignalChannel(ctx, string(rule.Verb))
-		var a contract.Act
-		for ch.ReceiveAsync(&a) {
-			c.takeSignal(ctx, rule, a)
-		}
-	}
-	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+	if err := c.everyoneAnswered(ctx); err != nil {
 		return err
 	}
 	return workflow.NewContinueAsNewError(ctx, contract.CycleWorkflow, c.s)

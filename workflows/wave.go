@@ -12,29 +12,28 @@ import (
 
 // Wave patches the machines of one ring that share a site and a window: it
 // waits for the window, has the packages fetched, gives the start permit batch
-// by batch past the gate, and awaits the outcomes.
+// by batch past the gate, and awaits the outcomes. Its input is its carried
+// state.
 func Wave(ctx workflow.Context, in contract.WaveInput) (contract.WaveResult, error) {
 	w := &wave{in: in}
-	w.listen(ctx)
+	ctx = w.listen(ctx)
 	return w.run(ctx)
 }
 
 type wave struct {
 	in contract.WaveInput
-	// known is what was counted last; the next wait ends when it has changed.
+	// known is what was counted last; the next wait ends when it has changed. It
+	// is not carried over: a wait that knows nothing answers at once.
 	known contract.Tallies
-	// halt is set when a gate has halted the wave, against when that speaks
-	// against what was installed.
-	halt    *patching.Decision
-	against bool
-	// mute is why no further batch is released in this wave: nobody answers.
-	mute string
 }
 
 // open reports whether the wave may release more.
-func (w *wave) open() bool { return !w.stopping() && w.halt == nil && w.mute == "" }
+func (w *wave) open() bool { return !w.stopping() && w.in.State.Halt == nil && w.in.State.Mute == "" }
 
 func (w *wave) run(ctx workflow.Context) (contract.WaveResult, error) {
+	if w.in.State.Settling {
+		return w.settle(ctx)
+	}
 	w.show(ctx, "waiting for its window at "+clock(w.in.Wave.Start))
 	if _, err := awaitUntil(ctx, w.in.Wave.Start, "window of "+string(w.in.Wave.Site), w.stopping); err != nil {
 		return contract.WaveResult{}, err
@@ -42,10 +41,8 @@ func (w *wave) run(ctx workflow.Context) (contract.WaveResult, error) {
 	if w.in.Shadow {
 		return w.shadow(ctx)
 	}
-	if !w.stopping() {
-		if err := w.release(ctx); err != nil {
-			return contract.WaveResult{}, err
-		}
+	if err := w.release(ctx); err != nil {
+		return contract.WaveResult{}, err
 	}
 	return w.settle(ctx)
 }
@@ -53,17 +50,20 @@ func (w *wave) run(ctx workflow.Context) (contract.WaveResult, error) {
 // release gives the start permit batch by batch for as long as window, gate and
 // people allow.
 func (w *wave) release(ctx workflow.Context) error {
+	if err := w.unpaused(ctx); err != nil || !w.open() {
+		return err
+	}
 	staged, err := contract.StageWave.Run(ctx, "issue instructions, fetch packages", contract.StageWaveIn{Wave: w.in})
 	if err != nil {
 		return err
 	}
-	if staged.Batches > 0 { // taken up again by a rebuilt engine
+	if staged.Batches > 0 { // continued as new, or taken up again by a rebuilt engine
 		if err := w.awaitBatch(ctx); err != nil {
 			return err
 		}
 	}
 	for batch := staged.Batches + 1; ; batch++ {
-		if err := workflow.Await(ctx, func() bool { return w.stopping() || !w.in.Control.Paused }); err != nil {
+		if err := w.unpaused(ctx); err != nil {
 			return err
 		}
 		if !w.open() || !workflow.Now(ctx).Before(w.in.Wave.End) {
@@ -77,31 +77,44 @@ func (w *wave) release(ctx workflow.Context) error {
 		if err := w.awaitBatch(ctx); err != nil {
 			return err
 		}
+		if err := w.continueIfLong(ctx); err != nil {
+			return err
+		}
 	}
 }
 
 // awaitBatch waits until the gate lets the next batch go, or halts.
 func (w *wave) awaitBatch(ctx workflow.Context) error {
-	until := workflow.Now(ctx).Add(w.in.Silence)
+	s := &w.in.State
+	if s.Until.IsZero() {
+		s.Until = workflow.Now(ctx).Add(w.in.Silence)
+	}
 	for w.open() {
-		tallies, err := w.await(ctx, until)
-		if err != nil || w.stopping() {
+		tallies, answered, err := w.await(ctx, s.Until)
+		if err != nil || !answered {
 			return err
 		}
-		if tallies.Slice.Open() > 0 && !workflow.Now(ctx).Before(until) {
+		if tallies.Slice.Open() > 0 && !workflow.Now(ctx).Before(s.Until) {
 			// Those who kept silent are judged before the gate is asked.
 			if err := w.endSilent(ctx); err != nil {
 				return err
 			}
-			if tallies, err = w.await(ctx, until); err != nil || w.stopping() {
+			if tallies, answered, err = w.await(ctx, s.Until); err != nil || !answered {
 				return err
 			}
 		}
-		verb, err := w.ask(ctx, tallies, until)
-		if err != nil || verb == patching.Proceed {
+		verb, err := w.ask(ctx, tallies, s.Until)
+		if err != nil {
+			return err
+		}
+		if verb == patching.Proceed {
+			break
+		}
+		if err := w.continueIfLong(ctx); err != nil {
 			return err
 		}
 	}
+	s.Until = time.Time{}
 	return nil
 }
 
@@ -116,11 +129,11 @@ func (w *wave) ask(ctx workflow.Context, t contract.Tallies, until time.Time) (p
 	q := gate.Question{Params: whole, Tally: t.Ring, GiveUp: w.in.CloseBy}
 	d := gate.Decide(q, now)
 	if d.Verb == patching.Halt {
-		w.halt, w.against = &d, gate.Ground(q, now).AgainstPatch()
+		w.in.State.Halt, w.in.State.Against = &d, gate.Ground(q, now).AgainstPatch()
 	} else {
 		q = gate.Question{Params: gate.Params{Answered: w.in.Gate.Answered}, Tally: t.Slice, GiveUp: until}
 		if d = gate.Decide(q, now); d.Verb == patching.Halt {
-			w.mute = d.Why
+			w.in.State.Mute = d.Why
 		}
 	}
 	w.show(ctx, d.Why)
@@ -135,23 +148,29 @@ func (w *wave) settle(ctx workflow.Context) (contract.WaveResult, error) {
 	if _, err := contract.EndSlice.Run(ctx, "end what got no start permit", withdrawal(w.slice(), w.because())); err != nil {
 		return contract.WaveResult{}, err
 	}
-	giveUp := latest(w.in.Wave.End, workflow.Now(ctx)).Add(w.in.Silence)
-	if w.stopping() || w.halt != nil {
-		giveUp = workflow.Now(ctx).Add(min(w.in.Silence, permitLife))
+	s := &w.in.State
+	if !s.Settling {
+		s.Settling, s.GiveUp = true, w.patience(ctx)
 	}
 	for {
-		tallies, err := w.await(ctx, earliest(workflow.Now(ctx).Add(w.in.Silence), giveUp))
-		if err != nil {
+		tallies, answered, err := w.await(ctx, earliest(workflow.Now(ctx).Add(w.in.Silence), s.GiveUp))
+		switch {
+		case err != nil:
 			return contract.WaveResult{}, err
-		}
-		if tallies.Slice.Open() == 0 {
+		case !answered: // stopped while it waited
+			s.GiveUp = earliest(s.GiveUp, w.patience(ctx))
+			continue
+		case tallies.Slice.Open() == 0:
 			return w.result(ctx, tallies.Slice)
 		}
 		if err := w.endSilent(ctx); err != nil {
 			return contract.WaveResult{}, err
 		}
-		if !workflow.Now(ctx).Before(giveUp) {
+		if !workflow.Now(ctx).Before(s.GiveUp) {
 			return w.giveUp(ctx)
+		}
+		if err := w.continueIfLong(ctx); err != nil {
+			return contract.WaveResult{}, err
 		}
 	}
 }
@@ -159,15 +178,24 @@ func (w *wave) settle(ctx workflow.Context) (contract.WaveResult, error) {
 // permitLife is for how long a start permit can still be used after a stop.
 const permitLife = 15 * time.Minute
 
+// patience is until when machines that may have started are waited for.
+func (w *wave) patience(ctx workflow.Context) time.Time {
+	now := workflow.Now(ctx)
+	if w.stopping() || w.in.State.Halt != nil {
+		return now.Add(min(w.in.Silence, permitLife))
+	}
+	return latest(w.in.Wave.End, now).Add(w.in.Silence)
+}
+
 // because is why machines leave the wave without a start permit.
 func (w *wave) because() contract.Control {
 	switch {
-	case w.halt != nil:
-		return contract.Control{Reason: patching.ReasonRingHalted, Why: w.halt.Why}
+	case w.in.State.Halt != nil:
+		return contract.Control{Reason: patching.ReasonRingHalted, Why: w.in.State.Halt.Why}
 	case w.stopping():
 		return w.in.Control
-	case w.mute != "":
-		return contract.Control{Reason: patching.ReasonPathDown, Why: w.mute}
+	case w.in.State.Mute != "":
+		return contract.Control{Reason: patching.ReasonPathDown, Why: w.in.State.Mute}
 	default:
 		return contract.Control{Reason: patching.ReasonWindowOver}
 	}
@@ -177,7 +205,7 @@ func (w *wave) because() contract.Control {
 // that began and never ended long after their window.
 func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
 	released := contract.EndSliceIn{Outcome: patching.Unreachable, Reason: patching.ReasonPathDown}
-	if c := w.because(); w.stopping() || w.halt != nil {
+	if c := w.because(); w.stopping() || w.in.State.Halt != nil {
 		released = contract.EndSliceIn{Outcome: patching.Deferred, Reason: c.Reason, Detail: c.Why}
 	}
 	released.States = []patching.DeploymentState{patching.DeploymentReleased}
@@ -198,8 +226,8 @@ func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
 
 func (w *wave) result(ctx workflow.Context, t patching.Tally) (contract.WaveResult, error) {
 	out := contract.WaveResult{Tally: t, Stopped: w.in.Control.Stop}
-	if w.halt != nil {
-		out.Decision, out.Against = *w.halt, w.against
+	if w.in.State.Halt != nil {
+		out.Decision, out.Against = *w.in.State.Halt, w.in.State.Against
 	}
 	w.show(ctx, "done: "+tallyWords(t))
 	return out, nil

@@ -9,20 +9,52 @@ import (
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
-// listen takes what the ring says. A stop is never taken back.
-func (w *wave) listen(ctx workflow.Context) {
+// listen takes what the ring says. A stop is never taken back. The context that
+// it returns outlives a cancellation of the workflow, which counts as a stop: a
+// machine that has a start permit is waited for.
+func (w *wave) listen(ctx workflow.Context) workflow.Context {
+	own := disconnected(ctx)
+	whenCancelled(ctx, func() { w.take(cancelled("wave")) })
 	ch := workflow.GetSignalChannel(ctx, contract.SignalControl)
-	workflow.Go(ctx, func(ctx workflow.Context) {
-		for {
-			var said contract.Control
-			if more := ch.Receive(ctx, &said); !more {
-				return
-			}
-			if !w.in.Control.Stop {
-				w.in.Control = said
-			}
+	workflow.Go(own, func(ctx workflow.Context) {
+		for arrived(ctx, ch) {
+			w.drain(ctx)
 		}
 	})
+	return own
+}
+
+func (w *wave) take(said contract.Control) {
+	if !w.in.Control.Stop {
+		w.in.Control = said
+	}
+}
+
+// drain takes what has arrived: signals that were not read would be lost when
+// the wave continues as new.
+func (w *wave) drain(ctx workflow.Context) {
+	ch := workflow.GetSignalChannel(ctx, contract.SignalControl)
+	for ch.Len() > 0 {
+		var said contract.Control
+		if ch.ReceiveAsync(&said) {
+			w.take(said)
+		}
+	}
+}
+
+// continueIfLong goes on in a new run when the history has grown long: a wave of
+// many batches, in a ring where machines fail one by one, looks often.
+func (w *wave) continueIfLong(ctx workflow.Context) error {
+	if !workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		return nil
+	}
+	w.drain(ctx)
+	return workflow.NewContinueAsNewError(ctx, contract.WaveWorkflow, w.in)
+}
+
+// unpaused waits until the wave may release more, or has to stop.
+func (w *wave) unpaused(ctx workflow.Context) error {
+	return workflow.Await(ctx, func() bool { return w.stopping() || !w.in.Control.Paused })
 }
 
 func (w *wave) stopping() bool { return w.in.Control.Stop }
@@ -32,8 +64,9 @@ func (w *wave) slice() contract.SliceIn {
 }
 
 // await runs the one activity that returns when the tally changes. A stop ends
-// the wait at once, so that what has not started can be withdrawn.
-func (w *wave) await(ctx workflow.Context, until time.Time) (contract.Tallies, error) {
+// the wait at once, so that what has not started can be withdrawn; answered is
+// then false, and what was counted before says nothing about now.
+func (w *wave) await(ctx workflow.Context, until time.Time) (t contract.Tallies, answered bool, err error) {
 	wait := max(0, until.Sub(workflow.Now(ctx)))
 	wasStopping := w.stopping()
 	actx, cancel := workflow.WithCancel(ctx)
@@ -41,16 +74,17 @@ func (w *wave) await(ctx workflow.Context, until time.Time) (contract.Tallies, e
 	run := contract.AwaitTally.Start(actx, "await results until "+clock(until), contract.AwaitTallyIn{
 		SliceIn: w.slice(), Known: w.known, Answered: w.in.Gate.Answered, Until: until}, wait)
 	if err := workflow.Await(ctx, func() bool { return run.IsReady() || w.stopping() != wasStopping }); err != nil {
-		return contract.Tallies{}, err
+		return contract.Tallies{}, false, err
 	}
 	if !run.IsReady() {
-		return w.known, nil
+		return contract.Tallies{}, false, nil
 	}
 	out, err := run.Get(ctx)
-	if err == nil {
-		w.known = out
+	if err != nil {
+		return contract.Tallies{}, false, err
 	}
-	return out, err
+	w.known = out
+	return out, true, nil
 }
 
 // endSilent ends the released machines whose silence, while the path to them

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -13,10 +14,10 @@ import (
 // and whether anyone must act (U2).
 func Words(s contract.CycleState) string {
 	if s.Phase.Terminal() {
-		return "Closed."
+		return cmp.Or(s.Closing, "Closed.")
 	}
 	if s.Ending != nil && s.Phase != patching.PhaseReport {
-		return fmt.Sprintf("Ending (%s): %s. Nobody has to act.", s.Phase, s.Ending.Why)
+		return fmt.Sprintf("Ending (%s): %s. Nobody has to act.", s.Phase, strings.TrimSuffix(s.Ending.Why, "."))
 	}
 	if s.Held != nil {
 		return fmt.Sprintf("Paused by %s since %s: %s. An operator has to resume or stop it.", s.Held.By, clock(s.Held.Since), s.Held.Reason)
@@ -34,7 +35,7 @@ func Words(s contract.CycleState) string {
 		return fmt.Sprintf("Patching the test ring (%s of %d) under its pre-approval. Nobody has to act.", testWords(s), s.Plan.Assets)
 	case patching.PhaseApproval:
 		return fmt.Sprintf("Waiting for approval of plan %s by someone other than its author, %s: %d of %d approvals. An approver has to act by %s.",
-			s.Plan.Hash.Short(), s.Author, len(s.Votes), s.Rules.Approval.Quorum, clock(expiry(s)))
+			s.Plan.Hash.Short(), s.Author, len(s.Votes), max(1, s.Rules.Approval.Quorum), clock(expiry(s)))
 	case patching.PhaseDeploy:
 		return fmt.Sprintf("Patching ring %s. Nobody has to act.", ringsWords(s))
 	case patching.PhaseRollBack:

@@ -267,7 +267,6 @@ func (w *world) await(_ context.Context, in contract.AwaitTallyIn) (contract.Tal
 
 func (w *world) end(in contract.EndSliceIn) (int, error) {
 	n := 0
-	fmt.Println("DBG end", w.env.Now(), w.opened, in.States, in.Reason)
 	for _, m := range w.in(in.SliceIn) {
 		silent := !in.Silent || w.env.Now().Sub(m.released) >= in.Silence
 		if slices.Contains(in.States, m.state) && silent {

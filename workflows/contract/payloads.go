@@ -29,7 +29,8 @@ type CycleState struct {
 	// Rings are those that have been begun, in that order.
 	Rings []RingState
 	Votes []patching.Approval
-	// Asked is when the approval was asked for; Reminded counts reminders.
+	// Asked is when the approval was asked for, zero when none is; Reminded counts
+	// reminders.
 	Asked    time.Time
 	Reminded int
 	Held     *Held
@@ -39,6 +40,8 @@ type CycleState struct {
 	Cleared []patching.RingName
 	// Ending is set once it is clear how the cycle will close.
 	Ending *Ending
+	// Closing says how it closed.
+	Closing string
 	// Stale names feeds or inventories that the plan rests on although they are old.
 	Stale []string
 	// Notes are answers to signals, newest last, for the workflow's page.
@@ -156,6 +159,24 @@ type WaveInput struct {
 	Silence time.Duration
 	CloseBy time.Time
 	Control Control
+	State   WaveState
+}
+
+// WaveState is how far a wave has come, for the run that goes on from there.
+type WaveState struct {
+	// Until is when those who keep silent in the batch that is awaited are
+	// judged; zero: none is awaited.
+	Until time.Time
+	// Halt is set when a gate has halted the wave, Against when that speaks
+	// against what was installed.
+	Halt    *patching.Decision
+	Against bool
+	// Mute is why no further batch is released in this wave: nobody answers.
+	Mute string
+	// Settling says that nothing more is released, and that what has started is
+	// waited for until GiveUp.
+	Settling bool
+	GiveUp   time.Time
 }
 
 // WaveResult is what a wave says at its end.
