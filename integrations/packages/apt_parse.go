@@ -303,7 +303,11 @@ var unattendedLine = regexp.MustCompile(`(?m)^APT::Periodic::Unattended-Upgrade 
 //	APT::Periodic::Unattended-Upgrade "1";
 func unattended(out []byte) bool {
 	m := unattendedLine.FindSubmatch(out)
-	return m != nil && string(m[1]) != "" && string(m[1]) != "0"
+	if m == nil {
+		return false
+	}
+	every := string(m[1])
+	return every != "" && every != "0"
 }
 
 // restarts are packages whose new version runs only after a restart: the kernel
