@@ -7,4 +7,7 @@ import (
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/app"
 )
 
-func main() { os.Exit(app.Main(os.Args[1:])) }
+// version is set by the linker.
+var version = "0.1.0-dev"
+
+func main() { os.Exit(app.Main(version, os.Args[1:])) }

@@ -21,26 +21,28 @@ import (
 	"github.com/patchcycle/patchcycle/lab/sim"
 )
 
-// Version is set by the linker.
-var Version = "0.1.0-dev"
-
-// Main runs the program with its arguments and returns the exit code.
-func Main(args []string) int {
+// Main runs the program of that version with its arguments and returns the exit
+// code.
+func Main(version string, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var fleetArgs []string
+	p := program{version}
 	return cli.Run(ctx, cli.Options{
-		Version: Version, Serve: runServer,
-		Demo: func(ctx context.Context, o cli.DemoOptions) error { return runDemo(ctx, o, fleetArgs) },
+		Version: version, Serve: p.serve,
+		Demo: func(ctx context.Context, o cli.DemoOptions) error { return p.demo(ctx, o, fleetArgs) },
 		DemoFlags: func(c *cobra.Command) {
 			c.Flags().StringArrayVar(&fleetArgs, "fleet-arg", nil, "argument for the fleet's process, for crash tests")
 			_ = c.Flags().MarkHidden("fleet-arg")
 		},
-		EngineStatus: engineStatus, EngineRebuild: rebuild, Sim: runSim,
+		EngineStatus: engineStatus, EngineRebuild: p.rebuild, Sim: runSim,
 	}, args, os.Stdin, os.Stdout, os.Stderr)
 }
 
-func runServer(ctx context.Context, o cli.ServeOptions) error {
+// program is what its commands share.
+type program struct{ version string }
+
+func (p program) serve(ctx context.Context, o cli.ServeOptions) error {
 	log, err := logger(o.LogLevel, o.Err)
 	if err != nil {
 		return err
@@ -48,13 +50,13 @@ func runServer(ctx context.Context, o cli.ServeOptions) error {
 	s, err := serve.Start(ctx, serve.Config{
 		Dir: o.DataDir, DatabaseURL: o.DatabaseURL, TemporalAddress: o.TemporalAddress, TemporalToken: o.TemporalToken,
 		Fleet: o.Fleet, Uplink: o.Uplink, UplinkCert: o.UplinkCert, UplinkKey: o.UplinkKey, API: o.API, UI: o.UI,
-		Frontend: o.TemporalPort, Version: Version, Log: log,
+		Frontend: o.TemporalPort, Version: p.version, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	defer s.Stop()
-	fmt.Fprintf(o.Err, "patchcycle %s serves from %s\n", Version, o.DataDir)
+	fmt.Fprintf(o.Err, "patchcycle %s serves from %s\n", p.version, o.DataDir)
 	fmt.Fprintf(o.Err, "  API     unix://%s\n", s.Config.Socket())
 	for _, door := range []string{"api", "uplink", "ui"} {
 		if at := s.Address(door); at != "" {
@@ -70,14 +72,14 @@ func runServer(ctx context.Context, o cli.ServeOptions) error {
 	}
 }
 
-func runDemo(ctx context.Context, o cli.DemoOptions, fleetArgs []string) error {
+func (p program) demo(ctx context.Context, o cli.DemoOptions, fleetArgs []string) error {
 	log, err := logger("error", o.Err)
 	if err != nil {
 		return err
 	}
 	return demo.Run(ctx, demo.Options{
 		AutoApprove: o.AutoApprove, JSON: o.JSON, Dir: o.DataDir, New: o.New, Machines: o.Machines, Seed: o.Seed,
-		DatabaseURL: o.DatabaseURL, UI: o.UI, FleetArgs: fleetArgs, Version: Version, Out: o.Out, Err: o.Err, Log: log,
+		DatabaseURL: o.DatabaseURL, UI: o.UI, FleetArgs: fleetArgs, Version: p.version, Out: o.Out, Err: o.Err, Log: log,
 	})
 }
 
@@ -88,12 +90,12 @@ func runSim(_ context.Context, args []string, _, _ io.Writer) error {
 	return nil
 }
 
-func rebuild(ctx context.Context, o cli.EngineOptions) (string, error) {
+func (p program) rebuild(ctx context.Context, o cli.EngineOptions) (string, error) {
 	log, err := logger("error", o.Err)
 	if err != nil {
 		return "", err
 	}
-	return serve.Rebuild(ctx, serve.Config{Dir: o.DataDir, DatabaseURL: o.DatabaseURL, TemporalAddress: o.TemporalAddress, Version: Version, Log: log}, o.Reason)
+	return serve.Rebuild(ctx, serve.Config{Dir: o.DataDir, DatabaseURL: o.DatabaseURL, TemporalAddress: o.TemporalAddress, Version: p.version, Log: log}, o.Reason)
 }
 
 func logger(level string, w io.Writer) (*zap.Logger, error) {

@@ -92,7 +92,12 @@ func (f *fleet) start(ctx context.Context, d *demo, resumed bool, cancel context
 		args = append(args, "-profile", file)
 	}
 	f.cmd = exec.Command(self, append(args, d.FleetArgs...)...)
-	f.cmd.Stderr = d.Err
+	log, err := os.OpenFile(filepath.Join(d.Dir, "fleet.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("the fleet's log: %w", err)
+	}
+	defer log.Close() // the process has its own
+	f.cmd.Stderr = log
 	if f.stdin, err = f.cmd.StdinPipe(); err != nil { // closed with us: the fleet does not outlive the demo
 		return err
 	}
@@ -131,7 +136,7 @@ func (f *fleet) attend(out io.Reader, ready chan<- error, cancel context.CancelC
 		err = errors.New("it stopped")
 	}
 	if !first.Ready {
-		ready <- fmt.Errorf("the fleet did not start: %w", err)
+		ready <- fmt.Errorf("the fleet did not start (its log is fleet.log in the data directory): %w", err)
 	}
 	cancel(fmt.Errorf("the fleet ended before the cycle did: %w", err))
 }
