@@ -203,7 +203,6 @@ func (c *cycle) report(ctx workflow.Context) (patching.Phase, error) {
 		return "", err
 	}
 	c.s.Closing = closed.Words
-	c.s.Closing = closed.Words
 	c.result = contract.CycleResult{ClosedAs: closed.ClosedAs, Words: closed.Words, Outcomes: closed.Outcomes}
 	out, err := contract.MakeReport.Run(ctx, "write the report", contract.MakeReportIn{State: c.s})
 	if err != nil {

@@ -37,7 +37,7 @@ func Words(s contract.CycleState) string {
 		return fmt.Sprintf("Waiting for approval of plan %s by someone other than its author, %s: %d of %d approvals. An approver has to act by %s.",
 			s.Plan.Hash.Short(), s.Author, len(s.Votes), max(1, s.Rules.Approval.Quorum), clock(expiry(s)))
 	case patching.PhaseDeploy:
-		return fmt.Sprintf("Patching ring %s. Nobody has to act.", ringsWords(s))
+		return fmt.Sprintf("Patching ring after ring (%s). Nobody has to act.", ringsWords(s))
 	case patching.PhaseRollBack:
 		return "Returning machines to their earlier versions. Nobody has to act."
 	case patching.PhaseVerify:
@@ -125,10 +125,13 @@ func testWords(s contract.CycleState) string {
 }
 
 func ringsWords(s contract.CycleState) string {
-	if len(s.Rings) == 0 {
-		return "after ring"
+	done := 0
+	for _, r := range s.Rings {
+		if r.Ended {
+			done++
+		}
 	}
-	return fmt.Sprintf("%s (%d of %d)", s.Rings[len(s.Rings)-1].Name, len(s.Rings), len(s.Plan.Rings))
+	return fmt.Sprintf("%d of %d rings are done", done, len(s.Plan.Rings))
 }
 
 func ringWords(r patching.RingName) string {

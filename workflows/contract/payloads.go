@@ -42,8 +42,6 @@ type CycleState struct {
 	Ending *Ending
 	// Closing says how it closed.
 	Closing string
-	// Closing is the sentence that the cycle closed with.
-	Closing string
 	// Stale names feeds or inventories that the plan rests on although they are old.
 	Stale []string
 	// Notes are answers to signals, newest last, for the workflow's page.

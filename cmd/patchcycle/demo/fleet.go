@@ -163,7 +163,7 @@ func (d *demo) observe(ctx context.Context, token string) error {
 		return err
 	}
 	defer link.Close()
-	return observer.Run(ctx, observer.Options{Link: link, Dir: filepath.Join(d.Dir, "this-machine"), Token: token, Log: d.Log.Named("this machine")})
+	return observer.Run(ctx, observer.Options{Link: link, Dir: filepath.Join(d.Dir, "this-machine"), Token: token, CarriesPatchcycle: true, Log: d.Log.Named("this machine")})
 }
 
 func (d *demo) enrolFile() string { return filepath.Join(d.Dir, "enrol.json") }
