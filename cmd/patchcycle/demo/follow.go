@@ -3,7 +3,8 @@ package demo
 import (
 	"context"
 	"fmt"
-	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/patchcycle/patchcycle/console/api/client"
@@ -67,13 +68,21 @@ func (d *demo) ask(ctx context.Context, c wire.CycleDetail) error {
 	return nil
 }
 
+// self is how a person calls this program again.
+func self() string {
+	if strings.Contains(os.Args[0], "go-build") {
+		return "go run ./cmd/patchcycle"
+	}
+	return os.Args[0]
+}
+
 // ways prints three ways to approve, each ready to be pasted.
 func (d *demo) ways(ctx context.Context, c wire.CycleDetail) error {
 	token := d.people.tokens[approver]
 	d.show.say("\nThe plan waits for approval by somebody who is not its author. You are %s, the approver.\nLook at it first:\n", approver)
-	d.show.say("    patchcycle cycle plan %s --data-dir %s\n", c.ID, d.Dir)
+	d.show.say("    %s cycle plan %s --data-dir %s\n", self(), c.ID, d.Dir)
 	d.show.say("Then choose one of three ways:\n")
-	d.show.say("1. With the CLI:\n    PATCHCYCLE_TOKEN=%s patchcycle cycle approve %s --plan %s --data-dir %s\n", token, c.ID, c.Plan, d.Dir)
+	d.show.say("1. With the CLI:\n    PATCHCYCLE_TOKEN=%s %s cycle approve %s --plan %s --data-dir %s\n", token, self(), c.ID, c.Plan, d.Dir)
 	d.show.say("2. With a signal, from Temporal's own CLI or its pages:\n    temporal workflow signal --address %s --namespace %s --grpc-meta authorization=\"Bearer %s\" \\\n"+
 		"      --workflow-id %s --name approve --input '{\"plan\":%q}'", d.server.Engine.Addr(), d.server.Engine.Namespace(), token, c.ID, c.Plan)
 	if d.UI {
@@ -85,6 +94,6 @@ func (d *demo) ways(ctx context.Context, c wire.CycleDetail) error {
 	}
 	d.show.say("\n3. With the API:\n    curl --unix-socket %s -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n"+
 		"      -d '{\"plan\":%q,\"reason\":\"looks good\"}' http://patchcycle%s\n",
-		d.server.Config.Socket(), token, c.Plan, wire.Root+"/cycles/"+url.PathEscape(string(c.ID))+"/approve")
+		d.server.Config.Socket(), token, c.Plan, wire.Root+"/cycles/"+string(c.ID)+"/approve")
 	return nil
 }

@@ -62,15 +62,15 @@ func (p *progress) clear() {
 
 // cycle shows what changed.
 func (p *progress) cycle(c wire.CycleDetail) {
-	if c.Words != "" && (c.Phase != p.phase || c.Words != p.words && c.Phase.Terminal()) {
-		p.phase, p.words = c.Phase, c.Words
-		p.say("%-10s %s", strings.ToUpper(string(c.Phase)), c.Words)
-	}
 	for _, r := range c.Rings {
 		if said := r.State + r.Words; r.Words != "" && r.State != "at work" && p.rings[r.Name] != said {
 			p.rings[r.Name] = said
 			p.say("%-10s ring %s: %s", "", r.Name, r.Words)
 		}
+	}
+	if c.Words != "" && (c.Phase != p.phase || c.Words != p.words && c.Phase.Terminal()) {
+		p.phase, p.words = c.Phase, c.Words
+		p.say("%-10s %s", strings.ToUpper(string(c.Phase)), c.Words)
 	}
 	if c.Machines > 0 {
 		p.line("%s", bar(c))
