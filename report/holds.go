@@ -1,0 +1,132 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/plan"
+	"github.com/patchcycle/patchcycle/patching/policy"
+)
+
+// holdOf says who keeps a machine from its patches and until when; nil where
+// nobody does. Deferred and excluded are never shown without it.
+func (f *facts) holdOf(d *patching.Deployment) *Hold {
+	o, leaves := plan.OutcomeFor(d.Reason)
+	withheld := d.Reason == patching.ReasonNothingMissing && d.Would != ""
+	held := d.Outcome == patching.Deferred || d.Outcome == patching.Excluded || d.Outcome == patching.NotApplicable || withheld
+	if !held {
+		return nil
+	}
+	if !leaves || (o == patching.AlreadyUpToDate && !withheld) {
+		return &Hold{By: "patchcycle", Until: "the cause is gone"}
+	}
+	h := Hold{By: f.decider(d), Until: untils[d.Reason]}
+	switch d.Reason {
+	case patching.ReasonExcludedBy:
+		if e := f.exclusion(d.Why); e != nil {
+			h = Hold{By: orElse(e.Owner, h.By), Until: h.Until}
+			if !e.Until.IsZero() {
+				h.Until = e.Until.Format("2 Jan 2006")
+			}
+		}
+	case patching.ReasonFreeze:
+		if z := f.freeze(d.Why); z != nil {
+			h.Until = moment(z.Until)
+		}
+	default:
+	}
+	return &h
+}
+
+// untils end the sentence "until …" for every reason by which a machine can be
+// deferred, left out or found not to be ours; a test finds a missing one.
+var untils = map[patching.Reason]string{
+	patching.ReasonNothingMissing: "a version that works is offered",
+	patching.ReasonManagerUnknown: "patchcycle speaks to its package manager",
+	patching.ReasonHostRules:      "the machine's own rules allow it",
+	patching.ReasonNotEnrolled:    "an agent is enrolled",
+	patching.ReasonInventoryStale: "it sends a fresh inventory",
+	patching.ReasonExcludedBy:     "the policy changes",
+	patching.ReasonNoRing:         "the policy has a ring for it",
+	patching.ReasonNoWindow:       "the next cycle",
+	patching.ReasonFreeze:         "the freeze ends",
+	patching.ReasonBusyElsewhere:  "the other cycle gives it back",
+	patching.ReasonTakenOver:      "the emergency ends",
+	patching.ReasonRemoved:        "the next cycle",
+	patching.ReasonShadow:         "a cycle without shadow mode",
+	patching.ReasonCarriedOver:    "the next cycle, which takes it first",
+	patching.ReasonClosedEarly:    "the next cycle",
+	patching.ReasonCancelled:      "the next cycle",
+	patching.ReasonNotApproved:    "a plan is approved",
+	patching.ReasonRingHalted:     "the next cycle",
+	patching.ReasonWindowOver:     "the next cycle",
+}
+
+// decider names who, or what, decided.
+func (f *facts) decider(d *patching.Deployment) string {
+	switch d.Reason {
+	case patching.ReasonRemoved, patching.ReasonCancelled, patching.ReasonNotApproved, patching.ReasonCarriedOver:
+		return orElse(personIn(d.Detail), "patchcycle, by the policy "+string(f.cycle.Policy))
+	case patching.ReasonHostRules:
+		return orElse(f.assets[d.Asset].Owner, "the machine's owner")
+	case patching.ReasonNotEnrolled, patching.ReasonInventoryStale:
+		return "patchcycle; owner: " + orElse(f.assets[d.Asset].Owner, "nobody named")
+	case patching.ReasonBusyElsewhere, patching.ReasonTakenOver:
+		return orElse(strings.TrimPrefix(orElse(d.Detail, d.Why), "taken over by "), "another cycle")
+	case patching.ReasonRingHalted:
+		return "the gate of ring " + string(d.Ring)
+	case patching.ReasonNothingMissing:
+		return "patchcycle, after the test ring"
+	case patching.ReasonManagerUnknown:
+		return "patchcycle"
+	default:
+		return "the policy " + string(f.cycle.Policy)
+	}
+}
+
+// personIn finds who is named in what the cycle noted ("Taken out by ana: …",
+// "stopped by ana: …", "ana rejected the plan: …"); empty: nobody is.
+func personIn(detail string) string {
+	head, _, _ := strings.Cut(detail, ":")
+	for _, lead := range []string{"Taken out by ", "stopped by ", "rolled back by ", "closed by "} {
+		if who, ok := strings.CutPrefix(head, lead); ok {
+			return who
+		}
+	}
+	if who, ok := strings.CutSuffix(head, " rejected the plan"); ok {
+		return who
+	}
+	return ""
+}
+
+// exclusion returns the policy's exclusion that a plan put into words; the
+// words begin with its reason.
+func (f *facts) exclusion(why string) *policy.Exclusion {
+	if f.policy == nil {
+		return nil
+	}
+	var found *policy.Exclusion
+	for i := range f.policy.Exclude {
+		e := &f.policy.Exclude[i]
+		if e.Reason != "" && strings.HasPrefix(why, e.Reason) && (found == nil || len(e.Reason) > len(found.Reason)) {
+			found = e
+		}
+	}
+	return found
+}
+
+// freeze returns the last freeze that a plan put into words.
+func (f *facts) freeze(why string) *policy.Freeze {
+	if f.policy == nil {
+		return nil
+	}
+	var last *policy.Freeze
+	for i := range f.policy.Freezes {
+		z := &f.policy.Freezes[i]
+		if strings.Contains(why, fmt.Sprintf("%s (%s)", z.Name, z.Reason)) && (last == nil || z.Until.After(last.Until)) {
+			last = z
+		}
+	}
+	return last
+}
