@@ -75,7 +75,7 @@ func (f *facts) decider(d *patching.Deployment) string {
 	case patching.ReasonBusyElsewhere, patching.ReasonTakenOver:
 		return orElse(strings.TrimPrefix(orElse(d.Detail, d.Why), "taken over by "), "another cycle")
 	case patching.ReasonRingHalted:
-		return "the gate of ring " + string(d.Ring)
+		return "the gate of ring " + f.haltedBefore(d.Ring)
 	case patching.ReasonNothingMissing:
 		return "patchcycle, after the test ring"
 	case patching.ReasonManagerUnknown:
@@ -83,6 +83,17 @@ func (f *facts) decider(d *patching.Deployment) string {
 	default:
 		return "the policy " + string(f.cycle.Policy)
 	}
+}
+
+// haltedBefore names the ring whose gate halted the cycle before a ring's turn.
+func (f *facts) haltedBefore(ring patching.RingName) string {
+	for i := len(f.decisions) - 1; i >= 0; i-- {
+		rest, ok := strings.CutPrefix(f.decisions[i].Subject, string(f.cycle.ID)+"/ring/")
+		if name, _, _ := strings.Cut(rest, "/"); ok && f.decisions[i].Decision.Verb == patching.Halt {
+			return name
+		}
+	}
+	return string(ring)
 }
 
 // personIn finds who is named in what the cycle noted ("Taken out by ana: …",

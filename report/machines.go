@@ -55,7 +55,10 @@ func (f *facts) machine(d *patching.Deployment) Machine {
 		m.Why = "Every patch that it misses was withdrawn after the test ring."
 	}
 	if r, ok := f.before[d.Asset]; ok && r.Outcome != patching.Patched && r.Outcome != patching.AlreadyUpToDate {
-		m.Before = sentences(orElse(r.Reason.Words(), r.Outcome.Words()), r.Signature)
+		m.Before = orElse(r.Reason.Words(), sentence(r.Outcome.Words()))
+		if r.Signature != "" {
+			m.Before = strings.TrimSuffix(m.Before, ".") + " (" + r.Signature + ")."
+		}
 	}
 	return m
 }

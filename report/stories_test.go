@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/gate"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -206,10 +207,27 @@ func shadow(t *testing.T) *world {
 	w.open(func(c *patching.Cycle) { c.Shadow = true })
 	w.prepare(3, 3, func(w *world) { w.fleet[11].leave(patching.ReasonNotEnrolled, "") })
 	w.end(store.EndSpec{States: []patching.DeploymentState{patching.DeploymentPlanned}, Outcome: patching.Deferred, Reason: patching.ReasonShadow})
-	w.after(time.Hour).judge("test", "")
+	w.after(time.Hour).shadowed("test")
+	w.makePlan(2)
+	w.after(time.Minute).phase(patching.PhaseDeploy, "Patching ring broad (3 of 3). Nobody has to act.")
+	w.shadowed("early")
+	w.shadowed("broad")
 	w.wrapUp()
 	w.close(patching.ClosedSuccessful, "Closed: successful. 11 deferred, 1 excluded.")
 	return w
+}
+
+// shadowed is what the workflow puts on record for a ring of a shadow cycle.
+func (w *world) shadowed(ring patching.RingName) {
+	w.t.Helper()
+	terms, counts := gate.Evidence(gate.Question{})
+	d := patching.Decision{
+		Verb: patching.Proceed, Why: "Shadow mode: nothing was installed.", Gate: gate.Rules, At: w.now,
+		Params: patching.DigestOf(terms), Tally: patching.DigestOf(counts),
+	}
+	subject := patching.RingID(w.cycle.ID, ring)
+	w.must(w.AddDecision(w.t.Context(), store.DecisionRow{Cycle: w.cycle.ID, Subject: subject, Decision: d, ParamsText: terms, TallyText: counts}))
+	w.audit("gate "+d.Gate, string(d.Verb), subject, d.Why)
 }
 
 // open waits for its approval.

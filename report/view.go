@@ -36,7 +36,7 @@ type view struct {
 	Bar        []segment
 	Curve      curve
 	Looks      []patching.Outcome // whose patterns the page defines
-	Exceptions rows[Machine]
+	Exceptions rows[exception]
 	LeftOut    rows[leftOut]
 	Patched    rows[Machine]
 	TaskGroups []taskGroup
@@ -99,8 +99,7 @@ func (d *Document) view() *view {
 		case GroupUpToDate, GroupInProgress: // counted
 		}
 	}
-	slices.SortStableFunc(exceptions, func(a, b Machine) int { return cmp.Compare(urgency(a), urgency(b)) })
-	v.Patched, v.Exceptions = bounded(patched, maxPatched), bounded(exceptions, maxExceptions)
+	v.Patched, v.Exceptions = bounded(patched, maxPatched), exceptionRows(exceptions)
 	v.LeftOut = d.leftOut(out)
 	v.TaskGroups, v.OpenTasks, v.TasksLeft = taskGroups(d.Tasks)
 	v.Tiles = d.tiles(v)
@@ -123,6 +122,41 @@ func badgeOf(standing string) badge {
 		return badge{"open", "…", "Open"}
 	}
 	return badge{"cancelled", "?", "Closed: " + standing}
+}
+
+// exception is a machine that did not end well. Same names the one before it
+// that has the same explanation: a halted ring defers hundreds in one way.
+type exception struct {
+	Machine
+	Same string
+}
+
+func exceptionRows(machines []Machine) rows[exception] {
+	slices.SortStableFunc(machines, func(a, b Machine) int {
+		return cmp.Or(cmp.Compare(urgency(a), urgency(b)), strings.Compare(a.excuse(), b.excuse()))
+	})
+	kept := bounded(machines, maxExceptions)
+	out := rows[exception]{Left: kept.Left}
+	said := ""
+	for i, m := range kept.Shown {
+		row := exception{Machine: m}
+		if i > 0 && m.excuse() == kept.Shown[i-1].excuse() {
+			row.Same = said
+		} else {
+			said = m.Hostname
+		}
+		out.Shown = append(out.Shown, row)
+	}
+	return out
+}
+
+// excuse is all that is said of why a machine ended as it did.
+func (m Machine) excuse() string {
+	hold := ""
+	if m.Hold != nil {
+		hold = m.Hold.By + "\x00" + m.Hold.Until
+	}
+	return strings.Join([]string{m.Words, m.Why, m.Before, m.Detail, hold}, "\x00")
 }
 
 // urgency orders exceptions: first what a person has to mend.
@@ -161,6 +195,8 @@ func gateRows(all []GateFact) rows[GateFact] {
 type leftOut struct {
 	Machine
 	Patches int
+	// Excuse names the machine before it with the same explanation.
+	Excuse string
 	// Changes are listed with the first machine of a bundle; the others say Same.
 	Changes []Change
 	Same    string
@@ -172,11 +208,17 @@ func (d *Document) leftOut(machines []Machine) rows[leftOut] {
 	for _, b := range d.Bundles {
 		bundles[b.Digest] = b.Changes
 	}
-	first, room := map[patching.Digest]string{}, maxWould
+	slices.SortStableFunc(machines, func(a, b Machine) int { return strings.Compare(a.excuse(), b.excuse()) })
+	first, room, said := map[patching.Digest]string{}, maxWould, ""
 	kept := bounded(machines, maxLeftOut)
 	out := rows[leftOut]{Left: kept.Left}
-	for _, m := range kept.Shown {
+	for i, m := range kept.Shown {
 		row := leftOut{Machine: m, Patches: len(bundles[m.Bundle])}
+		if i > 0 && m.excuse() == kept.Shown[i-1].excuse() {
+			row.Excuse = said
+		} else {
+			said = m.Hostname
+		}
 		switch name, listed := first[m.Bundle]; {
 		case row.Patches == 0:
 		case listed:
