@@ -27,9 +27,15 @@ func Main(version string, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var fleetArgs []string
+	var measures string
 	p := program{version}
 	return cli.Run(ctx, cli.Options{
-		Version: version, Serve: p.serve,
+		Version: version,
+		Serve:   func(ctx context.Context, o cli.ServeOptions) error { return p.serve(ctx, o, measures) },
+		ServeFlags: func(c *cobra.Command) {
+			c.Flags().StringVar(&measures, "measures", "", "unix socket for profiles and counts, for measurements")
+			_ = c.Flags().MarkHidden("measures")
+		},
 		Demo: func(ctx context.Context, o cli.DemoOptions) error { return p.demo(ctx, o, fleetArgs) },
 		DemoFlags: func(c *cobra.Command) {
 			c.Flags().StringArrayVar(&fleetArgs, "fleet-arg", nil, "argument for the fleet's process, for crash tests")
@@ -42,7 +48,7 @@ func Main(version string, args []string) int {
 // program is what its commands share.
 type program struct{ version string }
 
-func (p program) serve(ctx context.Context, o cli.ServeOptions) error {
+func (p program) serve(ctx context.Context, o cli.ServeOptions, measures string) error {
 	log, err := logger(o.LogLevel, o.Err)
 	if err != nil {
 		return err
@@ -56,6 +62,11 @@ func (p program) serve(ctx context.Context, o cli.ServeOptions) error {
 		return err
 	}
 	defer s.Stop()
+	stop, err := openMeasures(measures, s)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	fmt.Fprintf(o.Err, "patchcycle %s serves from %s\n", p.version, o.DataDir)
 	fmt.Fprintf(o.Err, "  API     unix://%s\n", s.Config.Socket())
 	for _, door := range []string{"api", "uplink", "ui"} {
