@@ -67,6 +67,21 @@ func Start(t testing.TB, options ...Option) string {
 	return srv.url(name)
 }
 
+// Launch starts a server of its own for a program that is no test, such as a
+// measurement, and returns the URL of its database "postgres". It goes when the
+// program ends. The error names the cure where PostgreSQL is not installed.
+func Launch(options ...Option) (string, error) {
+	var s settings
+	for _, o := range options {
+		o(&s)
+	}
+	srv, err := launch(s)
+	if err != nil {
+		return "", err
+	}
+	return srv.url("postgres"), nil
+}
+
 var (
 	databases atomic.Int64
 
