@@ -13,7 +13,7 @@ type DemoOptions struct {
 	AutoApprove bool
 	// JSON prints one document on Out and nothing else there.
 	JSON bool
-	// DataDir keeps the demo; empty: it is thrown away at the end. The same
+	// DataDir keeps the demo; empty: a new temporary folder, which is named. The same
 	// directory again takes up the cycle that is unfinished, or prints the result
 	// of the finished one; New starts another.
 	DataDir string
