@@ -110,7 +110,7 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 // atEvent is for crash tests: an instant in the middle of an installation, the
 // same one in every run of a seed as far as machines do not race.
 func (c *command) atEvent(out *json.Encoder) func(int64) {
-	if c.killAt == 0 && c.tellAt == 0 {
+	if c.killAt == 0 && c.killAllAt == 0 && c.tellAt == 0 {
 		return nil
 	}
 	return func(n int64) {
@@ -119,6 +119,9 @@ func (c *command) atEvent(out *json.Encoder) func(int64) {
 		}
 		if n == c.killAt {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		if n == c.killAllAt {
+			_ = syscall.Kill(0, syscall.SIGKILL) // the whole group, this process too
 		}
 	}
 }
@@ -156,8 +159,8 @@ type command struct {
 	server  string
 	tls     *tls.Config
 	verbose bool
-	killAt  int64
-	tellAt  int64
+	// Events of the witnesses, counted from 1; 0: none.
+	killAt, killAllAt, tellAt int64
 }
 
 func parseFlags(args []string, stderr io.Writer) (*command, error) {
@@ -192,6 +195,7 @@ func parseFlags(args []string, stderr io.Writer) (*command, error) {
 	fs.IntVar(&c.options.SyncAtOnce, "sync", 64, "witness files synced at once; negative leaves it to the operating system")
 	fs.BoolVar(&c.verbose, "verbose", false, "log what each agent does")
 	fs.Int64Var(&c.killAt, "kill-at", 0, "kill this process at the n-th event of its witnesses")
+	fs.Int64Var(&c.killAllAt, "kill-all-at", 0, "kill this process's whole group at the n-th event: the server too, if it started the fleet")
 	fs.Int64Var(&c.tellAt, "tell-at", 0, "print a line at the n-th event of the witnesses")
 	if err := fs.Parse(args); err != nil {
 		return nil, err

@@ -10,13 +10,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
 	"github.com/patchcycle/patchcycle/lab/sim"
+	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -38,7 +38,7 @@ type Options struct {
 	DatabaseURL string
 	// UI serves Temporal's pages.
 	UI bool
-	// KillAt kills the fleet's process at the n-th event of its witnesses, for
+	// FleetArgs are more flags of the fleet's process, such as where to kill it, for
 	// crash tests.
 	FleetArgs []string
 	Version   string
@@ -116,12 +116,13 @@ type demo struct {
 	Options
 	server *serve.Server
 	show   *progress
-	people people
+	people *trial.People
 }
 
 // run takes the folder's cycle up where it stands, or begins one.
 func (d *demo) run(ctx context.Context) (*Result, error) {
-	if err := d.meet(ctx); err != nil {
+	var err error
+	if d.people, err = trial.Meet(ctx, d.Dir); err != nil {
 		return nil, err
 	}
 	id, closed, err := d.find(ctx)
@@ -175,11 +176,11 @@ func cause(ctx context.Context, err error) error {
 
 // result reads the closed cycle from the API and the witnesses from the disk.
 func (d *demo) result(ctx context.Context, id patching.CycleID) (*Result, error) {
-	c, err := d.people.author.Cycle(ctx, id)
+	c, err := d.people.Author.Cycle(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	repeated, _, err := sim.Repeats(d.fleetDir())
+	repeated, _, err := sim.Repeats(trial.FleetDir(d.Dir))
 	if err != nil {
 		return nil, fmt.Errorf("read the witnesses: %w", err)
 	}
@@ -197,5 +198,3 @@ func (d *demo) print(r *Result) error {
 	}
 	return d.summary(r)
 }
-
-func (d *demo) fleetDir() string { return filepath.Join(d.Dir, "fleet") }

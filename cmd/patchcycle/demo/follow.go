@@ -9,12 +9,13 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
 // find returns the folder's newest cycle, if it has one.
 func (d *demo) find(ctx context.Context) (id patching.CycleID, closed bool, err error) {
-	all, err := d.people.author.Cycles(ctx, client.CycleQuery{Policy: policyName, Limit: 1})
+	all, err := d.people.Author.Cycles(ctx, client.CycleQuery{Policy: trial.PolicyName, Limit: 1})
 	if err != nil || len(all.Items) == 0 {
 		return "", false, err
 	}
@@ -23,11 +24,11 @@ func (d *demo) find(ctx context.Context) (id patching.CycleID, closed bool, err 
 }
 
 func (d *demo) start(ctx context.Context) (patching.CycleID, error) {
-	started, err := d.people.author.StartCycle(ctx, policyName, wire.StartCycle{}, client.NewKey())
+	started, err := d.people.Author.StartCycle(ctx, trial.PolicyName, wire.StartCycle{}, client.NewKey())
 	if err != nil {
 		return "", err
 	}
-	d.show.say("%s was started by %s.", started.Cycle, author)
+	d.show.say("%s was started by %s.", started.Cycle, trial.Author)
 	return started.Cycle, nil
 }
 
@@ -36,7 +37,7 @@ func (d *demo) follow(ctx context.Context, id patching.CycleID) error {
 	var asked patching.Digest
 	mark := ""
 	for {
-		c, err := d.people.author.WatchCycle(ctx, id, mark, 10*time.Second)
+		c, err := d.people.Author.WatchCycle(ctx, id, mark, 10*time.Second)
 		if err != nil {
 			return err
 		}
@@ -60,7 +61,7 @@ func (d *demo) ask(ctx context.Context, c wire.CycleDetail) error {
 	if !d.AutoApprove {
 		return d.ways(ctx, c)
 	}
-	answer, err := d.people.approver.Do(ctx, c.ID, "approve", wire.Act{Plan: c.Plan, Reason: "demo: approved without hands"}, client.NewKey())
+	answer, err := d.people.Approver.Do(ctx, c.ID, "approve", wire.Act{Plan: c.Plan, Reason: "demo: approved without hands"}, client.NewKey())
 	if err != nil {
 		return fmt.Errorf("approve: %w", err)
 	}
@@ -78,8 +79,8 @@ func self() string {
 
 // ways prints three ways to approve, each ready to be pasted.
 func (d *demo) ways(ctx context.Context, c wire.CycleDetail) error {
-	token := d.people.tokens[approver]
-	d.show.say("\nThe plan waits for approval by somebody who is not its author. You are %s, the approver.\nLook at it first:\n", approver)
+	token := d.people.Tokens[trial.Approver]
+	d.show.say("\nThe plan waits for approval by somebody who is not its author. You are %s, the approver.\nLook at it first:\n", trial.Approver)
 	d.show.say("    %s cycle plan %s --data-dir %s\n", self(), c.ID, d.Dir)
 	d.show.say("Then choose one of three ways:\n")
 	d.show.say("1. With the CLI:\n    PATCHCYCLE_TOKEN=%s %s cycle approve %s --plan %s --data-dir %s\n", token, self(), c.ID, c.Plan, d.Dir)
