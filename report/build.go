@@ -36,8 +36,36 @@ func (f *facts) document() *Document {
 		}
 	}
 	d.Timeline = f.timeline()
+	noNulls(d)
 	d.Summary = f.summary(d)
 	return d
+}
+
+// noNulls makes lists of the document empty instead of missing: whoever reads
+// the JSON may count them without asking first.
+func noNulls(d *Document) {
+	fill(&d.Outcomes)
+	fill(&d.Plans)
+	fill(&d.Timeline)
+	fill(&d.Rings)
+	fill(&d.Patches)
+	fill(&d.Withdrawn)
+	fill(&d.Tasks)
+	fill(&d.Corrections)
+	fill(&d.Machines)
+	fill(&d.Bundles)
+	fill(&d.Gaps)
+	fill(&d.Approval.Votes)
+	fill(&d.Failures.Groups)
+	fill(&d.Failures.Advice)
+	fill(&d.Record.Approved)
+	fill(&d.Evidence.Decisions)
+}
+
+func fill[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
+	}
 }
 
 // answers are the deployments with what their machines said of the patch: one

@@ -34,7 +34,7 @@ func (f *facts) failures(m measure.Measures) Failures {
 			g = &Failure{Signature: a.signature, Reason: a.reason, Words: a.reason.Words(), Cause: a.reason.Cause()}
 			if !a.outcome.Bad() && !a.outcome.NeedsTask() { // undone although it had gone well
 				g.Words = "Patched without a fault, then returned to the earlier versions with its ring."
-				g.Cause = patching.CauseNone
+				g.Cause = d.Reason.Cause()
 			}
 			groups[k], sites[k] = g, map[patching.SiteName]int{}
 		}

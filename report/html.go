@@ -40,6 +40,7 @@ var funcs = template.FuncMap{
 	"moment": moment, "second": second, "lasting": lasting, "size": size, "number": number, "plural": plural,
 	"percent": percent, "cut": cut, "short": patching.Digest.Short, "list": list,
 	"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"day":       func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04") },
 	"chance":    chanceWords,
 	"of":        countWords,
 	"look":      lookOf,

@@ -44,11 +44,13 @@ func json(t *testing.T, d *report.Document) []byte {
 	return text.Bytes()
 }
 
+var stories = map[string]func(*testing.T) *world{
+	"successful": successful, "with-exceptions": withExceptions, "backed-out": backedOut, "shadow": shadow, "open": open,
+}
+
 // Serves G10, G16, L8, U5.
 func TestReportsReadAsTheGoldenFiles(t *testing.T) {
-	for name, story := range map[string]func(*testing.T) *world{
-		"successful": successful, "with-exceptions": withExceptions, "backed-out": backedOut, "shadow": shadow, "open": open,
-	} {
+	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
 			d := story(t).build()
 			golden(t, name+".html", html(t, d))

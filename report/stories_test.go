@@ -1,6 +1,8 @@
 package report_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -240,31 +242,46 @@ func open(t *testing.T) *world {
 	return w
 }
 
-// large has 5,000 machines of which hundreds are exceptions, and hundreds are
-// left out.
-func large(t *testing.T) *world {
-	w := begun(t, 5000, 20, 480, func(w *world) {
-		for i, m := range w.fleet {
-			if i > 500 && i%11 == 0 {
-				m.leave(patching.ReasonHostRules, "they allow only: collect")
-			}
+// many is a source with every machine of a world so many times: a fleet that
+// would take the database a minute to enrol.
+type many struct {
+	*world
+	times int
+}
+
+func (m many) again(id patching.AssetID, n int) patching.AssetID {
+	return patching.AssetID(fmt.Sprintf("%s-%03d", id, n))
+}
+
+func (m many) Deployments(ctx context.Context, f store.DeploymentFilter) (out []patching.Deployment, err error) {
+	some, err := m.world.Deployments(ctx, f)
+	for n := range m.times {
+		for _, d := range some {
+			d.Asset = m.again(d.Asset, n)
+			out = append(out, d)
 		}
-	})
-	w.tested(patched)
-	w.makePlan(2)
-	w.asked()
-	w.after(time.Hour).vote("ben", patching.Approve, "api", "", "")
-	w.ringed("early", patched)
-	w.ringed("broad", func(n int, m *machine) *patching.Receipt {
-		switch {
-		case n%13 == 0:
-			return nil
-		case n%17 == 0:
-			return failed(patching.ReasonInstallFailed, "postgresql-15: postinst", "dpkg: error processing package postgresql-15 (--configure)")
+	}
+	return out, err
+}
+
+func (m many) Assets(ctx context.Context, _ store.AssetFilter) (out []patching.Asset, err error) {
+	some, err := m.world.Assets(ctx, store.AssetFilter{})
+	for n := range m.times {
+		for _, a := range some {
+			a.ID, a.Hostname = m.again(a.ID, n), fmt.Sprintf("%s-%03d", a.Hostname, n)
+			out = append(out, a)
 		}
-		return patched(n, m)
-	})
-	w.wrapUp()
-	w.close(patching.ClosedWithExceptions, "Closed: with exceptions.")
-	return w
+	}
+	return out, err
+}
+
+func (m many) Tasks(ctx context.Context, f store.TaskFilter) (out []patching.Task, err error) {
+	some, err := m.world.Tasks(ctx, f)
+	for n := range m.times {
+		for _, k := range some {
+			k.ID, k.Asset = patching.TaskID(fmt.Sprintf("%s-%03d", k.ID, n)), m.again(k.Asset, n)
+			out = append(out, k)
+		}
+	}
+	return out, err
 }
