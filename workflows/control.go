@@ -17,10 +17,10 @@ func disconnected(ctx workflow.Context) workflow.Context {
 }
 
 // whenCancelled does something when the workflow is cancelled.
-func whenCancelled(ctx workflow.Context, do func()) {
+func whenCancelled(ctx workflow.Context, do func(workflow.Context)) {
 	workflow.GoNamed(disconnected(ctx), "cancellation", func(own workflow.Context) {
 		ctx.Done().Receive(own, nil)
-		do()
+		do(own)
 	})
 }
 
@@ -41,7 +41,7 @@ func arrived(ctx workflow.Context, ch workflow.ReceiveChannel) bool {
 // as a stop.
 func (r *ring) listen(ctx workflow.Context) workflow.Context {
 	own := disconnected(ctx)
-	whenCancelled(ctx, func() { r.take(own, cancelled("ring")) })
+	whenCancelled(ctx, func(ctx workflow.Context) { r.take(ctx, cancelled("ring")) })
 	ch := workflow.GetSignalChannel(ctx, contract.SignalControl)
 	workflow.Go(own, func(ctx workflow.Context) {
 		for arrived(ctx, ch) {

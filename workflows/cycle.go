@@ -24,8 +24,8 @@ func Cycle(ctx workflow.Context, s contract.CycleState) (contract.CycleResult, e
 	if err := c.listen(own); err != nil {
 		return contract.CycleResult{}, err
 	}
-	whenCancelled(ctx, func() {
-		c.endNow(own, contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonCancelled, Why: "the workflow was cancelled"})
+	whenCancelled(ctx, func(ctx workflow.Context) {
+		c.endNow(ctx, contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonCancelled, Why: "the workflow was cancelled"})
 	})
 	return c.run(own)
 }

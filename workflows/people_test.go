@@ -115,6 +115,23 @@ func TestAPauseStartsNothingMoreUntilItIsResumed(t *testing.T) {
 	require.Equal(t, 52, w.run(t, contract.CycleState{}).Outcomes[patching.Patched])
 }
 
+// A pause starts nothing: no download either.
+func TestAPausedWaveFetchesNoPackagesBeforeItIsResumed(t *testing.T) {
+	w := newWorld(t)
+	w.opened = w.env.Now()
+	in := w.waveInput("broad", "berlin", 4)
+	in.Control = contract.Control{Paused: true, Why: "network works"}
+	w.at(5*time.Hour, func() {
+		for _, m := range w.machines {
+			require.Equal(t, patching.DeploymentPlanned, m.state)
+		}
+		w.env.SignalWorkflow(contract.SignalControl, contract.Control{})
+	})
+	w.env.ExecuteWorkflow(contract.WaveWorkflow, in)
+	require.NoError(t, w.env.GetWorkflowError())
+	require.Equal(t, 20, w.count("broad", patching.Patched))
+}
+
 // reliability.md scenario 36: what has started ends, what has not never starts.
 func TestAStopWithdrawsWhatHasNotStartedAndLetsTheRestFinish(t *testing.T) {
 	w := newWorld(t)

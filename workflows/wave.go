@@ -150,16 +150,18 @@ func (w *wave) settle(ctx workflow.Context) (contract.WaveResult, error) {
 	}
 	s := &w.in.State
 	if !s.Settling {
-		s.Settling, s.GiveUp = true, w.patience(ctx)
+		s.Settling, s.Hurry, s.GiveUp = true, w.stopping(), w.patience(ctx)
 	}
 	for {
+		if w.stopping() && !s.Hurry {
+			s.Hurry, s.GiveUp = true, earliest(s.GiveUp, w.patience(ctx))
+		}
 		tallies, answered, err := w.await(ctx, earliest(workflow.Now(ctx).Add(w.in.Silence), s.GiveUp))
 		switch {
 		case err != nil:
 			return contract.WaveResult{}, err
-		case !answered: // stopped while it waited
-			s.GiveUp = earliest(s.GiveUp, w.patience(ctx))
-			continue
+		case !answered:
+			continue // stopped while it waited
 		case tallies.Slice.Open() == 0:
 			return w.result(ctx, tallies.Slice)
 		}

@@ -14,7 +14,7 @@ import (
 // machine that has a start permit is waited for.
 func (w *wave) listen(ctx workflow.Context) workflow.Context {
 	own := disconnected(ctx)
-	whenCancelled(ctx, func() { w.take(cancelled("wave")) })
+	whenCancelled(ctx, func(workflow.Context) { w.take(cancelled("wave")) })
 	ch := workflow.GetSignalChannel(ctx, contract.SignalControl)
 	workflow.Go(own, func(ctx workflow.Context) {
 		for arrived(ctx, ch) {

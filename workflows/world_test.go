@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,7 +11,10 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/gate"
@@ -35,7 +39,18 @@ type world struct {
 	gates    []contract.NoteGateIn
 	reminds  []string
 	windowAt time.Duration // how long after the start the first window opens
+	windowIs time.Duration // how long it is
+	onePage  int           // waves that a ring gets at once; 0: as many as it asks for
+	deaf     bool          // the server never listened: nobody's silence counts
 	opened   time.Time
+	closedAt time.Time
+	broken   map[string]error // what an activity of that name answers
+	onAssess func()           // what happens while these work, once
+	onList   func()
+	onAwait  func()
+	onEnd    func()
+	begun    map[string]bool // workflows by id
+	lost     []string        // signals that a server would have refused: to a workflow that had not begun
 }
 
 // machine is one machine of the world.
@@ -57,13 +72,14 @@ type machine struct {
 
 const week = 7 * 24 * time.Hour
 
+// night is when the worlds begin: the same moment for all, whatever day it is.
+var night = time.Date(2026, 11, 20, 20, 0, 0, 0, time.UTC)
+
 // newWorld makes three rings of 4, 8 and 40 machines at two sites, all good.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(quiet{})
 	w := &world{
-		env: suite.NewTestWorkflowEnvironment(), people: map[patching.AccountName]bool{"ben": true, "cleo": true, "olga": true},
+		people: map[patching.AccountName]bool{"ben": true, "cleo": true, "olga": true}, windowIs: 2 * week, broken: map[string]error{}, begun: map[string]bool{},
 		rules: contract.CycleRules{OnHalt: policy.RollBackAffected, Silence: 30 * time.Minute, CloseAfter: 2 * week,
 			Approval: policy.Approval{Quorum: 1, Remind: 24 * time.Hour, Escalate: 48 * time.Hour, Expire: week, TrustSignals: true}},
 	}
@@ -77,10 +93,24 @@ func newWorld(t *testing.T) *world {
 				after: 5 * time.Minute, outcome: patching.Patched, state: patching.DeploymentPlanned})
 		}
 	}
-	w.env.SetTestTimeout(30 * time.Second)
+	w.begin(night)
+	return w
+}
+
+// begin gives the world an environment in which one workflow can run.
+func (w *world) begin(at time.Time) {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(quiet{})
+	w.env = suite.NewTestWorkflowEnvironment()
+	w.env.SetStartTime(at)
+	w.env.SetTestTimeout(time.Minute)
+	w.env.SetWorkerOptions(worker.Options{
+		// The detector measures real time, of which a busy machine has little.
+		DeadlockDetectionTimeout: time.Minute,
+		Interceptors:             []interceptor.WorkerInterceptor{&listener{world: w}},
+	})
 	workflows.Register(w.env)
 	w.register()
-	return w
 }
 
 func (w *world) register() {
@@ -91,6 +121,7 @@ func (w *world) register() {
 	})
 	on(w, contract.AwaitOrders, func(contract.AwaitOrdersIn) (contract.Asked, error) { return contract.Asked{}, nil })
 	on(w, contract.Assess, func(contract.AssessIn) (contract.AssessOut, error) {
+		once(&w.onAssess)
 		return contract.AssessOut{Machines: len(w.machines)}, nil
 	})
 	on(w, contract.MakePlan, w.plan)
@@ -131,8 +162,46 @@ func on[In, Out any](w *world, a contract.Activity[In, Out], do func(In) (Out, e
 	a.Register(w.env, func(_ context.Context, in In) (Out, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if err := w.broken[a.Name]; err != nil {
+			var none Out
+			return none, err
+		}
 		return do(in)
 	})
+}
+
+// late lets the saves that are meant take an hour of the workflow's time.
+func (w *world) late(which func(contract.SaveStateIn) bool) {
+	save := func(_ context.Context, in contract.SaveStateIn) (contract.None, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.save(in)
+	}
+	w.env.OnActivity(contract.SaveState.Name, mock.Anything, mock.MatchedBy(which)).Return(save).After(time.Hour)
+	w.env.OnActivity(contract.SaveState.Name, mock.Anything, mock.Anything).Return(save)
+}
+
+// slowCampaigns lets machines take so long to answer the instructions that are
+// no patches.
+func (w *world) slowCampaigns(by time.Duration) {
+	w.env.OnActivity(contract.AwaitOrders.Name, mock.Anything, mock.Anything).Return(contract.Asked{}, nil).After(by)
+}
+
+// slowJudgement lets it take so long to find out who sent something.
+func (w *world) slowJudgement(by time.Duration) {
+	judge := func(_ context.Context, in contract.VerifyActIn) (contract.VerifyActOut, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.verifyAct(in)
+	}
+	w.env.OnActivity(contract.VerifyAct.Name, mock.Anything, mock.Anything).Return(judge).After(by)
+}
+
+func once(do *func()) {
+	if f := *do; f != nil {
+		*do = nil
+		f()
+	}
 }
 
 func (w *world) note(what string) { w.events = append(w.events, what) }
@@ -173,11 +242,15 @@ func (w *world) verifyAct(in contract.VerifyActIn) (contract.VerifyActOut, error
 }
 
 func (w *world) waves(in contract.ListWavesIn) ([]patching.WaveSummary, error) {
+	once(&w.onList)
+	if w.onePage > 0 {
+		in.Limit = w.onePage
+	}
 	var all []patching.WaveSummary
 	for _, site := range []patching.SiteName{"berlin", "tokyo"} {
 		start := w.opened.Add(w.windowAt)
 		s := patching.WaveSummary{ID: patching.NewWaveID(in.Cycle, in.Ring, site, "night", "20261120T2000Z"), Site: site,
-			Window: "night", Start: start, End: start.Add(2 * week)}
+			Window: "night", Start: start, End: start.Add(w.windowIs)}
 		for _, m := range w.machines {
 			if m.ring == in.Ring && m.site == site {
 				s.Assets++
@@ -261,14 +334,16 @@ func (w *world) tally(in contract.SliceIn, now time.Time) patching.Tally {
 func (w *world) await(_ context.Context, in contract.AwaitTallyIn) (contract.Tallies, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	once(&w.onAwait)
 	now := w.env.Now()
 	return contract.Tallies{Slice: w.tally(in.SliceIn, now), Ring: w.tally(contract.SliceIn{Cycle: in.Cycle, Ring: in.Ring}, now)}, nil
 }
 
 func (w *world) end(in contract.EndSliceIn) (int, error) {
+	once(&w.onEnd)
 	n := 0
 	for _, m := range w.in(in.SliceIn) {
-		silent := !in.Silent || w.env.Now().Sub(m.released) >= in.Silence
+		silent := !in.Silent || !w.deaf && w.env.Now().Sub(m.released) >= in.Silence
 		if slices.Contains(in.States, m.state) && silent {
 			m.state, m.ended, m.reason = patching.DeploymentDone, in.Outcome, in.Reason
 			n++
@@ -300,6 +375,7 @@ func (w *world) judge(in contract.SliceIn) (contract.JudgeOut, error) {
 }
 
 func (w *world) close(in contract.CloseCycleIn) (contract.CloseCycleOut, error) {
+	w.closedAt = w.env.Now()
 	out := contract.CloseCycleOut{ClosedAs: patching.ClosedSuccessful, Outcomes: map[patching.Outcome]int{}}
 	if in.State.Ending != nil {
 		out.ClosedAs = in.State.Ending.As
@@ -327,11 +403,38 @@ func (w *world) run(t *testing.T, start contract.CycleState) contract.CycleResul
 	require.NoError(t, w.env.GetWorkflowError(), "%v", w.events)
 	var out contract.CycleResult
 	require.NoError(t, w.env.GetWorkflowResult(&out))
+	require.Empty(t, w.lost, "signals to workflows that had not begun")
 	total := 0
 	for _, n := range out.Outcomes {
 		total += n
 	}
 	require.Equal(t, len(w.machines), total, "count in equals count out")
+	return out
+}
+
+// ringInput is what a cycle would start the ring with.
+func (w *world) ringInput(name patching.RingName) contract.RingInput {
+	i := slices.IndexFunc(w.rings, func(r contract.RingSummary) bool { return r.Name == name })
+	return contract.RingInput{Cycle: "cycle/p/2026-11.1", Policy: "p", Kind: patching.Monthly, Ring: w.rings[i],
+		Silence: w.rules.Silence, CloseBy: w.opened.Add(w.rules.CloseAfter)}
+}
+
+// waveInput is what a ring would start its wave at the site with.
+func (w *world) waveInput(name patching.RingName, site patching.SiteName, batch int) contract.WaveInput {
+	r := w.ringInput(name)
+	in := contract.WaveInput{Cycle: r.Cycle, Policy: r.Policy, Kind: r.Kind, Ring: name, Batch: batch, Gate: r.Ring.Gate,
+		Silence: r.Silence, CloseBy: r.CloseBy}
+	waves, _ := w.waves(contract.ListWavesIn{Cycle: r.Cycle, Ring: name, Limit: 2})
+	in.Wave = waves[slices.IndexFunc(waves, func(s patching.WaveSummary) bool { return s.Site == site })]
+	return in
+}
+
+// runRing runs a ring by itself to its end.
+func (w *world) runRing(t *testing.T, in contract.RingInput) contract.RingResult {
+	t.Helper()
+	w.env.ExecuteWorkflow(contract.RingWorkflow, in)
+	var out contract.RingResult
+	require.NoError(t, w.env.GetWorkflowResult(&out))
 	return out
 }
 
@@ -390,6 +493,60 @@ func (w *world) count(ring patching.RingName, o patching.Outcome) int {
 	n := 0
 	for _, m := range w.machines {
 		if m.ring == ring && m.ended == o {
+			n++
+		}
+	}
+	return n
+}
+
+// listener watches what workflows send to each other.
+type listener struct {
+	interceptor.WorkerInterceptorBase
+	world *world
+}
+
+func (l *listener) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	in := &inbound{world: l.world}
+	in.Next = next
+	return in
+}
+
+type inbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+	world *world
+}
+
+func (i *inbound) Init(next interceptor.WorkflowOutboundInterceptor) error {
+	out := &outbound{world: i.world}
+	out.Next = next
+	return i.Next.Init(out)
+}
+
+func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	i.world.begun[workflow.GetInfo(ctx).WorkflowExecution.ID] = true
+	return i.Next.ExecuteWorkflow(ctx, in)
+}
+
+type outbound struct {
+	interceptor.WorkflowOutboundInterceptorBase
+	world *world
+}
+
+func (o *outbound) SignalExternalWorkflow(ctx workflow.Context, id, run, name string, arg any) workflow.Future {
+	if !o.world.begun[id] {
+		o.world.lost = append(o.world.lost, fmt.Sprintf("%s to %s", name, id))
+		f, set := workflow.NewFuture(ctx) // the suite itself would panic here
+		set.Set(nil, errors.New("no workflow "+id))
+		return f
+	}
+	return o.Next.SignalExternalWorkflow(ctx, id, run, name, arg)
+}
+
+// released counts the ring's machines that were given a start permit.
+func (w *world) released(ring patching.RingName) int {
+	n := 0
+	for _, m := range w.machines {
+		if m.ring == ring && m.batch > 0 {
 			n++
 		}
 	}

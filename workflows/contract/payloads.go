@@ -174,8 +174,9 @@ type WaveState struct {
 	// Mute is why no further batch is released in this wave: nobody answers.
 	Mute string
 	// Settling says that nothing more is released, and that what has started is
-	// waited for until GiveUp.
+	// waited for until GiveUp. Hurry says that this is a stop's.
 	Settling bool
+	Hurry    bool
 	GiveUp   time.Time
 }
 
