@@ -1,11 +1,13 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/patchcycle/patchcycle/store"
@@ -35,13 +37,12 @@ func startEngine(ctx context.Context, c Config, s *store.Store) (*engine.Engine,
 		UI: c.UI != "", UIHelp: "Get a login link with \"patchcycle engine ui\".", Logger: c.Log.Named("engine"),
 	}
 	if c.DatabaseURL != "" {
-		// A rebuilt engine gets databases of its own; the old ones stay for whoever
-		// wants to look at them.
-		if epoch, err := s.Epoch(ctx); err != nil {
+		epoch, err := s.Epoch(ctx)
+		if err != nil {
 			return nil, err
-		} else if o.Postgres = (&engine.Postgres{URL: c.DatabaseURL}); epoch > 1 {
-			o.Postgres.Database = fmt.Sprintf("temporal_%d", epoch)
-			o.Postgres.Visibility = fmt.Sprintf("temporal_visibility_%d", epoch)
+		}
+		if o.Postgres, err = engineDatabases(c.DatabaseURL, epoch); err != nil {
+			return nil, err
 		}
 	}
 	if c.TemporalAddress != "" {
@@ -53,4 +54,25 @@ func startEngine(ctx context.Context, c Config, s *store.Store) (*engine.Engine,
 		return nil, fmt.Errorf("start the engine: %w", err)
 	}
 	return e, nil
+}
+
+// engineDatabases names the engine's two databases after the store's, so that
+// installations which share a PostgreSQL do not share an engine. A rebuilt
+// engine gets databases of its own; the old ones stay for whoever wants to look
+// at them.
+func engineDatabases(url string, epoch int64) (*engine.Postgres, error) {
+	conf, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("--database-url: %w", err)
+	}
+	name := cmp.Or(conf.Database, conf.User) + "_temporal"
+	if epoch > 1 {
+		name += fmt.Sprintf("_%d", epoch)
+	}
+	const nameAtMost = 63 // PostgreSQL's own
+	p := &engine.Postgres{URL: url, Database: name, Visibility: name + "_visibility"}
+	if len(p.Visibility) > nameAtMost {
+		return nil, fmt.Errorf("--database-url: the engine's database %s would have a name of more than %d letters, which PostgreSQL cuts: take a shorter name", p.Visibility, nameAtMost)
+	}
+	return p, nil
 }
