@@ -22,7 +22,8 @@ type Assessing struct {
 
 // Assess counts what the policy's machines miss.
 func (a *Assessing) Assess(ctx context.Context, in contract.AssessIn) (contract.AssessOut, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	p, err := readPolicy(ctx, a.Store, in.Version)
 	if err != nil {
 		return contract.AssessOut{}, err

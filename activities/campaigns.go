@@ -41,7 +41,8 @@ const monitoring = "monitor"
 // AskInventory asks every enrolled machine that the policy selects for a fresh
 // inventory.
 func (c *Campaigns) AskInventory(ctx context.Context, in contract.AskInventoryIn) (contract.Asked, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	p, err := readPolicy(ctx, c.Store, in.Version)
 	if err != nil {
 		return contract.Asked{}, err
@@ -61,9 +62,11 @@ func (c *Campaigns) AskInventory(ctx context.Context, in contract.AskInventoryIn
 
 // Start gives the instruction to those machines of the slice that can use it.
 func (c *Campaigns) Start(ctx context.Context, in contract.CampaignIn) (contract.Asked, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	rows, err := c.Store.Deployments(ctx, store.DeploymentFilter{
-		Cycle: in.Cycle, Ring: in.Ring, States: []patching.DeploymentState{patching.DeploymentDone}})
+		Cycle: in.Cycle, Ring: in.Ring, States: []patching.DeploymentState{patching.DeploymentDone},
+	})
 	if err != nil {
 		return contract.Asked{}, fmt.Errorf("machines of the campaign: %w", err)
 	}
@@ -80,7 +83,8 @@ func (c *Campaigns) Start(ctx context.Context, in contract.CampaignIn) (contract
 	if len(stuck) > 0 {
 		_, err := c.Store.EndDeployments(ctx, store.EndSpec{
 			Cycle: in.Cycle, Assets: stuck, States: []patching.DeploymentState{patching.DeploymentDone},
-			Outcome: patching.NeedsHands, Reason: patching.ReasonIrreversible, At: c.Now()})
+			Outcome: patching.NeedsHands, Reason: patching.ReasonIrreversible, At: c.Now(),
+		})
 		if err != nil {
 			return contract.Asked{}, fmt.Errorf("note what cannot be undone: %w", err)
 		}
@@ -167,9 +171,11 @@ func (c *Campaigns) Await(ctx context.Context, in contract.AwaitOrdersIn) (contr
 // claims is not enough: nothing counts as patched until an inventory taken
 // afterwards shows it (Q2).
 func (c *Campaigns) Judge(ctx context.Context, in contract.SliceIn) (contract.JudgeOut, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	rows, err := c.Store.Deployments(ctx, store.DeploymentFilter{
-		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Outcomes: []patching.Outcome{patching.Patched}})
+		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Outcomes: []patching.Outcome{patching.Patched},
+	})
 	if err != nil {
 		return contract.JudgeOut{}, fmt.Errorf("machines to judge: %w", err)
 	}

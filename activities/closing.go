@@ -52,7 +52,8 @@ const taskDue = 7 * 24 * time.Hour
 // (G21). Their ids come from cycle and machine: a repetition opens none twice.
 func (c *Cycles) openTasks(ctx context.Context, id patching.CycleID, now time.Time) (int, error) {
 	rows, err := c.Store.Deployments(ctx, store.DeploymentFilter{
-		Cycle: id, Outcomes: []patching.Outcome{patching.Failed, patching.NeedsHands, patching.Unreachable}})
+		Cycle: id, Outcomes: []patching.Outcome{patching.Failed, patching.NeedsHands, patching.Unreachable},
+	})
 	if err != nil {
 		return 0, fmt.Errorf("machines that need a person: %w", err)
 	}

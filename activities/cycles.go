@@ -56,7 +56,8 @@ func (c *Cycles) Open(ctx context.Context, in contract.OpenCycleIn) (contract.Op
 	now := c.Now().UTC()
 	opened, err := c.Store.OpenCycle(ctx, patching.Cycle{
 		ID: s.ID, Kind: s.Kind, Policy: s.Policy, PolicyVersion: version.Digest, Shadow: s.Shadow, Author: s.Author,
-		Reason: s.Reason, Opened: now, Phase: patching.PhaseMonitor, Epoch: epoch, Mode: "dispatcher"})
+		Reason: s.Reason, Opened: now, Phase: patching.PhaseMonitor, Epoch: epoch, Mode: "dispatcher",
+	})
 	if err != nil {
 		return contract.OpenCycleOut{}, fmt.Errorf("open %s: %w", s.ID, err)
 	}
@@ -126,7 +127,8 @@ func (c *Cycles) Remind(ctx context.Context, in contract.RemindIn) (contract.Non
 // Close ends what is left, by name and reason, opens the tasks, gives the locks
 // back and says how the cycle closed. Every asset then has exactly one outcome.
 func (c *Cycles) Close(ctx context.Context, in contract.CloseCycleIn) (contract.CloseCycleOut, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	s, now := in.State, c.Now().UTC()
 	if _, err := c.Store.WithdrawOrders(ctx, store.Slice{Cycle: s.ID}, ""); err != nil {
 		return contract.CloseCycleOut{}, fmt.Errorf("withdraw orders: %w", err)
@@ -170,12 +172,18 @@ func (c *Cycles) endRemainder(ctx context.Context, s contract.CycleState, now ti
 		reason, why = s.Ending.Reason, s.Ending.Why
 	}
 	for _, end := range []store.EndSpec{
-		{Outcome: patching.Deferred, Reason: reason, Detail: why,
-			States: []patching.DeploymentState{patching.DeploymentPlanned, patching.DeploymentStaged}},
-		{Outcome: patching.Unreachable, Reason: patching.ReasonSilent,
-			States: []patching.DeploymentState{patching.DeploymentReleased}},
-		{Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown, Detail: "It began and did not report an end.",
-			States: []patching.DeploymentState{patching.DeploymentStarted}},
+		{
+			Outcome: patching.Deferred, Reason: reason, Detail: why,
+			States: []patching.DeploymentState{patching.DeploymentPlanned, patching.DeploymentStaged},
+		},
+		{
+			Outcome: patching.Unreachable, Reason: patching.ReasonSilent,
+			States: []patching.DeploymentState{patching.DeploymentReleased},
+		},
+		{
+			Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown, Detail: "It began and did not report an end.",
+			States: []patching.DeploymentState{patching.DeploymentStarted},
+		},
 	} {
 		end.Cycle, end.At = s.ID, now
 		if _, err := c.Store.EndDeployments(ctx, end); err != nil {
@@ -187,7 +195,8 @@ func (c *Cycles) endRemainder(ctx context.Context, s contract.CycleState, now ti
 
 func (c *Cycles) audit(ctx context.Context, id patching.CycleID, verb, body string) error {
 	_, err := c.Store.AppendAudit(ctx, patching.AuditEntry{
-		At: c.Now().UTC(), Actor: "patchcycle", Verb: verb, Subject: string(id), Body: body})
+		At: c.Now().UTC(), Actor: "patchcycle", Verb: verb, Subject: string(id), Body: body,
+	})
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}

@@ -15,7 +15,8 @@ import (
 // states. Orders are withdrawn first: a machine that has not started must not
 // start after its deployment has ended.
 func (w *Waves) End(ctx context.Context, in contract.EndSliceIn) (int, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	end := store.EndSpec{
 		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Assets: in.Assets, States: in.States,
 		Outcome: in.Outcome, Reason: in.Reason, Detail: in.Detail, At: w.Now(),

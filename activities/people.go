@@ -123,11 +123,13 @@ func (p *People) refuse(ctx context.Context, in contract.VerifyActIn, out contra
 // signal, which say so.
 func (p *People) record(ctx context.Context, in contract.VerifyActIn, out contract.VerifyActOut) error {
 	verdicts := map[contract.Verb]patching.ApprovalVerdict{
-		contract.VerbApprove: patching.Approve, contract.VerbReject: patching.Reject, contract.VerbSendBack: patching.SendBack}
+		contract.VerbApprove: patching.Approve, contract.VerbReject: patching.Reject, contract.VerbSendBack: patching.SendBack,
+	}
 	if verdict, votes := verdicts[in.Verb]; votes && out.Account != "" {
 		err := p.Store.AddApproval(ctx, patching.Approval{
 			Cycle: in.Cycle, Plan: in.Act.Plan, Account: out.Account, Verdict: verdict,
-			Reason: in.Act.Reason, Via: out.Via, At: out.At, Refused: out.Refused})
+			Reason: in.Act.Reason, Via: out.Via, At: out.At, Refused: out.Refused,
+		})
 		if err != nil {
 			return fmt.Errorf("keep the vote of %s: %w", out.Account, err)
 		}
@@ -138,7 +140,8 @@ func (p *People) record(ctx context.Context, in contract.VerifyActIn, out contra
 	}
 	body := fmt.Sprintf("%s; plan %s; reason %q; refused %q", source, in.Act.Plan, in.Act.Reason, out.Refused)
 	_, err := p.Store.AppendAudit(ctx, patching.AuditEntry{
-		At: out.At, Actor: string(out.Account), Verb: string(in.Verb), Subject: string(in.Cycle), Body: body})
+		At: out.At, Actor: string(out.Account), Verb: string(in.Verb), Subject: string(in.Cycle), Body: body,
+	})
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}

@@ -46,7 +46,8 @@ type Planning struct {
 // fleet; those after it are made again from the same inputs less what failed,
 // and may only shrink: what people pre-approved or approved covers them.
 func (p *Planning) Make(ctx context.Context, in contract.MakePlanIn) (contract.PlanSummary, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	pol, err := readPolicy(ctx, p.Store, in.State.PolicyVersion)
 	if err != nil {
 		return contract.PlanSummary{}, err
@@ -215,7 +216,8 @@ func (p *Planning) again(ctx context.Context, in contract.MakePlanIn) (patching.
 // occurrences of their windows. Rules and bundles stay, so the plan and its
 // approval do too.
 func (p *Planning) Reschedule(ctx context.Context, in contract.MakePlanIn) (contract.None, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	s := in.State
 	pol, err := readPolicy(ctx, p.Store, s.PolicyVersion)
 	if err != nil {
@@ -238,7 +240,8 @@ func (p *Planning) Reschedule(ctx context.Context, in contract.MakePlanIn) (cont
 		begun = append(begun, r.Name)
 	}
 	moved, err := plan.Reschedule(plan.Input{
-		Cycle: s.ID, Kind: s.Kind, Author: s.Author, Now: p.Now().UTC(), CloseBy: s.CloseBy, Policy: pol}, items, begun...)
+		Cycle: s.ID, Kind: s.Kind, Author: s.Author, Now: p.Now().UTC(), CloseBy: s.CloseBy, Policy: pol,
+	}, items, begun...)
 	if err != nil {
 		return contract.None{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}

@@ -27,7 +27,8 @@ type Reports struct {
 
 // Make renders the report and keeps where it is.
 func (r *Reports) Make(ctx context.Context, in contract.MakeReportIn) (contract.MakeReportOut, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	file, err := r.Render.Render(ctx, in.State.ID)
 	if err != nil {
 		return contract.MakeReportOut{}, fmt.Errorf("report of %s: %w", in.State.ID, err)

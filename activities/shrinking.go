@@ -102,6 +102,7 @@ func (p *Planning) Amend(ctx context.Context, in contract.AmendIn) (contract.Ame
 		words += " The others have started, have ended, or are not in the cycle."
 	}
 	_, err = p.Store.AppendAudit(ctx, patching.AuditEntry{
-		At: p.Now().UTC(), Actor: string(in.By), Verb: "amend", Subject: string(in.Cycle), Body: words})
+		At: p.Now().UTC(), Actor: string(in.By), Verb: "amend", Subject: string(in.Cycle), Body: words,
+	})
 	return contract.AmendOut{Removed: n, Words: words}, err
 }

@@ -76,6 +76,7 @@ func (t *Tasks) judge(ctx context.Context, read *reader, task patching.Task) err
 		return err
 	}
 	_, err = t.Store.AppendAudit(ctx, patching.AuditEntry{
-		At: t.Now().UTC(), Actor: "patchcycle", Verb: "rescan", Subject: string(task.ID), Body: task.Note})
+		At: t.Now().UTC(), Actor: "patchcycle", Verb: "rescan", Subject: string(task.ID), Body: task.Note,
+	})
 	return err
 }

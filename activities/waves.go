@@ -49,7 +49,8 @@ func (w *Waves) List(ctx context.Context, in contract.ListWavesIn) ([]patching.W
 // Stage issues the wave's orders; machines fetch their packages and wait for
 // the start permit. Those that have an order keep it.
 func (w *Waves) Stage(ctx context.Context, in contract.StageWaveIn) (contract.StageWaveOut, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	wave := in.Wave
 	rows, err := w.Store.Deployments(ctx, store.DeploymentFilter{Cycle: wave.Cycle, Wave: wave.Wave.ID})
 	if err != nil {
@@ -98,7 +99,8 @@ func (w *Waves) stage(ctx context.Context, some []patching.Deployment, epoch int
 // Release gives the start permit to the next machines. The store keeps which
 // machines a batch number stands for, so a repetition permits the same ones.
 func (w *Waves) Release(ctx context.Context, in contract.ReleaseIn) (contract.ReleaseOut, error) {
-	defer beat(ctx)()
+	stop := beat(ctx)
+	defer stop()
 	rows, err := w.Store.ReleaseBatch(ctx, in.Wave, in.Batch, in.Size, w.Now())
 	if err != nil {
 		return contract.ReleaseOut{}, fmt.Errorf("release batch %d of %s: %w", in.Batch, in.Wave, err)
@@ -118,7 +120,8 @@ func (w *Waves) Release(ctx context.Context, in contract.ReleaseIn) (contract.Re
 func (w *Waves) NoteGate(ctx context.Context, in contract.NoteGateIn) (contract.None, error) {
 	d := in.Decision
 	err := w.Store.AddDecision(ctx, store.DecisionRow{
-		Cycle: in.Cycle, Subject: in.Subject, Decision: d, ParamsText: []byte(in.Params), TallyText: []byte(in.Tally)})
+		Cycle: in.Cycle, Subject: in.Subject, Decision: d, ParamsText: []byte(in.Params), TallyText: []byte(in.Tally),
+	})
 	if err != nil {
 		return contract.None{}, fmt.Errorf("keep the gate's decision on %s: %w", in.Subject, err)
 	}
@@ -126,6 +129,7 @@ func (w *Waves) NoteGate(ctx context.Context, in contract.NoteGateIn) (contract.
 		return contract.None{}, nil
 	}
 	_, err = w.Store.AppendAudit(ctx, patching.AuditEntry{
-		At: d.At, Actor: "gate " + d.Gate, Verb: string(d.Verb), Subject: in.Subject, Body: d.Why})
+		At: d.At, Actor: "gate " + d.Gate, Verb: string(d.Verb), Subject: in.Subject, Body: d.Why,
+	})
 	return contract.None{}, err
 }

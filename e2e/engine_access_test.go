@@ -248,8 +248,10 @@ var notEvenTheProduct = []struct {
 		return err
 	}},
 	{"add a search attribute", func(ctx context.Context, s *town, c client.Client) error {
-		_, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: s.Namespace(),
-			SearchAttributes: map[string]enums.IndexedValueType{"X": enums.INDEXED_VALUE_TYPE_BOOL}})
+		_, err := c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+			Namespace:        s.Namespace(),
+			SearchAttributes: map[string]enums.IndexedValueType{"X": enums.INDEXED_VALUE_TYPE_BOOL},
+		})
 		return err
 	}},
 	{"register a namespace", func(ctx context.Context, _ *town, c client.Client) error {

@@ -123,7 +123,7 @@ func TestAnExternalClusterThatCannotBeRightIsRefused(t *testing.T) {
 			srv := grpc.NewServer()
 			workflowservice.RegisterWorkflowServiceServer(srv, &c.cluster)
 			operatorservice.RegisterOperatorServiceServer(srv, &c.cluster)
-			go srv.Serve(l) //nolint:errcheck // ends with Stop
+			go srv.Serve(l) // ends with Stop
 			t.Cleanup(srv.Stop)
 			o := engine.Options{External: &engine.External{Address: l.Addr().String(), Open: c.open}}
 			if c.words == nil {

@@ -72,7 +72,7 @@ func TestAKilledEngineIsTakenUp(t *testing.T) {
 		e := startEngine(t, engine.Options{Dir: dir})
 		_, err := e.Client().ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "cycle/1", TaskQueue: "none"}, "Cycle")
 		require.NoError(t, err)
-		fmt.Println("serving at", e.Addr())
+		fmt.Fprintln(os.Stdout, "serving at", e.Addr())
 		time.Sleep(time.Minute)
 		t.Fatal("was not killed")
 	}

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bufio"
 	"context"
 	"net"
 	"os"
@@ -62,14 +61,13 @@ func listening(t *testing.T) (ports []string) {
 		}
 	}
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		f, err := os.Open(table)
+		text, err := os.ReadFile(table)
 		if err != nil {
 			continue // a machine without IPv6
 		}
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
+		for line := range strings.Lines(string(text)) {
 			// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
-			field := strings.Fields(lines.Text())
+			field := strings.Fields(line)
 			const listen = "0A"
 			if len(field) < 10 || field[3] != listen || !sockets[field[9]] {
 				continue

@@ -151,13 +151,10 @@ func (f *facts) failedWith(name string, failed []*patching.Deployment) (to []str
 		a := f.answerOf(d)
 		ways[fmt.Sprintf("%s (%s)", strings.TrimSuffix(a.reason.Words(), "."), a.signature)]++
 	}
-	var parts []string
-	for _, way := range slices.SortedFunc(maps.Keys(ways), func(a, b string) int {
+	often := slices.SortedFunc(maps.Keys(ways), func(a, b string) int {
 		return cmp.Or(cmp.Compare(ways[b], ways[a]), strings.Compare(a, b))
-	}) {
-		parts = append(parts, way)
-	}
-	return slices.Sorted(maps.Keys(versions)), sentence(few(parts, 3))
+	})
+	return slices.Sorted(maps.Keys(versions)), sentence(few(often, 3))
 }
 
 // stillMissing counts the cycle's machines that are offered the package now.

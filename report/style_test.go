@@ -28,8 +28,18 @@ func TestColoursCanBeToldApartInBothSchemes(t *testing.T) {
 			colour[m[1]] = m[2]
 		}
 		for _, pair := range [][2]string{
-			{"ink", "paper"}, {"ink", "ground"}, {"muted", "paper"}, {"muted", "ground"}, {"link", "paper"}, {"link", "ground"},
-			{"good", "good-ground"}, {"warn", "warn-ground"}, {"bad", "bad-ground"}, {"back", "back-ground"}, {"calm", "calm-ground"}, {"news", "news-ground"},
+			{"ink", "paper"},
+			{"ink", "ground"},
+			{"muted", "paper"},
+			{"muted", "ground"},
+			{"link", "paper"},
+			{"link", "ground"},
+			{"good", "good-ground"},
+			{"warn", "warn-ground"},
+			{"bad", "bad-ground"},
+			{"back", "back-ground"},
+			{"calm", "calm-ground"},
+			{"news", "news-ground"},
 		} {
 			require.NotEmpty(t, colour[pair[0]], "%s: %s", name, pair[0])
 			require.NotEmpty(t, colour[pair[1]], "%s: %s", name, pair[1])

@@ -298,9 +298,20 @@ func (d *Document) tiles(v *view) []tile {
 // nav lists the sections that the page has.
 func (v *view) nav() []link {
 	all := []link{
-		{"exceptions", "Exceptions"}, {"tasks", "Open tasks"}, {"approval", "Approval"}, {"timeline", "What happened"}, {"rings", "Rings and gates"},
-		{"patches", "Patches"}, {"left-out", "Left out"}, {"failures", "Failures"}, {"coverage", "Coverage"}, {"test-ring", "Test ring"},
-		{"machines", "Patched machines"}, {"corrections", "Corrections"}, {"record", "Change record"}, {"evidence", "Evidence"},
+		{"exceptions", "Exceptions"},
+		{"tasks", "Open tasks"},
+		{"approval", "Approval"},
+		{"timeline", "What happened"},
+		{"rings", "Rings and gates"},
+		{"patches", "Patches"},
+		{"left-out", "Left out"},
+		{"failures", "Failures"},
+		{"coverage", "Coverage"},
+		{"test-ring", "Test ring"},
+		{"machines", "Patched machines"},
+		{"corrections", "Corrections"},
+		{"record", "Change record"},
+		{"evidence", "Evidence"},
 	}
 	return slices.DeleteFunc(all, func(l link) bool {
 		return l.ID == "corrections" && len(v.Corrections) == 0 || l.ID == "failures" && v.Failures.Machines == 0

@@ -63,7 +63,8 @@ func (s *Starter) SetSchedule(ctx context.Context, m window.Monthly, in contract
 			}
 			set.Policy.Overlap, set.Policy.CatchupWindow = overlap, catchUp
 			return &client.ScheduleUpdate{Schedule: &set}, nil
-		}})
+		},
+	})
 }
 
 // keep puts the schedule on record.

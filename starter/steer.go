@@ -31,7 +31,8 @@ func (s *Starter) Do(ctx context.Context, id patching.CycleID, verb contract.Ver
 	defer cancel()
 	handle, err := s.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: string(id), UpdateName: string(verb), UpdateID: act.Request,
-		Args: []any{act}, WaitForStage: client.WorkflowUpdateStageCompleted})
+		Args: []any{act}, WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
 	var answer contract.Answer
 	if err == nil {
 		err = handle.Get(ctx, &answer)

@@ -94,8 +94,10 @@ func (c *cycle) remind(ctx workflow.Context, what string) error {
 	case waitEscalate:
 		c.s.Reminded = 2
 	case waitExpire:
-		c.end(ctx, contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonNotApproved,
-			Why: "nobody approved the plan in time"})
+		c.end(ctx, contract.Ending{
+			As: patching.ClosedCancelled, Reason: patching.ReasonNotApproved,
+			Why: "nobody approved the plan in time",
+		})
 		return nil
 	}
 	_, err := contract.Remind.Run(ctx, what, contract.RemindIn{Cycle: c.s.ID, Words: words, Escalate: what == waitEscalate})
@@ -113,8 +115,10 @@ func (c *cycle) closeAtDate(ctx workflow.Context) {
 		over := func() bool { return c.s.Ending != nil || c.s.Phase == patching.PhaseReport || c.s.Phase.Terminal() }
 		ok, err := awaitUntil(ctx, c.s.CloseBy, "close by", over)
 		if err == nil && !ok {
-			c.endNow(ctx, contract.Ending{As: patching.ClosedWithExceptions, Reason: patching.ReasonCarriedOver,
-				Why: "the cycle reached its closing date"})
+			c.endNow(ctx, contract.Ending{
+				As: patching.ClosedWithExceptions, Reason: patching.ReasonCarriedOver,
+				Why: "the cycle reached its closing date",
+			})
 		}
 	})
 }

@@ -10,21 +10,22 @@ import (
 
 // campaign gives one instruction to all machines of a slice that can use it and
 // waits for their answers, at most so long.
-func campaign(ctx workflow.Context, in contract.CampaignIn, wait time.Duration) (contract.Asked, error) {
+func campaign(ctx workflow.Context, in contract.CampaignIn, wait time.Duration) error {
 	in.Until = workflow.Now(ctx).Add(wait)
 	asked, err := contract.Campaign.Run(ctx, in.Verb+" "+ringWords(in.Ring), in)
 	if err != nil || asked.Asked == 0 {
-		return asked, err
+		return err
 	}
 	summary := "await " + in.Verb + " of " + plural(asked.Asked, "machine", "machines") + " until " + clock(in.Until)
-	return contract.AwaitOrders.Start(ctx, summary,
+	_, err = contract.AwaitOrders.Start(ctx, summary,
 		contract.AwaitOrdersIn{Cycle: in.Cycle, Ring: in.Ring, Verb: in.Verb, Until: in.Until}, wait).Get(ctx)
+	return err
 }
 
 // verifySlice judges the slice's machines by fresh inventories, not by what
 // their agents claimed.
 func verifySlice(ctx workflow.Context, in contract.SliceIn) error {
-	_, err := campaign(ctx, contract.CampaignIn{Cycle: in.Cycle, Ring: in.Ring, Verb: "collect"}, min(in.Silence, time.Hour))
+	err := campaign(ctx, contract.CampaignIn{Cycle: in.Cycle, Ring: in.Ring, Verb: "collect"}, min(in.Silence, time.Hour))
 	if err != nil {
 		return err
 	}

@@ -190,7 +190,7 @@ func (c *cycle) verify(ctx workflow.Context) (patching.Phase, error) {
 
 func (c *cycle) cleanUp(ctx workflow.Context) (patching.Phase, error) {
 	if len(c.s.Rings) > 0 && !c.s.Shadow {
-		if _, err := campaign(ctx, contract.CampaignIn{Cycle: c.s.ID, Verb: "clean"}, c.s.Rules.Silence); err != nil {
+		if err := campaign(ctx, contract.CampaignIn{Cycle: c.s.ID, Verb: "clean"}, c.s.Rules.Silence); err != nil {
 			return "", err
 		}
 	}

@@ -122,8 +122,10 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 	case out.Decision.Verb == patching.Halt:
 		c.end(ctx, c.haltedBy(ring.Name, out))
 	case out.Stopped: // by whoever cancelled its workflow: what it left out was not tried
-		c.end(ctx, contract.Ending{As: patching.ClosedWithExceptions, Reason: patching.ReasonCancelled,
-			Why: "the workflow of ring " + string(ring.Name) + " was cancelled"})
+		c.end(ctx, contract.Ending{
+			As: patching.ClosedWithExceptions, Reason: patching.ReasonCancelled,
+			Why: "the workflow of ring " + string(ring.Name) + " was cancelled",
+		})
 	}
 	return c.show(ctx)
 }
@@ -158,7 +160,7 @@ func (c *cycle) rollBack(ctx workflow.Context) (patching.Phase, error) {
 	for ring := c.nextToUndo(); ring != nil; ring = c.nextToUndo() {
 		ending := *c.s.Ending
 		in := contract.CampaignIn{Cycle: c.s.ID, Ring: ring.Name, Verb: "revert", Scope: ending.Scope}
-		if _, err := campaign(ctx, in, 2*c.s.Rules.Silence); err != nil {
+		if err := campaign(ctx, in, 2*c.s.Rules.Silence); err != nil {
 			return "", err
 		}
 		// A person may have asked for more meanwhile: then it is done again.

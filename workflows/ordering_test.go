@@ -39,8 +39,10 @@ func TestTheStateThatIsSavedLastIsTheNewest(t *testing.T) {
 	})
 	w.whenPhase(patching.PhaseApproval, func() { w.approve("ben") })
 	require.Equal(t, patching.ClosedSuccessful, w.run(t, contract.CycleState{}).ClosedAs)
-	story := []patching.Phase{patching.PhaseMonitor, patching.PhaseAssess, patching.PhasePlan, patching.PhaseTest, patching.PhaseApproval,
-		patching.PhaseDeploy, patching.PhaseVerify, patching.PhaseCleanUp, patching.PhaseReport, patching.PhaseClosed}
+	story := []patching.Phase{
+		patching.PhaseMonitor, patching.PhaseAssess, patching.PhasePlan, patching.PhaseTest, patching.PhaseApproval,
+		patching.PhaseDeploy, patching.PhaseVerify, patching.PhaseCleanUp, patching.PhaseReport, patching.PhaseClosed,
+	}
 	last := 0
 	for _, s := range w.saved {
 		at := slices.Index(story, s.Phase)

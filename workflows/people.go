@@ -183,10 +183,12 @@ func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, si
 func (c *cycle) perform(ctx workflow.Context, verb contract.Verb, a contract.Act, by contract.VerifyActOut) (string, error) {
 	switch verb {
 	case contract.VerbApprove:
-		return c.vote(ctx, a, by), nil
+		return c.vote(a, by), nil
 	case contract.VerbReject:
-		c.end(ctx, contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonNotApproved, By: by.Account,
-			Why: fmt.Sprintf("%s rejected the plan: %s", by.Account, a.Reason)})
+		c.end(ctx, contract.Ending{
+			As: patching.ClosedCancelled, Reason: patching.ReasonNotApproved, By: by.Account,
+			Why: fmt.Sprintf("%s rejected the plan: %s", by.Account, a.Reason),
+		})
 		return fmt.Sprintf("The plan was rejected by %s.", by.Account), nil
 	case contract.VerbSendBack:
 		c.s.SentBack = true
@@ -204,12 +206,12 @@ func (c *cycle) perform(ctx workflow.Context, verb contract.Verb, a contract.Act
 			contract.AmendIn{Cycle: c.s.ID, Assets: a.Assets, By: by.Account, Why: a.Reason})
 		return out.Words, err
 	default:
-		return c.performEnd(ctx, verb, a, by), nil
+		return c.performEnd(ctx, verb, a, by)
 	}
 }
 
 // performEnd does the verbs that end a cycle.
-func (c *cycle) performEnd(ctx workflow.Context, verb contract.Verb, a contract.Act, by contract.VerifyActOut) string {
+func (c *cycle) performEnd(ctx workflow.Context, verb contract.Verb, a contract.Act, by contract.VerifyActOut) (string, error) {
 	e := contract.Ending{By: by.Account}
 	switch verb {
 	case contract.VerbStop:
@@ -221,18 +223,22 @@ func (c *cycle) performEnd(ctx workflow.Context, verb contract.Verb, a contract.
 	case contract.VerbClose:
 		e.As, e.Reason = patching.ClosedWithExceptions, patching.ReasonCarriedOver
 		e.Why = fmt.Sprintf("closed by %s: %s", by.Account, a.Reason)
+	default:
+		return "", fmt.Errorf("%q is no verb of a cycle", verb)
 	}
 	c.end(ctx, e)
-	return "The cycle is being " + e.Why + "."
+	return "The cycle is being " + e.Why + ".", nil
 }
 
 // vote counts an approval. The same person counts once, whatever their number
 // of keys or clicks; VerifyAct has seen to it.
-func (c *cycle) vote(ctx workflow.Context, a contract.Act, by contract.VerifyActOut) string {
+func (c *cycle) vote(a contract.Act, by contract.VerifyActOut) string {
 	twice := slices.ContainsFunc(c.s.Votes, func(v patching.Approval) bool { return v.Account == by.Account })
 	if !twice {
-		c.s.Votes = append(c.s.Votes, patching.Approval{Cycle: c.s.ID, Plan: a.Plan, Account: by.Account,
-			Verdict: patching.Approve, Reason: a.Reason, Via: by.Via, At: by.At})
+		c.s.Votes = append(c.s.Votes, patching.Approval{
+			Cycle: c.s.ID, Plan: a.Plan, Account: by.Account,
+			Verdict: patching.Approve, Reason: a.Reason, Via: by.Via, At: by.At,
+		})
 	}
 	quorum := max(1, c.s.Rules.Approval.Quorum)
 	if len(c.s.Votes) >= quorum {

@@ -43,7 +43,8 @@ func (r *ring) run(ctx workflow.Context) (contract.RingResult, error) {
 	for !r.in.Control.Stop {
 		r.show(ctx, "releasing waves")
 		page, err := contract.ListWaves.Run(ctx, "next waves", contract.ListWavesIn{
-			Cycle: r.in.Cycle, Ring: r.in.Ring.Name, Offset: r.in.Next, Limit: wavesAPage})
+			Cycle: r.in.Cycle, Ring: r.in.Ring.Name, Offset: r.in.Next, Limit: wavesAPage,
+		})
 		if err != nil {
 			return contract.RingResult{}, err
 		}

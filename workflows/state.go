@@ -97,7 +97,8 @@ func (c *cycle) continueAsNew(ctx workflow.Context) error {
 func noteGate(ctx workflow.Context, id patching.CycleID, subject string, q gate.Question, d patching.Decision) error {
 	terms, tally := gate.Evidence(q)
 	_, err := contract.NoteGate.Run(ctx, "keep the gate's decision: "+string(d.Verb), contract.NoteGateIn{
-		Cycle: id, Subject: subject, Decision: d, Params: string(terms), Tally: string(tally)})
+		Cycle: id, Subject: subject, Decision: d, Params: string(terms), Tally: string(tally),
+	})
 	return err
 }
 

@@ -70,7 +70,8 @@ func (w *wave) release(ctx workflow.Context) error {
 			return nil
 		}
 		out, err := contract.Release.Run(ctx, batchWords(batch), contract.ReleaseIn{
-			Cycle: w.in.Cycle, Wave: w.in.Wave.ID, Batch: batch, Size: w.in.Batch})
+			Cycle: w.in.Cycle, Wave: w.in.Wave.ID, Batch: batch, Size: w.in.Batch,
+		})
 		if err != nil || out.Released == 0 {
 			return err
 		}
@@ -211,8 +212,10 @@ func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
 		released = contract.EndSliceIn{Outcome: patching.Deferred, Reason: c.Reason, Detail: c.Why}
 	}
 	released.States = []patching.DeploymentState{patching.DeploymentReleased}
-	started := contract.EndSliceIn{Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown,
-		Detail: "It began and did not report an end.", States: []patching.DeploymentState{patching.DeploymentStarted}}
+	started := contract.EndSliceIn{
+		Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown,
+		Detail: "It began and did not report an end.", States: []patching.DeploymentState{patching.DeploymentStarted},
+	}
 	for _, end := range []contract.EndSliceIn{released, started} {
 		end.SliceIn, end.Withdraw = w.slice(), true
 		if _, err := contract.EndSlice.Run(ctx, "end what never answered", end); err != nil {

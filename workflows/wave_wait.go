@@ -72,7 +72,8 @@ func (w *wave) await(ctx workflow.Context, until time.Time) (t contract.Tallies,
 	actx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
 	run := contract.AwaitTally.Start(actx, "await results until "+clock(until), contract.AwaitTallyIn{
-		SliceIn: w.slice(), Known: w.known, Answered: w.in.Gate.Answered, Until: until}, wait)
+		SliceIn: w.slice(), Known: w.known, Answered: w.in.Gate.Answered, Until: until,
+	}, wait)
 	if err := workflow.Await(ctx, func() bool { return run.IsReady() || w.stopping() != wasStopping }); err != nil {
 		return contract.Tallies{}, false, err
 	}

@@ -80,8 +80,10 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		people: map[patching.AccountName]bool{"ben": true, "cleo": true, "olga": true}, windowIs: 2 * week, broken: map[string]error{}, begun: map[string]bool{},
-		rules: contract.CycleRules{OnHalt: policy.RollBackAffected, Silence: 30 * time.Minute, CloseAfter: 2 * week,
-			Approval: policy.Approval{Quorum: 1, Remind: 24 * time.Hour, Escalate: 48 * time.Hour, Expire: week, TrustSignals: true}},
+		rules: contract.CycleRules{
+			OnHalt: policy.RollBackAffected, Silence: 30 * time.Minute, CloseAfter: 2 * week,
+			Approval: policy.Approval{Quorum: 1, Remind: 24 * time.Hour, Escalate: 48 * time.Hour, Expire: week, TrustSignals: true},
+		},
 	}
 	limits := gate.Params{Answered: 90, Same: 2, BadCount: 4, Unreachable: 50}
 	for i, size := range []int{4, 8, 40} {
@@ -89,8 +91,10 @@ func newWorld(t *testing.T) *world {
 		w.rings = append(w.rings, contract.RingSummary{Name: name, Assets: size, Waves: 2, Batch: 10, Parallel: 2, Soak: time.Hour, Gate: limits})
 		for n := range size {
 			site := []patching.SiteName{"berlin", "tokyo"}[n%2]
-			w.machines = append(w.machines, &machine{id: patching.AssetID(fmt.Sprintf("%s-%d", name, n)), ring: name, site: site,
-				after: 5 * time.Minute, outcome: patching.Patched, state: patching.DeploymentPlanned})
+			w.machines = append(w.machines, &machine{
+				id: patching.AssetID(fmt.Sprintf("%s-%d", name, n)), ring: name, site: site,
+				after: 5 * time.Minute, outcome: patching.Patched, state: patching.DeploymentPlanned,
+			})
 		}
 	}
 	w.begin(night)
@@ -249,8 +253,10 @@ func (w *world) waves(in contract.ListWavesIn) ([]patching.WaveSummary, error) {
 	var all []patching.WaveSummary
 	for _, site := range []patching.SiteName{"berlin", "tokyo"} {
 		start := w.opened.Add(w.windowAt)
-		s := patching.WaveSummary{ID: patching.NewWaveID(in.Cycle, in.Ring, site, "night", "20261120T2000Z"), Site: site,
-			Window: "night", Start: start, End: start.Add(w.windowIs)}
+		s := patching.WaveSummary{
+			ID: patching.NewWaveID(in.Cycle, in.Ring, site, "night", "20261120T2000Z"), Site: site,
+			Window: "night", Start: start, End: start.Add(w.windowIs),
+		}
 		for _, m := range w.machines {
 			if m.ring == in.Ring && m.site == site {
 				s.Assets++
@@ -415,15 +421,19 @@ func (w *world) run(t *testing.T, start contract.CycleState) contract.CycleResul
 // ringInput is what a cycle would start the ring with.
 func (w *world) ringInput(name patching.RingName) contract.RingInput {
 	i := slices.IndexFunc(w.rings, func(r contract.RingSummary) bool { return r.Name == name })
-	return contract.RingInput{Cycle: "cycle/p/2026-11.1", Policy: "p", Kind: patching.Monthly, Ring: w.rings[i],
-		Silence: w.rules.Silence, CloseBy: w.opened.Add(w.rules.CloseAfter)}
+	return contract.RingInput{
+		Cycle: "cycle/p/2026-11.1", Policy: "p", Kind: patching.Monthly, Ring: w.rings[i],
+		Silence: w.rules.Silence, CloseBy: w.opened.Add(w.rules.CloseAfter),
+	}
 }
 
 // waveInput is what a ring would start its wave at the site with.
 func (w *world) waveInput(name patching.RingName, site patching.SiteName, batch int) contract.WaveInput {
 	r := w.ringInput(name)
-	in := contract.WaveInput{Cycle: r.Cycle, Policy: r.Policy, Kind: r.Kind, Ring: name, Batch: batch, Gate: r.Ring.Gate,
-		Silence: r.Silence, CloseBy: r.CloseBy}
+	in := contract.WaveInput{
+		Cycle: r.Cycle, Policy: r.Policy, Kind: r.Kind, Ring: name, Batch: batch, Gate: r.Ring.Gate,
+		Silence: r.Silence, CloseBy: r.CloseBy,
+	}
 	waves, _ := w.waves(contract.ListWavesIn{Cycle: r.Cycle, Ring: name, Limit: 2})
 	in.Wave = waves[slices.IndexFunc(waves, func(s patching.WaveSummary) bool { return s.Site == site })]
 	return in

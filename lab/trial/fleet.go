@@ -23,8 +23,10 @@ import (
 // Sites are those of the policy.
 func Sites() []truth.Site {
 	return []truth.Site{
-		{Name: "amsterdam", Zone: "Europe/Amsterdam"}, {Name: "newyork", Zone: "America/New_York"},
-		{Name: "tokyo", Zone: "Asia/Tokyo"}, {Name: "kathmandu", Zone: "Asia/Kathmandu"},
+		{Name: "amsterdam", Zone: "Europe/Amsterdam"},
+		{Name: "newyork", Zone: "America/New_York"},
+		{Name: "tokyo", Zone: "Asia/Tokyo"},
+		{Name: "kathmandu", Zone: "Asia/Kathmandu"},
 	}
 }
 

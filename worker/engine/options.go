@@ -16,10 +16,11 @@ import (
 	"github.com/patchcycle/patchcycle/worker/engine/gate"
 )
 
-// Account and Accounts are the gate's: callers of this package need not import
-// it.
+// The gate's types: callers of this package need not import it.
 type (
-	Account  = gate.Account
+	// Account is who a token belongs to.
+	Account = gate.Account
+	// Accounts tells whose a token is.
 	Accounts = gate.Accounts
 )
 

@@ -60,13 +60,19 @@ const lowPort, highPort = 20000, 32000
 func freePorts(ip string, n int) ([]int, error) {
 	const tries = 1000
 	var ports []int
+	var held []net.Listener // until the last is chosen, so that they differ
+	defer func() {
+		for _, l := range held {
+			l.Close()
+		}
+	}()
 	for range tries {
 		port := lowPort + rand.IntN(highPort-lowPort)
 		l, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
 		if err != nil {
 			continue
 		}
-		defer l.Close() // after the last was chosen, so that they differ
+		held = append(held, l)
 		if ports = append(ports, port); len(ports) == n {
 			return ports, nil
 		}

@@ -106,7 +106,7 @@ func createTables(ctx context.Context, db *sql.DB, file string) error {
 	if err != nil {
 		return fmt.Errorf("create the engine's database %s: %w", file, err)
 	}
-	defer tx.Rollback() //nolint:errcheck // does nothing after the commit
+	defer tx.Rollback()
 	for _, statement := range statements {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return fmt.Errorf("create the engine's database %s: %w", file, err)

@@ -49,24 +49,42 @@ func Verbs() []VerbRule {
 	operators := []patching.Role{patching.RoleOperator, patching.RoleApprover, patching.RoleSecurityLead}
 	approval := []patching.Phase{patching.PhaseApproval}
 	return []VerbRule{
-		{Verb: VerbApprove, Short: "agree to the plan of that hash", May: approvers, Phases: approval, NeedsPlan: true,
-			NotStarted: "may be patched, ring after ring", AtWork: "go on", Done: "stay as they are", Undo: "stop"},
-		{Verb: VerbReject, Short: "refuse the plan; the cycle closes", May: approvers, Phases: approval, NeedsPlan: true, NeedsReason: true,
-			NotStarted: "are not patched in this cycle", AtWork: "none are", Done: "stay as they are (the test ring)", Undo: "no; start another cycle"},
-		{Verb: VerbSendBack, Short: "ask for the plan to be made again", May: approvers, Phases: approval, NeedsPlan: true, NeedsReason: true,
-			NotStarted: "are planned anew", AtWork: "none are", Done: "stay as they are (the test ring)", Undo: "not needed: the new plan asks again"},
-		{Verb: VerbPause, Short: "start nothing more for now", May: operators, NeedsReason: true,
-			NotStarted: "wait", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "resume"},
-		{Verb: VerbResume, Short: "go on after a pause", May: operators,
-			NotStarted: "go on", AtWork: "go on", Done: "stay as they are", Undo: "pause"},
-		{Verb: VerbStop, Short: "start nothing more and close", May: operators, NeedsReason: true,
-			NotStarted: "their instructions are withdrawn", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "no; start another cycle"},
-		{Verb: VerbRollBack, Short: "stop and return the cycle's machines to their earlier versions", May: operators, NeedsReason: true,
-			NotStarted: "their instructions are withdrawn", AtWork: "run to a consistent end, then go back", Done: "go back, newest ring first", Undo: "no; start another cycle"},
-		{Verb: VerbAmend, Short: "take machines out of what has not started", May: append(operators, patching.RoleSiteAdmin), NeedsReason: true,
-			NotStarted: "those named leave the cycle", AtWork: "go on", Done: "stay as they are", Undo: "no; the next cycle takes them"},
-		{Verb: VerbClose, Short: "close now, carrying the remainder over", May: operators, NeedsReason: true,
-			NotStarted: "are carried over by name", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "no; start another cycle"},
+		{
+			Verb: VerbApprove, Short: "agree to the plan of that hash", May: approvers, Phases: approval, NeedsPlan: true,
+			NotStarted: "may be patched, ring after ring", AtWork: "go on", Done: "stay as they are", Undo: "stop",
+		},
+		{
+			Verb: VerbReject, Short: "refuse the plan; the cycle closes", May: approvers, Phases: approval, NeedsPlan: true, NeedsReason: true,
+			NotStarted: "are not patched in this cycle", AtWork: "none are", Done: "stay as they are (the test ring)", Undo: "no; start another cycle",
+		},
+		{
+			Verb: VerbSendBack, Short: "ask for the plan to be made again", May: approvers, Phases: approval, NeedsPlan: true, NeedsReason: true,
+			NotStarted: "are planned anew", AtWork: "none are", Done: "stay as they are (the test ring)", Undo: "not needed: the new plan asks again",
+		},
+		{
+			Verb: VerbPause, Short: "start nothing more for now", May: operators, NeedsReason: true,
+			NotStarted: "wait", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "resume",
+		},
+		{
+			Verb: VerbResume, Short: "go on after a pause", May: operators,
+			NotStarted: "go on", AtWork: "go on", Done: "stay as they are", Undo: "pause",
+		},
+		{
+			Verb: VerbStop, Short: "start nothing more and close", May: operators, NeedsReason: true,
+			NotStarted: "their instructions are withdrawn", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "no; start another cycle",
+		},
+		{
+			Verb: VerbRollBack, Short: "stop and return the cycle's machines to their earlier versions", May: operators, NeedsReason: true,
+			NotStarted: "their instructions are withdrawn", AtWork: "run to a consistent end, then go back", Done: "go back, newest ring first", Undo: "no; start another cycle",
+		},
+		{
+			Verb: VerbAmend, Short: "take machines out of what has not started", May: append(operators, patching.RoleSiteAdmin), NeedsReason: true,
+			NotStarted: "those named leave the cycle", AtWork: "go on", Done: "stay as they are", Undo: "no; the next cycle takes them",
+		},
+		{
+			Verb: VerbClose, Short: "close now, carrying the remainder over", May: operators, NeedsReason: true,
+			NotStarted: "are carried over by name", AtWork: "run to a consistent end", Done: "stay as they are", Undo: "no; start another cycle",
+		},
 	}
 }
 

@@ -67,7 +67,11 @@ func beginEpoch(ctx context.Context, c Config, reason string) ([]contract.CycleS
 	if err := s.openStore(ctx); err != nil {
 		return nil, 0, err
 	}
-	defer s.Store.Close()
+	open, epoch, err := s.restage(ctx, reason)
+	return open, epoch, errors.Join(err, s.Store.Close())
+}
+
+func (s *Server) restage(ctx context.Context, reason string) ([]contract.CycleState, int64, error) {
 	cycles, err := s.Store.Cycles(ctx, store.CycleFilter{Open: true})
 	if err != nil {
 		return nil, 0, err
@@ -89,8 +93,10 @@ func beginEpoch(ctx context.Context, c Config, reason string) ([]contract.CycleS
 		}
 		open = append(open, state)
 	}
-	_, err = s.Store.AppendAudit(ctx, patching.AuditEntry{At: time.Now().UTC(), Actor: "engine rebuild", Verb: "epoch",
-		Subject: fmt.Sprint(epoch), Body: fmt.Sprintf("%s; %d open cycles", reason, len(open))})
+	_, err = s.Store.AppendAudit(ctx, patching.AuditEntry{
+		At: time.Now().UTC(), Actor: "engine rebuild", Verb: "epoch",
+		Subject: fmt.Sprint(epoch), Body: fmt.Sprintf("%s; %d open cycles", reason, len(open)),
+	})
 	return open, epoch, err
 }
 
