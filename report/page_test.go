@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -148,7 +149,7 @@ func sent(t *testing.T, text string) *report.Document {
 	w.makePlan(2)
 	w.asked()
 	w.vote("ben", patching.Approve, "signal", text, "")
-	w.after(1).vote(patching.AccountName("x"+text), patching.Reject, text, text, text)
+	w.after(time.Second).vote(patching.AccountName("x"+text), patching.Reject, text, text, text)
 	w.audit(text, text, string(w.cycle.ID), text)
 	w.ringed("early", patched)
 	w.ringed("broad", func(_ int, m *machine) *patching.Receipt {

@@ -1,0 +1,300 @@
+package report_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/report"
+	"github.com/patchcycle/patchcycle/store"
+)
+
+func find(t *testing.T, d *report.Document, id patching.AssetID) report.Machine {
+	t.Helper()
+	for _, m := range d.Machines {
+		if m.Asset == id {
+			return m
+		}
+	}
+	t.Fatalf("no machine %s", id)
+	return report.Machine{}
+}
+
+// Serves G5: what the test ring found, and what became of it.
+func TestAPatchThatFailedOnTheTestRingIsWithdrawnOnlyIfNoLaterRingInstallsIt(t *testing.T) {
+	w := withExceptions(t)
+	d := w.build()
+	require.Len(t, d.Withdrawn, 1)
+	got := d.Withdrawn[0]
+	assert.Equal(t, "nginx", got.Package)
+	assert.Equal(t, []string{"1.22.1-9+deb12u3"}, got.To)
+	assert.Equal(t, 2, got.Failed)
+	assert.Equal(t, 3, got.Tested)
+	assert.Equal(t, 14, got.Missing, "every web server is still offered it")
+	assert.Equal(t, 2, got.Plan)
+
+	still := begun(t, 12, 4, 4, nil)
+	still.tested(func(n int, m *machine) *patching.Receipt {
+		if n == 0 {
+			return failed(patching.ReasonInstallFailed, "nginx: postinst", "")
+		}
+		return patched(n, m)
+	})
+	assert.Empty(t, still.build().Withdrawn, "the plan has not been made again")
+	still.makePlan(2)
+	assert.Empty(t, still.build().Withdrawn, "it was made again, with nginx")
+}
+
+// A machine of whose bundle nothing is left is on record as up to date; it is not.
+func TestAMachineThatGetsNothingBecauseAllWasWithdrawnIsNamed(t *testing.T) {
+	w := begun(t, 8, 3, 2, nil)
+	w.tested(patched)
+	w.fleet[7].leave(patching.ReasonNothingMissing, "all that it misses failed on the test ring: nginx")
+	w.makePlan(2)
+	m := find(t, w.build(), w.fleet[7].item.Asset)
+	assert.Equal(t, report.GroupLeftOut, m.Group)
+	assert.Equal(t, "nothing left to install", m.Words)
+	assert.NotEmpty(t, m.Bundle, "what it misses is listed")
+	require.NotNil(t, m.Hold)
+}
+
+// Serves Q2: nothing counts as patched until it was verified.
+func TestAMachineThatOnlySaysThatItIsPatchedIsAnExceptionAtTheClose(t *testing.T) {
+	w := begun(t, 6, 2, 2, nil)
+	w.tested(patched)
+	w.start("early")
+	for _, m := range w.of("early") {
+		w.counter[m.item.Device]++
+		r := patched(0, m)
+		r.Order, r.Device, r.Stage, r.At = order(m, "apply"), m.item.Device, patching.StageFinished, w.now
+		w.take([]patching.Report{{Device: m.item.Device, Counter: w.counter[m.item.Device], Digest: patching.DigestOf([]byte("says" + m.item.Asset)), At: w.now, Receipts: []patching.Receipt{*r}}})
+	}
+	open := w.build()
+	assert.Equal(t, 2, open.Unconfirmed)
+	assert.Equal(t, 2, open.Coverage.Covered)
+	assert.Equal(t, report.GroupInProgress, find(t, open, w.of("early")[0].item.Asset).Group, "the soak may still confirm it")
+	w.close(patching.ClosedWithExceptions, "Closed.")
+	closed := w.build()
+	m := find(t, closed, w.of("early")[0].item.Asset)
+	assert.Equal(t, report.GroupException, m.Group)
+	assert.Equal(t, "patched, not confirmed", m.Words)
+	assert.Contains(t, closed.Summary.Sentences, "2 machines said that they are patched, but no fresh inventory confirmed it: they are not counted as covered.")
+}
+
+// Serves G9: what had gone wrong is still told of a machine that went back.
+func TestAMachineThatWentBackKeepsTheFailureThatLedToIt(t *testing.T) {
+	w := backedOut(t)
+	d := w.build()
+	m := find(t, d, w.of("early")[0].item.Asset)
+	assert.Equal(t, patching.RolledBack, m.Outcome)
+	assert.Equal(t, "A service that ran before the patch does not run after it (libssl3: nginx.service).", m.Before)
+	assert.Empty(t, find(t, d, w.of("early")[5].item.Asset).Before, "it had gone well there")
+	require.NotEmpty(t, d.Failures.Groups)
+	assert.Equal(t, 8, d.Failures.Machines)
+	assert.Equal(t, "the gate of ring early", find(t, d, w.of("broad")[0].item.Asset).Hold.By)
+}
+
+// Serves U1, G6: who voted, with the roles of that day, and who was turned away.
+func TestEveryVoteIsToldAndEveryAttemptThatDidNotCount(t *testing.T) {
+	w := begun(t, 4, 2, 1, nil)
+	w.tested(patched)
+	w.makePlan(2)
+	w.vote("ana", patching.Approve, "api", "", "the author of a cycle cannot approve it.")
+	w.after(time.Second).audit("ada", "send-back", string(w.cycle.ID), "refused by the API: it takes one of the roles [approver].")
+	w.after(time.Second).vote("", patching.Approve, "signal", "please", "Temporal's server does not say who sent it; use the CLI or the API.")
+	w.after(time.Second).audit("", "reject", string(w.cycle.ID), "a body of another shape")
+	w.after(time.Second).vote("ben", patching.Approve, "signal", "fine", "")
+	votes := w.build().Approval.Votes
+	require.Len(t, votes, 5)
+	assert.Equal(t, []patching.Role{patching.RoleAuthor, patching.RoleApprover}, votes[0].Roles)
+	assert.Equal(t, patching.SendBack, votes[1].Verdict)
+	assert.Equal(t, "it takes one of the roles [approver].", votes[1].Refused)
+	assert.Equal(t, "Temporal's server does not say who sent it; use the CLI or the API.", votes[2].Refused)
+	assert.Equal(t, "please", votes[2].Reason)
+	assert.Equal(t, "nobody knows who sent it.", votes[3].Refused)
+	assert.Empty(t, votes[4].Refused)
+	assert.Equal(t, []patching.AccountName{"ben"}, w.build().Record.Approved)
+}
+
+// damaged is a source with something wrong in it.
+type damaged struct {
+	*world
+	chain, bundles, gate, down bool
+}
+
+func (s damaged) VerifyAudit(ctx context.Context) (int64, error) {
+	if s.chain {
+		return 3, fmt.Errorf("verify the audit record: %w: entry 4 was changed after it was written", store.ErrBrokenChain)
+	}
+	return s.world.VerifyAudit(ctx)
+}
+
+func (s damaged) Contents(ctx context.Context, ds []patching.Digest) (map[patching.Digest][]byte, error) {
+	texts, err := s.world.Contents(ctx, ds)
+	if s.bundles && len(ds) > 1 {
+		delete(texts, ds[0])
+		texts[ds[1]] = []byte("bundle v1\tapt\nnonsense\n")
+	}
+	return texts, err
+}
+
+func (s damaged) Decisions(ctx context.Context, c patching.CycleID) ([]store.DecisionRow, error) {
+	rows, err := s.world.Decisions(ctx, c)
+	if s.gate {
+		rows[0].Decision.Why = "All is well."
+	}
+	return rows, err
+}
+
+func (s damaged) Tasks(ctx context.Context, f store.TaskFilter) ([]patching.Task, error) {
+	if s.down {
+		return nil, errors.New("the database is gone")
+	}
+	return s.world.Tasks(ctx, f)
+}
+
+// Serves G10, U5: a report says what it could not read, and what was changed.
+func TestWhatIsDamagedIsSaidAndNotHidden(t *testing.T) {
+	w := successful(t)
+	build := func(s damaged) *report.Document {
+		s.world = w
+		d, err := report.Build(t.Context(), s, w.cycle.ID, w.now)
+		require.NoError(t, err)
+		return d
+	}
+	d := build(damaged{chain: true})
+	assert.Contains(t, string(html(t, d)), "The record of decisions does not hold")
+	assert.Contains(t, d.Evidence.Broken, "entry 4 was changed")
+
+	d = build(damaged{bundles: true})
+	require.Len(t, d.Gaps, 2)
+	assert.Contains(t, d.Gaps[0], "is not in the store any more")
+	assert.Contains(t, d.Gaps[1], "cannot be read")
+	assert.Contains(t, string(html(t, d)), "Missing from this report")
+	assert.Equal(t, 14, d.Total)
+
+	d = build(damaged{gate: true})
+	assert.Equal(t, len(d.Evidence.Decisions)-1, d.Evidence.Again)
+	assert.Contains(t, d.Evidence.Decisions[0].Differs, "the same numbers give")
+
+	_, err := report.Build(t.Context(), damaged{world: w, down: true}, w.cycle.ID, w.now)
+	require.ErrorContains(t, err, "the database is gone")
+	_, err = report.Build(t.Context(), w, "cycle/none/2026-01.1", w.now)
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func TestTheSummarySaysWhyACycleEndedEarlyAndWhoMustAct(t *testing.T) {
+	w := begun(t, 6, 2, 2, nil)
+	w.tested(patched)
+	w.makePlan(2)
+	w.asked()
+	s := w.build().Summary
+	assert.True(t, s.MustAct)
+	assert.Equal(t, "Somebody must act: see above what the cycle waits for.", s.Act)
+	w.after(time.Hour).vote("ben", patching.Reject, "api", "bad week", "")
+	w.end(store.EndSpec{States: []patching.DeploymentState{patching.DeploymentPlanned}, Outcome: patching.Deferred, Reason: patching.ReasonNotApproved, Detail: "ben rejected the plan: bad week"})
+	w.close(patching.ClosedCancelled, "Closed: cancelled. 2 patched, 4 deferred. It ended early: ben rejected the plan: bad week. Tasks for people: 0.")
+	d := w.build()
+	assert.Equal(t, "cancelled", d.Standing)
+	assert.Contains(t, d.Summary.Sentences, "It ended early: ben rejected the plan: bad week.")
+	assert.False(t, d.Summary.MustAct)
+	assert.Equal(t, &report.Hold{By: "ben", Until: "a plan is approved"}, find(t, d, w.fleet[5].item.Asset).Hold)
+	assert.Contains(t, string(html(t, d)), "Closed: cancelled")
+}
+
+// Serves U4: the same record, with why it was called.
+func TestTheReportOfAnEmergencySaysWhyItWasCalled(t *testing.T) {
+	w := newWorld(t, 6)
+	w.open(func(c *patching.Cycle) {
+		c.ID, c.Kind, c.Reason = patching.NewEmergencyID(policyName, "cve-2026-0001"), patching.Emergency, "CVE-2026-0001 is exploited"
+	})
+	w.prepare(2, 2, nil)
+	d := w.build()
+	assert.Contains(t, d.Summary.Sentences[0], "The emergency cycle of policy web has been open since")
+	assert.Contains(t, d.Summary.Sentences, "It was called because: CVE-2026-0001 is exploited.")
+	assert.Equal(t, patching.CycleID("emergency/web/cve-2026-0001"), d.Record.Number)
+}
+
+func TestAReportOfACycleWithoutAPlanCanBeMade(t *testing.T) {
+	w := newWorld(t, 2)
+	w.open(nil)
+	d := w.build()
+	assert.Zero(t, d.Total)
+	page := string(html(t, d))
+	assert.Contains(t, page, "No machine is in the cycle yet.")
+	assert.NotContains(t, page, "NaN")
+	assert.Contains(t, page, "2 machines on file are not concerned by the policy", "they are in no plan yet")
+}
+
+// Render is what the activities ask of it.
+var _ interface {
+	Render(ctx context.Context, id patching.CycleID) (string, error)
+} = report.Files{}
+
+func TestRenderingWritesBothFilesCompleteOrNotAtAll(t *testing.T) {
+	w := successful(t)
+	dir := t.TempDir()
+	f := report.Files{Dir: dir, Source: w, Now: func() time.Time { return w.now }}
+	file, err := f.Render(t.Context(), w.cycle.ID)
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(dir, "cycle_web_2026-01.1", "report.html"), file)
+	for _, name := range []string{file, filepath.Join(filepath.Dir(file), "report.json")} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o644), info.Mode())
+	}
+	golden(t, "successful.html", read(t, file))
+
+	require.NoError(t, os.WriteFile(file, []byte("an earlier report"), 0o600))
+	again, err := f.Render(t.Context(), w.cycle.ID)
+	require.NoError(t, err)
+	assert.Equal(t, file, again)
+	golden(t, "successful.html", read(t, file))
+	left, err := os.ReadDir(filepath.Dir(file))
+	require.NoError(t, err)
+	assert.Len(t, left, 2, "no unfinished file stays")
+
+	_, err = report.Files{Dir: filepath.Join(file, "no folder"), Source: w, Now: f.Now}.Render(t.Context(), w.cycle.ID)
+	require.ErrorContains(t, err, "make the report's folder")
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return text
+}
+
+func TestNoTwoCyclesShareAFolderAndNoneLeavesItsOwn(t *testing.T) {
+	for _, id := range []patching.CycleID{"", ".", ".."} {
+		_, err := report.Folder(id)
+		require.Error(t, err, "%q", id)
+	}
+	name := rapid.StringMatching(`[a-z0-9]([a-z0-9._-]{0,6}[a-z0-9])?`)
+	rapid.Check(t, func(t *rapid.T) {
+		id := func(label string) patching.CycleID {
+			return patching.NewEmergencyID(patching.PolicyName(name.Draw(t, label+" policy")), name.Draw(t, label+" slug"))
+		}
+		a, b := id("a"), id("b")
+		x, err := report.Folder(a)
+		require.NoError(t, err)
+		y, err := report.Folder(b)
+		require.NoError(t, err)
+		require.Equal(t, a == b, x == y)
+		require.Equal(t, x, filepath.Base(x))
+	})
+	one, err := report.Folder("emergency/p_q/r")
+	require.NoError(t, err)
+	other, err := report.Folder("emergency/p/q_r")
+	require.NoError(t, err)
+	assert.NotEqual(t, one, other)
+}
