@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// restarts is how often the server is started again; half of the times it was
+// killed before.
+const restarts = 4
+
+// measureStart measures starts on new and on known data, and what the server
+// needs when nobody needs it.
+func (e *engineResult) measureStart(ctx context.Context, o options, db *database, dir string) error {
+	at, err := db.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := startServer(ctx, o, dir, at)
+	if err != nil {
+		return err
+	}
+	e.StartNew = s.took.Seconds()
+	for i := range restarts {
+		if i%2 == 0 {
+			s.stop()
+		} else {
+			s.kill()
+		}
+		if s, err = startServer(ctx, o, dir, at); err != nil {
+			return err
+		}
+		e.Restarts = append(e.Restarts, s.took.Seconds())
+	}
+	slices.Sort(e.Restarts)
+	defer s.stop()
+	// What a start leaves behind in work and garbage is not the rest.
+	if err := pause(ctx, 10*time.Second); err != nil {
+		return err
+	}
+	e.Rest, err = atRest(ctx, s, db, o.rest)
+	return err
+}
+
+// atRest looks at a server to which nobody speaks but waiting machines.
+func atRest(ctx context.Context, s *server, db *database, d time.Duration) (rest, error) {
+	began, cpu, dbCPU := time.Now(), cpuSeconds(s.pid()), db.seconds()
+	if err := pause(ctx, d); err != nil {
+		return rest{}, err
+	}
+	took := time.Since(began).Seconds()
+	now, _ := memory(s.pid())
+	return rest{
+		MemoryMB: now, CPUPercent: 100 * (cpuSeconds(s.pid()) - cpu) / took, DatabaseCPUPercent: 100 * (db.seconds() - dbCPU) / took,
+	}, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
