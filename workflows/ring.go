@@ -138,7 +138,10 @@ func (r *ring) judge(ctx workflow.Context) (contract.RingResult, error) {
 		return contract.RingResult{}, err
 	}
 	slice := contract.SliceIn{Cycle: r.in.Cycle, Ring: r.in.Ring.Name, Silence: r.in.Silence}
-	if !r.in.Shadow && !r.in.Control.Stop {
+	if r.in.Shadow && !r.in.Control.Stop {
+		return r.shadow(ctx, slice)
+	}
+	if !r.in.Control.Stop {
 		r.show(ctx, "verifying by fresh inventories")
 		if err := verifySlice(ctx, slice); err != nil {
 			return contract.RingResult{}, err
@@ -151,9 +154,6 @@ func (r *ring) judge(ctx workflow.Context) (contract.RingResult, error) {
 		}
 		q := gate.Question{Params: r.in.Ring.Gate, Tally: tally, SoakUntil: soaked, GiveUp: soaked.Add(r.in.Silence), HoursBy: r.in.CloseBy}
 		d := gate.Decide(q, workflow.Now(ctx))
-		if r.in.Shadow {
-			d = patching.Decision{Verb: patching.Proceed, Why: "Shadow mode: nothing was installed.", Gate: gate.Rules, At: workflow.Now(ctx)}
-		}
 		if err := noteGate(ctx, r.in.Cycle, patching.RingID(r.in.Cycle, r.in.Ring.Name), q, d); err != nil {
 			return contract.RingResult{}, err
 		}
@@ -168,6 +168,15 @@ func (r *ring) judge(ctx workflow.Context) (contract.RingResult, error) {
 		}
 	}
 	return r.stopped(ctx)
+}
+
+// shadow lets the next ring begin. No gate is asked: it would halt a ring in
+// which nothing was installed, and what it did not say is not kept as its word.
+func (r *ring) shadow(ctx workflow.Context, slice contract.SliceIn) (contract.RingResult, error) {
+	tally, err := contract.ReadTally.Run(ctx, "count the ring", slice)
+	d := patching.Decision{Verb: patching.Proceed, Why: "Shadow mode: nothing was installed.", At: workflow.Now(ctx)}
+	r.show(ctx, d.Why)
+	return contract.RingResult{Decision: d, Tally: tally}, err
 }
 
 // stopped is how a ring ends that was told to, or that one of its waves halted:

@@ -36,7 +36,9 @@ type Config struct {
 	// Frontend is the port of the embedded Temporal server; 0: as last time, or any.
 	Frontend int
 	// Look is how often tallies are looked at while they are awaited.
-	Look    time.Duration
+	Look time.Duration
+	// Now is the clock by which the calendar is kept [time.Now].
+	Now     func() time.Time
 	Version string
 	Log     *zap.Logger
 }
@@ -51,6 +53,9 @@ const (
 func (c Config) withDefaults() Config {
 	if c.Look == 0 {
 		c.Look = time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()

@@ -63,7 +63,7 @@ func Start(ctx context.Context, c Config) (s *Server, err error) {
 	if s.Engine, err = startEngine(ctx, c, s.Store); err != nil {
 		return nil, err
 	}
-	s.Starter = starter.New(s.Engine.Client(), s.Store, time.Now)
+	s.Starter = starter.New(s.Engine.Client(), s.Store, c.Now)
 	if err := s.openUplink(ctx, life); err != nil {
 		return nil, err
 	}

@@ -42,14 +42,14 @@ func (s *Server) every(ctx context.Context, d time.Duration, what string, do fun
 	s.tasks.Go(func() {
 		t := time.NewTicker(d)
 		defer t.Stop()
-		for {
+		for { // at once: what was missed while the server was down is old already
+			if err := do(ctx); err != nil && ctx.Err() == nil {
+				s.Config.Log.Warn(what, zap.Error(err))
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-t.C:
-				if err := do(ctx); err != nil && ctx.Err() == nil {
-					s.Config.Log.Warn(what, zap.Error(err))
-				}
 			}
 		}
 	})
