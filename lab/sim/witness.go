@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -243,4 +244,42 @@ func Events(dir string) (map[Phase]int, error) {
 		}
 	}
 	return n, nil
+}
+
+// HalfDone returns the packages that the witnesses under a fleet's folder leave
+// begun and not configured, by the index of the machine.
+func HalfDone(dir string) (map[int][]string, error) {
+	logs, err := filepath.Glob(filepath.Join(dir, "machines", "*", witnessName))
+	if err != nil {
+		return nil, err
+	}
+	half := map[int][]string{}
+	for _, log := range logs {
+		events, _, err := readWitness(log)
+		if err != nil {
+			return nil, err
+		}
+		index, err := strconv.Atoi(filepath.Base(filepath.Dir(log)))
+		if err != nil {
+			return nil, fmt.Errorf("%s: its folder is no machine's: %w", log, err)
+		}
+		if left := halfDone(events); len(left) > 0 {
+			half[index] = left
+		}
+	}
+	return half, nil
+}
+
+func halfDone(events []Event) (names []string) {
+	last := map[[2]string]Event{}
+	for _, e := range events {
+		last[[2]string{e.Package, e.Arch}] = e
+	}
+	for _, e := range last {
+		if e.Phase != Configured && e.Phase != Removed {
+			names = append(names, fmt.Sprintf("%s %s %s", e.Package, e.Version, e.Phase))
+		}
+	}
+	sort.Strings(names)
+	return names
 }
