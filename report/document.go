@@ -150,6 +150,9 @@ type Event struct {
 	Words string `json:"words,omitempty"`
 	// Took is how long a phase lasted.
 	Took time.Duration `json:"took_ns,omitempty"`
+	// waves counts the waves of a ring that an entry is about; 0: not of waves.
+	waves int
+	ring  string
 }
 
 // Ring is how one ring went.

@@ -5,14 +5,13 @@ import (
 	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
 // holdOf says who keeps a machine from its patches and until when; nil where
 // nobody does. Deferred and excluded are never shown without it.
 func (f *facts) holdOf(d *patching.Deployment) *Hold {
-	o, leaves := plan.OutcomeFor(d.Reason)
+	o, leaves := d.Reason.LeavesAs()
 	withheld := d.Reason == patching.ReasonNothingMissing && d.Would != ""
 	held := d.Outcome == patching.Deferred || d.Outcome == patching.Excluded || d.Outcome == patching.NotApplicable || withheld
 	if !held {

@@ -189,18 +189,27 @@ func backedOut(t *testing.T) *world {
 	})
 	w.after(time.Second).phase(patching.PhaseRollBack, "Returning machines to their earlier versions. Nobody has to act.")
 	var orders []store.OrderRow
+	var stuck []patching.AssetID
 	for _, m := range w.of("early") {
-		orders = append(orders, w.order(m, "revert"))
+		if m.item.Rollback == "" {
+			stuck = append(stuck, m.item.Asset)
+		} else {
+			orders = append(orders, w.order(m, "revert"))
+		}
 	}
+	w.end(store.EndSpec{Assets: stuck, States: []patching.DeploymentState{patching.DeploymentDone}, Outcome: patching.NeedsHands, Reason: patching.ReasonIrreversible})
 	w.must(w.PutOrders(t.Context(), orders))
-	w.answer("revert", "early", func(n int, _ *machine) *patching.Receipt {
-		if n == 2 {
+	w.answer("revert", "early", func(n int, m *machine) *patching.Receipt {
+		switch {
+		case m.item.Rollback == "":
+			return nil
+		case n == 2:
 			return failed(patching.ReasonInstallFailed, "libssl3: downgrade", "E: Version '3.0.15-1~deb12u1' for 'libssl3' was not found")
 		}
 		return &patching.Receipt{Outcome: patching.RolledBack, Reason: patching.ReasonRolledBack}
 	})
 	w.wrapUp()
-	w.close(patching.ClosedBackedOut, "Closed: backed out. It ended early: ring early was halted: "+halted.Why+" Tasks for people: 1.")
+	w.close(patching.ClosedBackedOut, "Closed: backed out. It ended early: ring early was halted: "+halted.Why+" Tasks for people: 4.")
 	return w
 }
 

@@ -30,8 +30,28 @@ func (f *facts) timeline() []Event {
 			Words: fmt.Sprintf("%s to patch, %s left out. Its hash is %s.", plural(p.Assets(), "machine"), number(left), p.Hash().Short()),
 		})
 	}
+	if first := string(patching.PhaseMonitor); !slices.ContainsFunc(out, func(e Event) bool { return e.Kind == EventPhase && e.What == first }) {
+		// The record begins in this phase, so that nothing moves into it.
+		out = append(out, Event{At: f.cycle.Opened, Kind: EventPhase, What: first, Words: "Asking every machine for a fresh inventory."})
+	}
 	slices.SortStableFunc(out, func(a, b Event) int { return a.At.Compare(b.At) })
+	out = joined(out)
 	f.timePhases(out)
+	return out
+}
+
+// joined makes one entry of what several waves of a ring were told at once: the
+// first that halts halts the others.
+func joined(events []Event) []Event {
+	var out []Event
+	for _, e := range events {
+		if n := len(out); e.waves > 0 && n > 0 && out[n-1].waves > 0 && out[n-1].ring == e.ring && out[n-1].Words == e.Words {
+			out[n-1].waves++
+			out[n-1].What = fmt.Sprintf("Gate of ring %s, %s: halt", e.ring, plural(out[n-1].waves, "wave"))
+			continue
+		}
+		out = append(out, e)
+	}
 	return out
 }
 
@@ -55,8 +75,12 @@ func (f *facts) event(e patching.AuditEntry) (Event, bool) {
 		return out, false // among the votes
 	case strings.HasPrefix(e.Actor, "gate "):
 		verb := patching.GateVerb(e.Verb)
-		if e.Subject != f.ringOf(e.Subject) && verb != patching.Halt {
+		ring, _, ofWave := strings.Cut(strings.TrimPrefix(e.Subject, string(f.cycle.ID)+"/ring/"), "/wave/")
+		switch {
+		case ofWave && verb != patching.Halt:
 			return out, false
+		case ofWave:
+			out.waves, out.ring = 1, ring
 		}
 		out.Kind, out.What = EventGate, "Gate of "+f.where(e.Subject)+": "+orElse(gateVerbs[verb], e.Verb)
 	case e.Actor == "patchcycle" && e.Verb == "phase":
@@ -74,12 +98,6 @@ func (f *facts) event(e patching.AuditEntry) (Event, bool) {
 		}
 	}
 	return out, true
-}
-
-// ringOf cuts a wave's id down to its ring's.
-func (f *facts) ringOf(subject string) string {
-	ring, _, _ := strings.Cut(subject, "/wave/")
-	return ring
 }
 
 func voteEvent(v Vote) Event {

@@ -13,13 +13,12 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/measure"
-	"github.com/patchcycle/patchcycle/patching/plan"
 )
 
 func TestEveryReasonThatHoldsAMachineBackSaysUntilWhen(t *testing.T) {
 	f := &facts{cycle: patching.Cycle{Policy: "web"}}
 	for _, r := range patching.AllReasons() {
-		o, leaves := plan.OutcomeFor(r)
+		o, leaves := r.LeavesAs()
 		if !leaves {
 			continue
 		}
@@ -31,7 +30,7 @@ func TestEveryReasonThatHoldsAMachineBackSaysUntilWhen(t *testing.T) {
 		assert.NotEmpty(t, h.Until, r)
 	}
 	for r := range untils {
-		_, leaves := plan.OutcomeFor(r)
+		_, leaves := r.LeavesAs()
 		assert.True(t, leaves, "%s holds nothing back", r)
 	}
 	d := patching.Deployment{Outcome: patching.Deferred, Reason: patching.ReasonUnknown}

@@ -107,7 +107,10 @@ func (w *world) enrol(n int) {
 		m.asset = a
 		m.item = patching.PlanItem{
 			Asset: a.ID, Device: a.Device, Site: site, Stratum: "debian 12 " + m.role, WindowRule: "daily 22:00 for 6h in UTC",
-			Bundle: w.bundle(w.patchesOf(m.role)), Position: i, Rollback: patching.DigestOf([]byte("back " + m.role)),
+			Bundle: w.bundle(w.patchesOf(m.role)), Position: i,
+		}
+		if m.role != "app" { // a kernel cannot be taken back
+			m.item.Rollback = patching.DigestOf([]byte("back " + m.role))
 		}
 		_, err := w.Enrol(ctx, token, w.now, patching.Device{ID: a.Device, Key: []byte(a.Device)}, patching.Asset{ID: a.ID, Hostname: a.Hostname})
 		w.must(err)
@@ -179,22 +182,26 @@ func (w *world) open(change func(*patching.Cycle)) {
 	w.now = opened
 	w.cycle = patching.Cycle{
 		ID: patching.NewCycleID(policyName, 2026, 1, 1), Kind: patching.Monthly, Policy: policyName, PolicyVersion: w.policy.Digest(),
-		Author: "ana", Opened: opened, Epoch: 1, Mode: "dispatcher",
+		Author: "ana", Opened: opened, Phase: patching.PhaseMonitor, Epoch: 1, Mode: "dispatcher",
 	}
 	if change != nil {
 		change(&w.cycle)
 	}
 	_, err := w.OpenCycle(w.t.Context(), w.cycle)
 	w.must(err)
-	w.phase(patching.PhaseMonitor, "Asking every machine for a fresh inventory. Nobody has to act.")
+	w.audit("ana", "start", string(w.cycle.ID), "")
 }
 
 func (w *world) phase(p patching.Phase, words string) {
 	w.t.Helper()
 	c, err := w.Cycle(w.t.Context(), w.cycle.ID)
 	w.must(err)
+	moved := c.Phase != p
 	c.Phase, c.Words = p, words
 	w.must(w.SaveCycle(w.t.Context(), c))
+	if !moved {
+		return
+	}
 	w.audit("patchcycle", "phase", string(w.cycle.ID), string(p)+": "+words)
 }
 
