@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,15 +180,18 @@ func (c *Campaigns) Judge(ctx context.Context, in contract.SliceIn) (contract.Ju
 	if err != nil {
 		return contract.JudgeOut{}, fmt.Errorf("machines to judge: %w", err)
 	}
-	read := newReader(c.Store)
 	var out contract.JudgeOut
+	verified := len(rows)
+	rows = slices.DeleteFunc(rows, func(d patching.Deployment) bool { return !d.Verified.IsZero() })
+	out.Verified = verified - len(rows)
+	assets, err := assetsOf(ctx, c.Store, rows)
+	if err != nil {
+		return contract.JudgeOut{}, err
+	}
+	read := newReader(c.Store)
 	var seen []store.Verification
 	for _, d := range rows {
-		if !d.Verified.IsZero() {
-			out.Verified++
-			continue
-		}
-		v, fresh, err := c.judge(ctx, read, d)
+		v, fresh, err := judge(ctx, read, d, assets[d.Asset])
 		if err != nil {
 			return contract.JudgeOut{}, err
 		}
@@ -208,11 +212,7 @@ func (c *Campaigns) Judge(ctx context.Context, in contract.SliceIn) (contract.Ju
 	return out, nil
 }
 
-func (c *Campaigns) judge(ctx context.Context, read *reader, d patching.Deployment) (v store.Verification, fresh bool, err error) {
-	asset, err := c.Store.Asset(ctx, d.Asset)
-	if err != nil {
-		return v, false, fmt.Errorf("machine %s: %w", d.Asset, err)
-	}
+func judge(ctx context.Context, read *reader, d patching.Deployment, asset patching.Asset) (v store.Verification, fresh bool, err error) {
 	if !asset.Inventoried.After(d.Answered) {
 		return v, false, nil
 	}

@@ -44,10 +44,14 @@ func (w *Waves) endSilent(ctx context.Context, in contract.EndSliceIn, end store
 	if err != nil {
 		return 0, fmt.Errorf("machines without an answer: %w", err)
 	}
+	assets, err := assetsOf(ctx, w.Store, rows)
+	if err != nil {
+		return 0, err
+	}
 	listening := listening{store: w.Store, now: w.Now(), known: map[listenKey]time.Duration{}}
 	end.Assets = nil
 	for _, d := range rows {
-		silent, err := w.silent(ctx, d, &listening)
+		silent, err := silent(ctx, d, assets[d.Asset], &listening)
 		if err != nil {
 			return 0, err
 		}
@@ -67,11 +71,7 @@ func (w *Waves) endSilent(ctx context.Context, in contract.EndSliceIn, end store
 
 // silent returns for how long, while the path listened, the machine has said
 // nothing since it got its start permit.
-func (w *Waves) silent(ctx context.Context, d patching.Deployment, l *listening) (time.Duration, error) {
-	asset, err := w.Store.Asset(ctx, d.Asset)
-	if err != nil {
-		return 0, fmt.Errorf("machine %s: %w", d.Asset, err)
-	}
+func silent(ctx context.Context, d patching.Deployment, asset patching.Asset, l *listening) (time.Duration, error) {
 	since := d.Released
 	if asset.Seen.After(since) {
 		since = asset.Seen

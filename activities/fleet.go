@@ -55,6 +55,37 @@ func selected(ctx context.Context, s FleetStore, p *policy.Policy) ([]patching.A
 	return taken, nil
 }
 
+// assetLister is the part of a store that answers for many machines at once.
+type assetLister interface {
+	Assets(ctx context.Context, f store.AssetFilter) ([]patching.Asset, error)
+}
+
+// assetsOf reads the machines of deployments, many in one question. A machine
+// that is not known is an error.
+func assetsOf(ctx context.Context, s assetLister, rows []patching.Deployment) (map[patching.AssetID]patching.Asset, error) {
+	ids := make([]patching.AssetID, len(rows))
+	for i, d := range rows {
+		ids[i] = d.Asset
+	}
+	out := make(map[patching.AssetID]patching.Asset, len(rows))
+	err := inChunks(ids, func(some []patching.AssetID) error {
+		assets, err := s.Assets(ctx, store.AssetFilter{IDs: some})
+		for _, a := range assets {
+			out[a.ID] = a
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("machines: %w", err)
+	}
+	for _, id := range ids {
+		if _, ok := out[id]; !ok {
+			return nil, fmt.Errorf("machine %s: %w", id, store.ErrNotFound)
+		}
+	}
+	return out, nil
+}
+
 // reader reads content-addressed sets once each: a fleet has few distinct ones.
 type reader struct {
 	store    FleetStore

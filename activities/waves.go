@@ -20,9 +20,10 @@ type WaveStore interface {
 	EndDeployments(ctx context.Context, e store.EndSpec) (int, error)
 	WithdrawOrders(ctx context.Context, s store.Slice, verb string) (int, error)
 	Tally(ctx context.Context, s store.Slice) (patching.Tally, error)
+	WaitingByRelay(ctx context.Context, s store.Slice) (map[string]int, error)
+	Parts(ctx context.Context) (map[string]time.Time, error)
 	AddDecision(ctx context.Context, d store.DecisionRow) error
 	Assets(ctx context.Context, f store.AssetFilter) ([]patching.Asset, error)
-	Asset(ctx context.Context, id patching.AssetID) (patching.Asset, error)
 	ListenedSince(ctx context.Context, part string, since, now time.Time) (time.Duration, error)
 	Epoch(ctx context.Context) (int64, error)
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
@@ -35,6 +36,8 @@ type Waves struct {
 	Now        Clock
 	// Look is how often a tally is looked at while it is awaited.
 	Look time.Duration
+
+	rings ringCounts
 }
 
 // List pages through a ring's waves, in the order in which they begin.
