@@ -127,14 +127,17 @@ func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *polic
 	}, nil
 }
 
-// carriedOver names the machines that the policy's last closed cycle left to
-// this one: they go first.
+// carriedOver names the machines that the policy's last closed cycle of the
+// kind left to this one: they go first. An emergency in between takes nothing
+// off a month's remainder.
 func (p *Planning) carriedOver(ctx context.Context, s contract.CycleState) ([]patching.AssetID, error) {
 	cycles, err := p.Store.Cycles(ctx, store.CycleFilter{Policy: s.Policy})
 	if err != nil {
 		return nil, fmt.Errorf("earlier cycles: %w", err)
 	}
-	last := slices.IndexFunc(cycles, func(c patching.Cycle) bool { return c.ID != s.ID && !c.Closed.IsZero() && !c.Shadow })
+	last := slices.IndexFunc(cycles, func(c patching.Cycle) bool {
+		return c.ID != s.ID && c.Kind == s.Kind && !c.Closed.IsZero() && !c.Shadow
+	})
 	if last < 0 {
 		return nil, nil
 	}
