@@ -147,7 +147,8 @@ var rules = []rule{
 		because: "the product does not know that it is being tried",
 	},
 	{
-		from: []string{"./..."}, except: []string{"./cmd/..."}, never: []string{"./cmd/..."}, binds: codeAndTests,
+		// The end-to-end tests are where the wired program itself is tried.
+		from: []string{"./..."}, except: []string{"./cmd/...", "./e2e/..."}, never: []string{"./cmd/..."}, binds: codeAndTests,
 		because: "commands are flags, wiring and exit codes: what another package wants from one is in the wrong place",
 	},
 	{
