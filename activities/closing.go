@@ -9,23 +9,19 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/measure"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
-// closedAs says how a cycle closed: as a person or a gate decided, else by its
-// outcomes. A cycle with a machine that failed, kept silent or waits for hands
-// was no plain success.
+// closedAs is the ending that was decided on the way, or else follows from the
+// outcomes.
 func closedAs(s contract.CycleState, outcomes map[patching.Outcome]int) patching.ClosedAs {
+	ended := measure.Ended{Outcomes: outcomes, Shadow: s.Shadow}
 	if s.Ending != nil {
-		return s.Ending.As
+		ended.Decided = s.Ending.As
 	}
-	for o, n := range outcomes {
-		if n > 0 && (o.Bad() || o.NeedsTask() || o == patching.Deferred && !s.Shadow) {
-			return patching.ClosedWithExceptions
-		}
-	}
-	return patching.ClosedSuccessful
+	return measure.ClosedAs(ended)
 }
 
 func closingWords(s contract.CycleState, out contract.CloseCycleOut) string {

@@ -122,6 +122,26 @@ func (r Reason) Words() string {
 // Cause returns whom the reason is laid to before diagnosis knows better.
 func (r Reason) Cause() Cause { return reasons[r].cause }
 
+// LeavesAs returns the outcome in which a machine ends that a plan leaves out,
+// or whose turn a cycle does not reach, for that reason. Deferred are those
+// whose turn may come in the next cycle. ok is false for reasons that only a
+// machine's answer, or its silence, can give.
+func (r Reason) LeavesAs() (o Outcome, ok bool) {
+	switch r {
+	case ReasonNothingMissing:
+		return AlreadyUpToDate, true
+	case ReasonManagerUnknown:
+		return NotApplicable, true
+	case ReasonExcludedBy, ReasonHostRules, ReasonNotEnrolled, ReasonNoRing:
+		return Excluded, true
+	case ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,
+		ReasonCarriedOver, ReasonClosedEarly, ReasonCancelled, ReasonNotApproved, ReasonRingHalted, ReasonWindowOver:
+		return Deferred, true
+	default:
+		return "", false
+	}
+}
+
 // Valid reports whether the vocabulary has r.
 func (r Reason) Valid() bool { _, ok := reasons[r]; return ok }
 

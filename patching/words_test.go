@@ -146,3 +146,13 @@ func TestARoleCountsInsideItsScope(t *testing.T) {
 	all := patching.Account{Scopes: []string{"*"}}
 	assert.True(t, all.Covers("desktops") && all.CoversSite("moon"))
 }
+
+func TestEveryReasonToBeLeftOutHasAnOutcome(t *testing.T) {
+	for _, r := range patching.AllReasons() {
+		o, ok := r.LeavesAs()
+		assert.Equal(t, ok, o.Valid(), "%s", r)
+		assert.False(t, o.Bad() || o == patching.Patched, "%s: a plan cannot know that", r)
+	}
+	_, ok := patching.ReasonInstallFailed.LeavesAs()
+	assert.False(t, ok)
+}

@@ -90,7 +90,11 @@ func (t *tx) replaceDeployments(ctx context.Context, p patching.Plan, items []pa
 		d := patching.Deployment{Cycle: p.Cycle, PlanItem: i, State: patching.DeploymentPlanned, Fence: fences[i.Asset]}
 		switch {
 		case i.Exclude != "":
-			d.State, d.Outcome, d.Reason, d.Detail = patching.DeploymentDone, excludedAs(i.Exclude), i.Exclude, i.Why
+			outcome, ok := i.Exclude.LeavesAs()
+			if !ok {
+				return fmt.Errorf("asset %q is left out for %q, which only a machine's answer can tell", i.Asset, i.Exclude)
+			}
+			d.State, d.Outcome, d.Reason, d.Detail = patching.DeploymentDone, outcome, i.Exclude, i.Why
 		case there && old.same(i):
 			d.State, d.Order = old.state, old.order
 			delete(was, i.Asset)
@@ -108,21 +112,6 @@ func (t *tx) replaceDeployments(ctx context.Context, p patching.Plan, items []pa
 
 // leftOut is the condition of a deployment that a plan excluded.
 const leftOut = "exclude <> '' AND state = 'done'"
-
-// excludedAs returns the outcome of an asset that a plan leaves out. Deferred
-// are those whose turn may come in the next cycle with nothing changed on them.
-func excludedAs(r patching.Reason) patching.Outcome {
-	switch r {
-	case patching.ReasonNothingMissing:
-		return patching.AlreadyUpToDate
-	case patching.ReasonManagerUnknown:
-		return patching.NotApplicable
-	case patching.ReasonNoWindow, patching.ReasonFreeze, patching.ReasonBusyElsewhere:
-		return patching.Deferred
-	default:
-		return patching.Excluded
-	}
-}
 
 // standing is what replacing a plan has to know of a deployment that is there.
 type standing struct {

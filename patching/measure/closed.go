@@ -7,19 +7,15 @@ type Ended struct {
 	Outcomes map[patching.Outcome]int
 	// Shadow: nothing was to be installed.
 	Shadow bool
-	// BackedOut: what was done was undone. Cancelled: a person stopped the cycle
-	// or refused its plan.
-	BackedOut, Cancelled bool
+	// Decided is how a person or a gate ended the cycle early; empty: nobody did.
+	Decided patching.ClosedAs
 }
 
 // ClosedAs says how a cycle closes. Machines that the policy leaves out are no
 // exceptions; those that were deferred are, for the cycle did not reach them.
 func ClosedAs(e Ended) patching.ClosedAs {
-	switch {
-	case e.BackedOut:
-		return patching.ClosedBackedOut
-	case e.Cancelled:
-		return patching.ClosedCancelled
+	if e.Decided != "" {
+		return e.Decided
 	}
 	for o, n := range e.Outcomes {
 		shadowed := e.Shadow && o == patching.Deferred

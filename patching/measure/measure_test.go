@@ -166,8 +166,8 @@ func TestHowACycleCloses(t *testing.T) {
 		{"so is one machine that went back", measure.Ended{Outcomes: counts(patching.Patched, patching.RolledBack)}, patching.ClosedWithExceptions},
 		{"so is a machine without an outcome", measure.Ended{Outcomes: counts(patching.Patched, "")}, patching.ClosedWithExceptions},
 		{"shadow mode defers all, and succeeds", measure.Ended{Outcomes: counts(patching.Deferred), Shadow: true}, patching.ClosedSuccessful},
-		{"what was undone is backed out", measure.Ended{Outcomes: counts(patching.RolledBack), BackedOut: true, Cancelled: true}, patching.ClosedBackedOut},
-		{"what a person stopped is cancelled", measure.Ended{Outcomes: counts(patching.Patched), Cancelled: true}, patching.ClosedCancelled},
+		{"what was undone is backed out", measure.Ended{Outcomes: counts(patching.RolledBack), Decided: patching.ClosedBackedOut}, patching.ClosedBackedOut},
+		{"what a person stopped is cancelled", measure.Ended{Outcomes: counts(patching.Patched), Decided: patching.ClosedCancelled}, patching.ClosedCancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) { assert.Equal(t, c.want, measure.ClosedAs(c.ended)) })
 	}

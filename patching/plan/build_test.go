@@ -220,7 +220,7 @@ func TestWhoIsLeftOutIsToldTheFirstCauseThatBinds(t *testing.T) {
 			assert.Empty(t, item.Bundle)
 			assert.Equal(t, c.would, item.Would != "", "what it would have got")
 			assert.Equal(t, map[patching.Reason]int{c.reason: 1}, out.Plan.Excluded)
-			outcome, ok := plan.OutcomeFor(item.Exclude)
+			outcome, ok := item.Exclude.LeavesAs()
 			assert.True(t, ok)
 			assert.Equal(t, c.outcome, outcome)
 		})
@@ -452,16 +452,6 @@ func TestAPlanCarriesWhatItWasMadeUnder(t *testing.T) {
 	assert.Equal(t, map[patching.Reason]int{patching.ReasonNoWindow: 2}, p.Excluded)
 	assert.Equal(t, in.PolicyVersion, p.PolicyVersion)
 	assert.Equal(t, now, p.Made)
-}
-
-func TestEveryReasonToBeLeftOutHasAnOutcome(t *testing.T) {
-	for _, r := range patching.AllReasons() {
-		o, ok := plan.OutcomeFor(r)
-		assert.Equal(t, ok, o.Valid(), "%s", r)
-		assert.False(t, o.Bad() || o == patching.Patched, "%s: a plan cannot know that", r)
-	}
-	_, ok := plan.OutcomeFor(patching.ReasonInstallFailed)
-	assert.False(t, ok)
 }
 
 // A fleet as unlike as that of a large organisation: 500 sites in four zones,

@@ -84,7 +84,7 @@ func TestEverySelectedMachineIsInThePlanExactlyOnce(t *testing.T) {
 			require.Equal(t, i.Ring == "", i.Bundle == "")
 			if i.Ring == "" {
 				require.True(t, i.Exclude.Valid())
-				outcome, ok := plan.OutcomeFor(i.Exclude)
+				outcome, ok := i.Exclude.LeavesAs()
 				require.True(t, ok && outcome.Valid(), i.Exclude)
 			}
 		}

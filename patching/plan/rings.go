@@ -2,11 +2,9 @@ package plan
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
 // assignRings gives each machine the first ring that takes it and has room.
@@ -34,7 +32,7 @@ func (b *builder) assignRings() error {
 		if err != nil {
 			return err
 		}
-		for _, m := range pick(pool, room(ring, total)) {
+		for _, m := range pick(pool, ring.Room(total)) {
 			m.ring = i
 		}
 		left = slices.DeleteFunc(left, func(m *machine) bool { return m.ring != noRing })
@@ -64,18 +62,6 @@ func (b *builder) takenBy(ring int, from []*machine) ([]*machine, error) {
 		}
 	}
 	return pool, nil
-}
-
-// room returns how many of total machines a ring takes.
-func room(r policy.Ring, total int) int {
-	n := total
-	if r.Count > 0 {
-		n = min(n, r.Count)
-	}
-	if r.Percent > 0 {
-		n = min(n, max(1, int(math.Ceil(r.Percent/100*float64(total)))))
-	}
-	return n
 }
 
 // checkRings refuses a plan that would patch machines without having tested on

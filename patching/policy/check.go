@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -149,7 +148,7 @@ func (d *deal) rings(all []patching.Asset) {
 		default:
 			d.warn(path, fmt.Sprintf("no machine is left for the ring %q", r.Name), "lower the count of earlier rings, or remove the ring")
 		}
-		left = without(left, pool[:min(len(pool), r.room(len(all)))])
+		left = without(left, pool[:min(len(pool), r.Room(len(all)))])
 	}
 	if len(left) > 0 {
 		d.warn("rings", fmt.Sprintf("no ring takes %s, such as %s", machines(len(left)), short(left[0].Hostname)), "let the last ring take what the others leave: no select, no count, no percent")
@@ -159,18 +158,6 @@ func (d *deal) rings(all []patching.Asset) {
 // shadowed reports whether an unlimited ring goes before.
 func (d *deal) shadowed(ring int) bool {
 	return slices.ContainsFunc(d.Rings[:ring], func(r Ring) bool { return !r.limited() })
-}
-
-// room is how many of total machines a ring takes. A share takes one at least.
-func (r Ring) room(total int) int {
-	n := total
-	if r.Count > 0 {
-		n = min(n, r.Count)
-	}
-	if r.Percent > 0 {
-		n = min(n, max(1, int(math.Ceil(r.Percent/100*float64(total)))))
-	}
-	return n
 }
 
 func without(all, gone []patching.Asset) []patching.Asset {

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"slices"
 	"strings"
@@ -114,6 +115,19 @@ func (s *source) checkRings(p *Policy) {
 }
 
 func (r Ring) limited() bool { return r.Count > 0 || r.Percent > 0 }
+
+// Room returns how many of total machines the ring takes. A share takes one at
+// least.
+func (r Ring) Room(total int) int {
+	n := total
+	if r.Count > 0 {
+		n = min(n, r.Count)
+	}
+	if r.Percent > 0 {
+		n = min(n, max(1, int(math.Ceil(r.Percent/100*float64(total)))))
+	}
+	return n
+}
 
 // checkShadow finds a ring for which an earlier one leaves nothing, whatever
 // the machines are.
