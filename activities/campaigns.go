@@ -36,6 +36,9 @@ type Campaigns struct {
 	Look       time.Duration
 }
 
+// leastOrder is for how long a campaign's order is good at the least.
+const leastOrder = time.Minute
+
 // monitoring is the purpose of the first campaign of a cycle.
 const monitoring = "monitor"
 
@@ -115,6 +118,11 @@ func (c *Campaigns) issue(ctx context.Context, in contract.CampaignIn, why strin
 		return contract.Asked{}, err
 	}
 	now, wave := c.Now(), purpose(in.Verb, why)
+	// The server may have been away since the workflow asked: an order that is
+	// over before it is issued could never be, however often it is tried.
+	if least := now.Add(leastOrder); in.Until.Before(least) {
+		in.Until = least
+	}
 	spec, _ := trust.Verb(in.Verb).Spec()
 	disturbs := spec.NeedsLease
 	orders := make([]patching.OrderID, 0, len(drafts))

@@ -18,7 +18,6 @@ type WaveStore interface {
 	Stage(ctx context.Context, staged []store.StagedOrder) error
 	ReleaseBatch(ctx context.Context, w patching.WaveID, batch, size int, now time.Time) ([]patching.Deployment, error)
 	EndDeployments(ctx context.Context, e store.EndSpec) (int, error)
-	WithdrawOrders(ctx context.Context, s store.Slice, verb string) (int, error)
 	Tally(ctx context.Context, s store.Slice) (patching.Tally, error)
 	WaitingByRelay(ctx context.Context, s store.Slice) (map[string]int, error)
 	Parts(ctx context.Context) (map[string]time.Time, error)
@@ -68,8 +67,8 @@ func (w *Waves) Stage(ctx context.Context, in contract.StageWaveIn) (contract.St
 	for _, d := range rows {
 		out.Batches = max(out.Batches, d.Batch)
 		switch {
-		case d.State == patching.DeploymentPlanned:
-			planned = append(planned, d)
+		case d.State == patching.DeploymentPlanned && w.Now().Before(d.End):
+			planned = append(planned, d) // after its window an order could not be issued
 		case d.Batch > 0:
 			out.Released++
 		}

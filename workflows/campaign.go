@@ -16,9 +16,10 @@ func campaign(ctx workflow.Context, in contract.CampaignIn, wait time.Duration) 
 	if err != nil || asked.Asked == 0 {
 		return err
 	}
-	summary := "await " + in.Verb + " of " + plural(asked.Asked, "machine", "machines") + " until " + clock(in.Until)
+	until := workflow.Now(ctx).Add(wait) // from when they were asked, which may have taken long
+	summary := "await " + in.Verb + " of " + plural(asked.Asked, "machine", "machines") + " until " + clock(until)
 	_, err = contract.AwaitOrders.Start(ctx, summary,
-		contract.AwaitOrdersIn{Cycle: in.Cycle, Ring: in.Ring, Verb: in.Verb, Until: in.Until}, wait).Get(ctx)
+		contract.AwaitOrdersIn{Cycle: in.Cycle, Ring: in.Ring, Verb: in.Verb, Until: until}, wait).Get(ctx)
 	return err
 }
 
