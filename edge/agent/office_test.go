@@ -72,7 +72,9 @@ func (o *office) Send(_ context.Context, b uplink.Batch) ([]uplink.Ack, error) {
 	o.batches++
 	var acks []uplink.Ack
 	for i := range b.Messages {
-		acks = append(acks, o.take(&b.Messages[i]))
+		ack := o.take(&b.Messages[i])
+		ack.Sign("acme", &b.Messages[i], o.keys.Lease)
+		acks = append(acks, ack)
 	}
 	o.fuse.event("before the acknowledgements arrive")
 	if o.loseAcks > 0 {

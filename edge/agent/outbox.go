@@ -46,12 +46,7 @@ func (a *Agent) send(ctx context.Context, limit time.Duration, drafts ...draft) 
 		a.lineTrouble(now, false)
 		return nil, fmt.Errorf("report to the server: %w", err)
 	}
-	of := make(map[uint64]uplink.Ack, len(acks))
-	for _, ack := range acks {
-		if ack.Device == a.cfg.Identity.Device {
-			of[ack.Counter] = ack
-		}
-	}
+	of := a.genuine(acks, batch.Messages)
 	if a.acknowledge(of) {
 		if err := a.save(false); err != nil {
 			return nil, err
@@ -72,6 +67,25 @@ func (a *Agent) send(ctx context.Context, limit time.Duration, drafts ...draft) 
 		out = append(out, ack)
 	}
 	return out, nil
+}
+
+// genuine returns the acks that the server signed for these messages, by
+// counter. Any other is as good as none. The caller holds mu.
+func (a *Agent) genuine(acks []uplink.Ack, messages []uplink.Message) map[uint64]uplink.Ack {
+	sent := make(map[uint64]*uplink.Message, len(messages))
+	for i := range messages {
+		sent[messages[i].Counter] = &messages[i]
+	}
+	of := make(map[uint64]uplink.Ack, len(acks))
+	for _, ack := range acks {
+		m, ok := sent[ack.Counter]
+		if ok && ack.Of(m, a.root.Fleet, a.root.LeaseKeys) {
+			of[ack.Counter] = ack
+		} else {
+			a.log.Warn("an acknowledgement that the server did not sign", zap.Uint64("counter", ack.Counter))
+		}
+	}
+	return of
 }
 
 // pack puts pending receipts into letters and signs everything.

@@ -50,6 +50,33 @@ func TestAReceiptWhoseAcknowledgementWasLostIsSentAgainUnderTheSameCounter(t *te
 	assert.Empty(t, b.agent.state.Letters)
 }
 
+// Serves Q15.
+func TestAnAcknowledgementThatTheServerDidNotSignMakesNothingForgotten(t *testing.T) {
+	b := newBench(t)
+	b.agent.cfg.Link = liar{b.office}
+	b.apply(small())
+	b.turn()
+	require.Len(t, b.agent.state.Letters, 1)
+	b.agent.cfg.Link = b.office
+	b.until(tonight.Add(10 * time.Minute))
+	assert.Equal(t, []patching.Stage{patching.StageAccepted, patching.StageFetched}, b.office.stages("o-1"))
+	assert.Empty(t, b.agent.state.Letters)
+}
+
+// liar takes every batch, says that all was taken, and throws it away.
+type liar struct{ *office }
+
+func (l liar) Send(_ context.Context, batch uplink.Batch) ([]uplink.Ack, error) {
+	var acks []uplink.Ack
+	for i := range batch.Messages {
+		m := &batch.Messages[i]
+		ack := uplink.Ack{Device: m.Device, Counter: m.Counter, Intake: patching.Taken}
+		ack.Sign("acme", m, l.keys.Dispatcher) // a key of the server's, but not the one for this
+		acks = append(acks, ack)
+	}
+	return acks, nil
+}
+
 func TestReceiptsThatWereNotAcknowledgedSurviveARestart(t *testing.T) {
 	b := newBench(t)
 	b.apply(small())

@@ -130,16 +130,18 @@ type still struct {
 
 func (s still) Boot() string { return s.boot }
 
-type noLine struct{}
+type noLine struct{ lease trust.Key }
 
 func (noLine) Enrol(context.Context, uplink.EnrolRequest) (uplink.EnrolResponse, error) {
 	return uplink.EnrolResponse{}, errLine
 }
 
-func (noLine) Send(_ context.Context, b uplink.Batch) ([]uplink.Ack, error) {
+func (l noLine) Send(_ context.Context, b uplink.Batch) ([]uplink.Ack, error) {
 	var acks []uplink.Ack
 	for _, m := range b.Messages {
-		acks = append(acks, uplink.Ack{Device: m.Device, Counter: m.Counter, Intake: patching.Taken})
+		ack := uplink.Ack{Device: m.Device, Counter: m.Counter, Intake: patching.Taken}
+		ack.Sign("acme", &m, l.lease)
+		acks = append(acks, ack)
 	}
 	return acks, nil
 }
@@ -167,7 +169,7 @@ func TestAnIdleAgentIsSmallAndHasNoGoroutine(t *testing.T) {
 		id := patching.DeviceID(fmt.Sprintf("d-%d", i))
 		a, err := New(Config{
 			Identity: Identity{Device: id, Key: trust.KeyFromSeed(sha256.Sum256(seed[:])).Private(), Root: root},
-			Machine:  machine, Link: noLine{}, Clock: b.clock, Journal: ledger.Journal(string(id)), Shelf: b.shelf, Host: Rules{},
+			Machine:  machine, Link: noLine{b.office.keys.Lease}, Clock: b.clock, Journal: ledger.Journal(string(id)), Shelf: b.shelf, Host: Rules{},
 		})
 		require.NoError(t, err)
 		_, err = a.Listen()

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -110,6 +111,12 @@ func (c *client) send(ms ...uplink.Message) []uplink.Ack {
 	c.t.Helper()
 	acks, err := c.link.Send(c.context(), uplink.Batch{Messages: ms})
 	require.NoError(c.t, err)
+	for i := range acks {
+		require.True(c.t, acks[i].Device == "d-nobody" || slices.ContainsFunc(ms, func(m uplink.Message) bool {
+			return acks[i].Of(&m, fleet, c.trust.Root.LeaseKeys)
+		}), "an ack that no machine would believe")
+		acks[i].Signature = nil // checked: tests compare the rest
+	}
 	return acks
 }
 

@@ -216,6 +216,9 @@ func (s *Server) acks(ctx context.Context, read []*incoming) (uplink.Acks, error
 			}
 			ack.Lease = leases[in.lease]
 		}
+		if in.device != nil {
+			ack.Sign(s.opts.Authority.Root.Fleet, in.message, s.opts.Authority.Keys.Lease)
+		}
 		out.Acks = append(out.Acks, ack)
 	}
 	return out, nil

@@ -102,6 +102,9 @@ type Ack struct {
 	Need []patching.Digest `json:"need,omitempty"`
 	// Lease answers a lease request; absent: not now.
 	Lease *SignedLease `json:"lease,omitempty"`
+	// Signature is the server's, see [Ack.Of]: a machine forgets what was
+	// acknowledged. A device that the server does not know gets none.
+	Signature []byte `json:"signature,omitempty"`
 }
 
 // SignedOrder is an order for a device; Envelope is a trust.Order's.

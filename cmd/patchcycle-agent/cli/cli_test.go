@@ -127,7 +127,9 @@ func (d *desk) messages(w http.ResponseWriter, r *http.Request) {
 			d.facts++
 		case uplink.KindContent, uplink.KindLeaseRequest, uplink.KindHello:
 		}
-		out.Acks = append(out.Acks, uplink.Ack{Device: m.Device, Counter: m.Counter, Intake: patching.Taken})
+		ack := uplink.Ack{Device: m.Device, Counter: m.Counter, Intake: patching.Taken}
+		ack.Sign("acme", &m, d.keys.Lease)
+		out.Acks = append(out.Acks, ack)
 	}
 	uplink.WriteJSON(w, r, out)
 }
