@@ -225,7 +225,7 @@ func (f *facts) changeRecord() ChangeRecord {
 	case undoable == all:
 		r.Way = "Every change of the plan could be undone with the package manager."
 	default:
-		r.Way = number(undoable) + " of " + plural(all, "machine") + " could be returned to the earlier versions with the package manager; the others need the procedure of their task."
+		r.Way = number(undoable) + " of " + plural(all, "machine") + " could be returned to the earlier versions with the package manager; it has no way back for the others."
 	}
 	return r
 }

@@ -92,7 +92,7 @@ func (c Coverage) draw() curve {
 	out.Area = out.Line + "V" + unit(out.Bottom) + "H" + unit(out.Left) + "Z"
 	step := stepOf(c.Span)
 	for at := time.Duration(0); at <= c.Span; at += step {
-		out.XTicks = append(out.XTicks, tick{At: x(at), Label: brief(at)})
+		out.XTicks = append(out.XTicks, tick{At: x(at), Label: brief(at, step)})
 	}
 	for _, percent := range []int{0, 25, 50, 75, 90, 100} {
 		out.YTicks = append(out.YTicks, tick{At: y(float64(percent) / 100), Label: fmt.Sprintf("%d %%", percent), Goal: percent >= 75})
@@ -138,19 +138,20 @@ func stepOf(span time.Duration) time.Duration {
 	return (span / 8).Round(30*day) + 30*day
 }
 
-// brief labels a tick.
-func brief(d time.Duration) string {
+// brief labels a tick in the unit that the distance of ticks has.
+func brief(at, step time.Duration) string {
+	day := 24 * time.Hour
 	switch {
-	case d == 0:
+	case at == 0:
 		return "0"
-	case d%(24*time.Hour) == 0:
-		return fmt.Sprintf("%d d", d/(24*time.Hour))
-	case d%time.Hour == 0:
-		return fmt.Sprintf("%d h", d/time.Hour)
-	case d%time.Minute == 0:
-		return fmt.Sprintf("%d min", d/time.Minute)
+	case step%day == 0:
+		return fmt.Sprintf("%d d", at/day)
+	case step%time.Hour == 0:
+		return fmt.Sprintf("%d h", at/time.Hour)
+	case step%time.Minute == 0:
+		return fmt.Sprintf("%d min", at/time.Minute)
 	default:
-		return fmt.Sprintf("%d s", d/time.Second)
+		return fmt.Sprintf("%d s", at/time.Second)
 	}
 }
 

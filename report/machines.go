@@ -107,7 +107,7 @@ func stateWords(d *patching.Deployment) string {
 }
 
 func osWords(o patching.OS) string {
-	name := orElse(o.Name, o.Family)
+	name := strings.TrimSuffix(orElse(o.Name, o.Family), " GNU/Linux") // which says nothing more
 	release := orElse(o.Revision, o.Release)
 	if release == "" || strings.Contains(name, release) {
 		return name

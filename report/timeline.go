@@ -85,6 +85,9 @@ func (f *facts) event(e patching.AuditEntry) (Event, bool) {
 		out.Kind, out.What = EventGate, "Gate of "+f.where(e.Subject)+": "+orElse(gateVerbs[verb], e.Verb)
 	case e.Actor == "patchcycle" && e.Verb == "phase":
 		phase, words, _ := strings.Cut(e.Body, ": ")
+		if patching.Phase(phase).Terminal() {
+			return out, false // the entry "closed" says it
+		}
 		out.Kind, out.What, out.Words = EventPhase, phase, words
 	case e.Actor == "patchcycle" && e.Verb == "closed":
 		out.Kind, out.What = EventClosed, "Closed"

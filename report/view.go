@@ -99,7 +99,7 @@ func (d *Document) view() *view {
 		case GroupUpToDate, GroupInProgress: // counted
 		}
 	}
-	v.Patched, v.Exceptions = bounded(patched, maxPatched), exceptionRows(exceptions)
+	v.Patched, v.Exceptions = bounded(patched, maxPatched), d.exceptions(exceptions)
 	v.LeftOut = d.leftOut(out)
 	v.TaskGroups, v.OpenTasks, v.TasksLeft = taskGroups(d.Tasks)
 	v.Tiles = d.tiles(v)
@@ -129,9 +129,16 @@ func badgeOf(standing string) badge {
 type exception struct {
 	Machine
 	Same string
+	// Misses counts the patches whose turn did not come.
+	Misses int
 }
 
-func exceptionRows(machines []Machine) rows[exception] {
+func (d *Document) exceptions(machines []Machine) rows[exception] {
+	patches := map[patching.Digest]int{}
+	for _, b := range d.Bundles {
+		patches[b.Digest] = len(b.Changes)
+	}
+
 	slices.SortStableFunc(machines, func(a, b Machine) int {
 		return cmp.Or(cmp.Compare(urgency(a), urgency(b)), strings.Compare(a.excuse(), b.excuse()))
 	})
@@ -140,6 +147,9 @@ func exceptionRows(machines []Machine) rows[exception] {
 	said := ""
 	for i, m := range kept.Shown {
 		row := exception{Machine: m}
+		if m.Outcome == patching.Deferred {
+			row.Misses = patches[m.Bundle]
+		}
 		if i > 0 && m.excuse() == kept.Shown[i-1].excuse() {
 			row.Same = said
 		} else {
