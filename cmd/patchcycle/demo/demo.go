@@ -145,7 +145,7 @@ func (d *demo) run(ctx context.Context) (*Result, error) {
 		return nil, cause(ctx, err)
 	}
 	if id == "" || closed {
-		if id, err = d.start(ctx); err != nil {
+		if id, err = d.start(ctx, id); err != nil {
 			return nil, err
 		}
 	} else {
