@@ -5,6 +5,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -17,7 +18,7 @@ func campaign(ctx workflow.Context, in contract.CampaignIn, wait time.Duration) 
 		return err
 	}
 	until := workflow.Now(ctx).Add(wait) // from when they were asked, which may have taken long
-	summary := "await " + in.Verb + " of " + plural(asked.Asked, "machine", "machines") + " until " + clock(until)
+	summary := "await " + in.Verb + " of " + phrase.Count(asked.Asked, "machine") + " until " + clock(until)
 	_, err = contract.AwaitOrders.Start(ctx, summary,
 		contract.AwaitOrdersIn{Cycle: in.Cycle, Ring: in.Ring, Verb: in.Verb, Until: until}, wait).Get(ctx)
 	return err

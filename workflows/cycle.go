@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -131,7 +132,7 @@ func (c *cycle) monitor(ctx workflow.Context) (patching.Phase, error) {
 	until := workflow.Now(ctx).Add(wait)
 	actx, cancel := workflow.WithCancel(ctx)
 	defer cancel()
-	answers := contract.AwaitOrders.Start(actx, plural(asked.Asked, "inventory", "inventories")+" until "+clock(until),
+	answers := contract.AwaitOrders.Start(actx, phrase.Count(asked.Asked, "inventory", "inventories")+" until "+clock(until),
 		contract.AwaitOrdersIn{Cycle: c.s.ID, Verb: "collect", Monitor: true, Until: until}, wait)
 	if err := workflow.Await(ctx, func() bool { return answers.IsReady() || c.s.Ending != nil }); err != nil || c.s.Ending != nil {
 		return patching.PhaseAssess, err
@@ -147,7 +148,7 @@ func (c *cycle) assess(ctx workflow.Context) (patching.Phase, error) {
 	}
 	c.s.Stale = nil
 	if out.Stale > 0 {
-		c.s.Stale = append(c.s.Stale, plural(out.Stale, "machine", "machines")+" without a fresh inventory")
+		c.s.Stale = append(c.s.Stale, phrase.Count(out.Stale, "machine")+" without a fresh inventory")
 	}
 	c.s.Stale = append(c.s.Stale, out.Blind...)
 	return patching.PhasePlan, nil

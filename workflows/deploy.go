@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
@@ -87,7 +88,7 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 	state := c.beginRing(ring.Name)
 	id := patching.RingID(c.s.ID, ring.Name)
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: id, StaticSummary: "ring " + string(ring.Name) + ": " + plural(ring.Assets, "machine", "machines"),
+		WorkflowID: id, StaticSummary: "ring " + string(ring.Name) + ": " + phrase.Count(ring.Assets, "machine"),
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_TERMINATE,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		TypedSearchAttributes: temporal.NewSearchAttributes(contract.AttrCycle.ValueSet(string(c.s.ID)),

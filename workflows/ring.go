@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/gate"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -115,7 +116,7 @@ func (r *ring) follow(ctx workflow.Context, one *running, run workflow.ChildWork
 
 func (r *ring) start(ctx workflow.Context, w patching.WaveSummary) workflow.ChildWorkflowFuture {
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: string(w.ID), StaticSummary: string(w.Site) + ": " + plural(w.Assets, "machine", "machines") + " from " + clock(w.Start),
+		WorkflowID: string(w.ID), StaticSummary: string(w.Site) + ": " + phrase.Count(w.Assets, "machine") + " from " + clock(w.Start),
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_TERMINATE,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		TypedSearchAttributes: temporal.NewSearchAttributes(contract.AttrCycle.ValueSet(string(r.in.Cycle)),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/gate"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -105,11 +106,11 @@ func noteGate(ctx workflow.Context, id patching.CycleID, subject string, q gate.
 // show says on the ring's page where it stands.
 func (r *ring) show(ctx workflow.Context, words string) {
 	workflow.SetCurrentDetails(ctx, "Ring **"+string(r.in.Ring.Name)+"** of "+string(r.in.Cycle)+", "+
-		plural(r.in.Ring.Assets, "machine", "machines")+": "+words+held(r.in.Control))
+		phrase.Count(r.in.Ring.Assets, "machine")+": "+words+held(r.in.Control))
 }
 
 // show says on the wave's page where it stands.
 func (w *wave) show(ctx workflow.Context, words string) {
-	workflow.SetCurrentDetails(ctx, "Wave of "+plural(w.in.Wave.Assets, "machine", "machines")+" at **"+string(w.in.Wave.Site)+
+	workflow.SetCurrentDetails(ctx, "Wave of "+phrase.Count(w.in.Wave.Assets, "machine")+" at **"+string(w.in.Wave.Site)+
 		"** in ring "+string(w.in.Ring)+": "+words+held(w.in.Control))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -59,10 +60,10 @@ func details(s contract.CycleState) string {
 	}
 	if s.Plan.Hash != "" {
 		fmt.Fprintf(&b, "Plan `%s` (revision %d) by %s: %s, %d left out.\n\n", s.Plan.Hash, s.Plan.Revision, s.Author,
-			plural(s.Plan.Assets, "machine", "machines"), s.Plan.Excluded)
+			phrase.Count(s.Plan.Assets, "machine"), s.Plan.Excluded)
 	}
 	for _, r := range s.Plan.Rings {
-		fmt.Fprintf(&b, "- ring **%s**, %s: %s\n", r.Name, plural(r.Assets, "machine", "machines"), ringStands(s, r.Name))
+		fmt.Fprintf(&b, "- ring **%s**, %s: %s\n", r.Name, phrase.Count(r.Assets, "machine"), ringStands(s, r.Name))
 	}
 	if s.Phase == patching.PhaseApproval {
 		fmt.Fprintf(&b, "\nTo approve: send the signal `approve` with `{\"plan\": \"%s\"}`, or use the API or the CLI. "+
@@ -174,13 +175,6 @@ func held(c contract.Control) string {
 	default:
 		return ""
 	}
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 // clock prints instants for people; pages are read in many zones, so in UTC.

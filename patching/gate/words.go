@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 const nobodyActs = "Nobody needs to act."
@@ -18,7 +19,7 @@ func (c *seen) nothingReleasedWords() string {
 	case c.SoakUntil.IsZero():
 		return fmt.Sprintf("None started yet of %s; the first batch may go.", machines(c.Tally.Planned))
 	case c.now.Before(c.GiveUp):
-		return fmt.Sprintf("None started yet of %s; waiting until %s at the latest. %s", machines(c.Tally.Planned), moment(c.GiveUp), nobodyActs)
+		return fmt.Sprintf("None started yet of %s; waiting until %s at the latest. %s", machines(c.Tally.Planned), phrase.Moment(c.GiveUp), nobodyActs)
 	default:
 		return fmt.Sprintf("None started of %s, so nothing is known about the patch.", machines(c.Tally.Planned))
 	}
@@ -41,7 +42,7 @@ func (c *seen) badShareWords() string {
 func (c *seen) failures() string {
 	s := fmt.Sprintf("%d of %s failed", c.Tally.Bad(), machines(c.Tally.Answered))
 	if n := c.Tally.Reported; n > 0 {
-		s += fmt.Sprintf(", and people reported %s", plural(n, "problem"))
+		s += fmt.Sprintf(", and people reported %s", phrase.Count(n, "problem"))
 	}
 	return s
 }
@@ -62,7 +63,7 @@ func (c *seen) missingAnswers() int {
 
 func (c *seen) waitingWords(missing int) string {
 	return fmt.Sprintf("Waiting for %s: %d of %s answered%s. It ends at %s at the latest. %s",
-		plural(missing, "more result"), c.Tally.Answered, machines(c.Tally.Released), c.unheard(), moment(c.GiveUp), nobodyActs)
+		phrase.Count(missing, "more result"), c.Tally.Answered, machines(c.Tally.Released), c.unheard(), phrase.Moment(c.GiveUp), nobodyActs)
 }
 
 func (c *seen) noAnswerWords() string {
@@ -70,12 +71,12 @@ func (c *seen) noAnswerWords() string {
 }
 
 func (c *seen) soakWords() string {
-	return fmt.Sprintf("%s. Watching until %s. %s", c.failures(), moment(c.SoakUntil), nobodyActs)
+	return fmt.Sprintf("%s. Watching until %s. %s", c.failures(), phrase.Moment(c.SoakUntil), nobodyActs)
 }
 
 func (c *seen) hoursWords(healthy int, until time.Time) string {
 	return fmt.Sprintf("Watched for %s of %s host-hours with %s; looking again at %s. %s",
-		number(c.Tally.HostHours), number(c.Params.HostHours), machines(healthy), moment(until), nobodyActs)
+		number(c.Tally.HostHours), number(c.Params.HostHours), machines(healthy), phrase.Moment(until), nobodyActs)
 }
 
 func (c *seen) tooFewHoursWords(healthy int) string {
@@ -94,7 +95,7 @@ func (c *seen) passedWords() string {
 		parts = append(parts, fmt.Sprintf("%d failed", c.Tally.Bad()))
 	}
 	if n := c.Tally.Reported; n > 0 {
-		parts = append(parts, "people reported "+plural(n, "problem"))
+		parts = append(parts, "people reported "+phrase.Count(n, "problem"))
 	}
 	if n := c.Tally.Waiting(); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d unknown%s", n, c.unheard()))
@@ -113,14 +114,7 @@ func (c *seen) unheard() string {
 	return fmt.Sprintf(" (the path to %d was down)", c.Tally.PathDown)
 }
 
-func machines(n int) string { return plural(n, "machine") }
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
-}
+func machines(n int) string { return phrase.Count(n, "machine") }
 
 func share(p float64) string { return number(p) + " %" }
 
@@ -128,5 +122,3 @@ func share(p float64) string { return number(p) + " %" }
 func number(f float64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 1, 64), ".0")
 }
-
-func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }

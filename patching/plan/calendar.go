@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/patching/window"
 )
@@ -133,7 +134,7 @@ func (c *calendar) openings(p place) openings {
 	if len(names) == 0 {
 		return openings{none: Leave{patching.ReasonNoWindow, "the policy gives the site " + string(p.site) + " none"}}
 	}
-	return openings{none: Leave{patching.ReasonNoWindow, strings.Join(names, ", ") + " before " + moment(c.until)}}
+	return openings{none: Leave{patching.ReasonNoWindow, strings.Join(names, ", ") + " before " + phrase.Moment(c.until)}}
 }
 
 func (c *calendar) allSlots(names []string, loc *time.Location, freezes []policy.Freeze) []slot {
@@ -168,7 +169,7 @@ func (c *calendar) freezeWords() string {
 	var words []string
 	for _, f := range c.freezes {
 		if f.From.Before(c.until) && c.now.Before(f.Until) {
-			words = append(words, fmt.Sprintf("%s (%s) until %s", f.Name, f.Reason, moment(f.Until)))
+			words = append(words, fmt.Sprintf("%s (%s) until %s", f.Name, f.Reason, phrase.Moment(f.Until)))
 		}
 	}
 	return strings.Join(words, "; ")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
@@ -82,18 +83,11 @@ func (f Forecast) Words() string {
 	}
 	parts := make([]string, len(f.Rings))
 	for i, r := range f.Rings {
-		parts[i] = fmt.Sprintf("%s: %s in %s from %s", r.Ring, plural(r.Machines, "machine"), plural(r.Waves, "wave"), moment(r.Begin))
+		parts[i] = fmt.Sprintf("%s: %s in %s from %s", r.Ring, phrase.Count(r.Machines, "machine"), phrase.Count(r.Waves, "wave"), phrase.Moment(r.Begin))
 	}
-	words := fmt.Sprintf("%s. Done by %s at the earliest, and as much later as approval takes.", strings.Join(parts, "; "), moment(f.End))
+	words := fmt.Sprintf("%s. Done by %s at the earliest, and as much later as approval takes.", strings.Join(parts, "; "), phrase.Moment(f.End))
 	if !f.Fits {
 		words += " That is after the cycle closes: the remainder would be carried over."
 	}
 	return words
-}
-
-func plural(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

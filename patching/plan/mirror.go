@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/gate"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 // Mirrored says how well a ring stands for all machines that a plan patches (G5).
@@ -81,7 +81,7 @@ func (m Mirrored) Words() string {
 	words := fmt.Sprintf("%d of %d machines: %d of %d kinds (%s of all machines are of one of these) and %d of %d patches.",
 		m.Machines, m.Of, m.Kinds, m.KindsOf, percent(m.Like, m.Of), m.Patches, m.PatchesOf)
 	if len(m.Untested) > 0 {
-		words += " Not tested: " + list(m.Untested, 3) + "."
+		words += " Not tested: " + phrase.Few(m.Untested, 3) + "."
 	}
 	return words + fmt.Sprintf(" A defect that hits 3 %% of machines shows here with a chance of %.0f %%.",
 		math.Floor(100*gate.DetectionChance(m.Machines, 0.03)))
@@ -93,11 +93,4 @@ func percent(part, whole int) string {
 		return "0 %"
 	}
 	return fmt.Sprintf("%d %%", 100*part/whole)
-}
-
-func list(names []string, most int) string {
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

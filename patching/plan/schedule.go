@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
@@ -47,7 +48,7 @@ func (s scheduler) waves(of []*machine, begin time.Time) []patching.WaveSummary 
 	for _, m := range of {
 		t, ok := m.first(begin)
 		if !ok {
-			m.leave(patching.ReasonNoWindow, "its ring cannot begin before "+moment(begin))
+			m.leave(patching.ReasonNoWindow, "its ring cannot begin before "+phrase.Moment(begin))
 			continue
 		}
 		s.place(m, t, t.window)
@@ -99,7 +100,7 @@ func (s scheduler) last(own []*machine, begin time.Time) {
 			t, ok = m.first(begin)
 		}
 		if !ok {
-			m.leave(patching.ReasonNoWindow, "machines that patchcycle runs on cannot begin before "+moment(begin))
+			m.leave(patching.ReasonNoWindow, "machines that patchcycle runs on cannot begin before "+phrase.Moment(begin))
 			continue
 		}
 		count[m.item.Site]++

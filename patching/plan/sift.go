@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
@@ -108,7 +109,7 @@ func (b *builder) barred(m *machine) (Leave, error) {
 	case a.Inventoried.IsZero():
 		return Leave{patching.ReasonInventoryStale, "it has never sent one"}, nil
 	case b.Policy.Fresh > 0 && b.Now.Sub(a.Inventoried) > b.Policy.Fresh:
-		return Leave{patching.ReasonInventoryStale, "the last one is of " + moment(a.Inventoried)}, nil
+		return Leave{patching.ReasonInventoryStale, "the last one is of " + phrase.Moment(a.Inventoried)}, nil
 	case !resolved:
 		return Leave{patching.ReasonInventoryStale, "its newest inventory came after the assessment"}, nil
 	case !slices.Contains(a.Allowed, "apply"):
@@ -141,5 +142,3 @@ func exclusionWords(e policy.Exclusion) string {
 	}
 	return words
 }
-
-func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }

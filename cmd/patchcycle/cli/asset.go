@@ -10,6 +10,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 func newAsset(e *env) *cobra.Command {
@@ -117,7 +118,7 @@ func (s *session) printAsset(a wire.AssetDetail) {
 	s.fields(
 		"Machine", string(a.ID), "Hostname", a.Hostname, "Site", string(a.Site), "Zone", a.Zone,
 		"System", strings.TrimSpace(a.OS+" "+a.Arch), "Kernel", a.Kernel, "Package manager", a.Manager,
-		"Packages", fmt.Sprint(a.Packages), "Missing", fmt.Sprintf("%s, %d of them for security", plural(a.Missing, "patch", "patches"), a.Security),
+		"Packages", fmt.Sprint(a.Packages), "Missing", fmt.Sprintf("%s, %d of them for security", phrase.Count(a.Missing, "patch", "patches"), a.Security),
 		"Kept back", strings.Join(a.KeptBack, ", "), "Reboot pending", yes(a.Reboot),
 		"Owner", a.Owner, "Business unit", a.BusinessUnit, "Criticality", string(a.Criticality), "Exposure", string(a.Exposure),
 		"Data class", a.DataClass, "Tags", strings.Join(a.Tags, ", "), "Services", strings.Join(a.Services, ", "),

@@ -10,6 +10,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 func newCycle(e *env) *cobra.Command {
@@ -289,7 +290,7 @@ func (o cycleMachinesOptions) follow(ctx context.Context, s *session, c *client.
 	}
 	rows = nil
 	for _, r := range m.Receipts {
-		rows = append(rows, []string{s.when(r.At), string(r.Stage), r.Outcome.Words(), r.Detail, plural(len(r.Changes), "package", "packages")})
+		rows = append(rows, []string{s.when(r.At), string(r.Stage), r.Outcome.Words(), r.Detail, phrase.Count(len(r.Changes), "package")})
 	}
 	if len(rows) > 0 {
 		s.say("")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 func newEnrol(e *env) *cobra.Command {
@@ -72,7 +73,7 @@ func (o enrolTokenOptions) run(ctx context.Context, s *session) error {
 	if err != nil || o.json {
 		return orJSON(s, t, err)
 	}
-	s.note("For %s of site %s, until %s. It is not shown again.", plural(t.Uses, "machine", "machines"), t.Site, s.when(t.Expires))
+	s.note("For %s of site %s, until %s. It is not shown again.", phrase.Count(t.Uses, "machine"), t.Site, s.when(t.Expires))
 	s.say("%s", t.Token)
 	return nil
 }

@@ -134,13 +134,6 @@ func clean(s string) string {
 	}, s)
 }
 
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
 // outcomes puts counts in words, in the order of reports.
 func outcomes(counts map[patching.Outcome]int) string {
 	var parts []string

@@ -10,6 +10,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 func newReport(e *env) *cobra.Command {
@@ -77,7 +78,7 @@ func (o reportShowOptions) run(ctx context.Context, s *session, args []string) e
 		}
 	}
 	if open > 0 {
-		s.say("\n%s open: patchcycle task list --cycle %s", plural(open, "task is", "tasks are"), id)
+		s.say("\n%s open: patchcycle task list --cycle %s", phrase.Count(open, "task is", "tasks are"), id)
 	}
 	return nil
 }

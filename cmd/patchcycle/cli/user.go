@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 func newUser(e *env) *cobra.Command {
@@ -110,7 +111,7 @@ func (o userListOptions) run(ctx context.Context, s *session) error {
 	}
 	var rows [][]string
 	for _, a := range all.Items {
-		rows = append(rows, []string{string(a.Name), words(a.Roles), words(a.Scopes), plural(len(a.SSHKeys), "key", "keys"), s.when(a.Created), s.when(a.Revoked)})
+		rows = append(rows, []string{string(a.Name), words(a.Roles), words(a.Scopes), phrase.Count(len(a.SSHKeys), "key"), s.when(a.Created), s.when(a.Revoked)})
 	}
 	s.list(rows, "There was nobody.", "NAME", "ROLES", "LIMITED TO", "KEYS", "ADDED", "REVOKED")
 	return nil

@@ -1,0 +1,33 @@
+// Package phrase puts counts, instants and lists as people read them, so that
+// gates, plans, workflows and commands say the same alike.
+package phrase
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Count counts things: "1 machine", "3 machines". The plural ends in s unless
+// it is given.
+func Count(n int, one string, many ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case len(many) > 0:
+		return fmt.Sprintf("%d %s", n, many[0])
+	default:
+		return fmt.Sprintf("%d %ss", n, one)
+	}
+}
+
+// Few joins at most so many names and counts the others.
+func Few(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// Moment prints an instant: pages are read in many zones, so in UTC.
+func Moment(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }
