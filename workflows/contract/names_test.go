@@ -90,8 +90,16 @@ func TestPayloadsStayAsTheyAre(t *testing.T) {
 // carried are the inputs, results and messages of workflows.
 func carried() []any {
 	return []any{
-		contract.CycleState{}, contract.CycleResult{}, contract.RingInput{}, contract.RingResult{}, contract.WaveInput{}, contract.WaveResult{},
-		contract.TriggerInput{}, contract.Control{}, contract.Act{}, contract.Answer{},
+		contract.CycleState{},
+		contract.CycleResult{},
+		contract.RingInput{},
+		contract.RingResult{},
+		contract.WaveInput{},
+		contract.WaveResult{},
+		contract.TriggerInput{},
+		contract.Control{},
+		contract.Act{},
+		contract.Answer{},
 	}
 }
 

@@ -83,8 +83,10 @@ func TestStoppingTakesOnePersonAndAddingTakesAnApproval(t *testing.T) {
 }
 
 func TestAVerbIsAllowedInItsPhasesAndNoneWhileACycleClosesOrAfterwards(t *testing.T) {
-	phases := []patching.Phase{patching.PhaseMonitor, patching.PhaseAssess, patching.PhasePlan, patching.PhaseTest, patching.PhaseApproval,
-		patching.PhaseDeploy, patching.PhaseRollBack, patching.PhaseVerify, patching.PhaseCleanUp, patching.PhaseReport, patching.PhaseClosed}
+	phases := []patching.Phase{
+		patching.PhaseMonitor, patching.PhaseAssess, patching.PhasePlan, patching.PhaseTest, patching.PhaseApproval,
+		patching.PhaseDeploy, patching.PhaseRollBack, patching.PhaseVerify, patching.PhaseCleanUp, patching.PhaseReport, patching.PhaseClosed,
+	}
 	for _, r := range contract.Verbs() {
 		for _, p := range phases {
 			want := len(r.Phases) == 0 || slices.Contains(r.Phases, p)
