@@ -121,11 +121,7 @@ func newCycleShow(e *env) *cobra.Command {
 }
 
 func (o cycleShowOptions) run(ctx context.Context, s *session, args []string) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	id, err := s.theCycle(c, args)
+	c, id, err := s.clientFor(args)
 	if err != nil {
 		return err
 	}
@@ -221,11 +217,7 @@ func newCycleMachines(e *env) *cobra.Command {
 }
 
 func (o cycleMachinesOptions) run(ctx context.Context, s *session, args []string) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	id, err := s.theCycle(c, args)
+	c, id, err := s.clientFor(args)
 	if err != nil {
 		return err
 	}

@@ -35,11 +35,7 @@ compute the hash yourself with "patchcycle cycle plan digest".`,
 }
 
 func (o cyclePlanOptions) run(ctx context.Context, s *session, args []string) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	id, err := s.theCycle(c, args)
+	c, id, err := s.clientFor(args)
 	if err != nil {
 		return err
 	}

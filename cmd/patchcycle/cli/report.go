@@ -47,11 +47,7 @@ somebody. --html prints the report itself, a page for screen and paper.`,
 }
 
 func (o reportShowOptions) run(ctx context.Context, s *session, args []string) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	id, err := s.theCycle(c, args)
+	c, id, err := s.clientFor(args)
 	if err != nil {
 		return err
 	}
@@ -128,11 +124,7 @@ func newReportPath(e *env) *cobra.Command {
 }
 
 func runReportPath(ctx context.Context, s *session, args []string) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	id, err := s.theCycle(c, args)
+	c, id, err := s.clientFor(args)
 	if err != nil {
 		return err
 	}

@@ -144,6 +144,16 @@ func trusting(file string) (*http.Transport, error) {
 	return t, nil
 }
 
+// clientFor connects to the server and finds the cycle that is meant.
+func (s *session) clientFor(args []string) (*client.Client, patching.CycleID, error) {
+	c, err := s.client()
+	if err != nil {
+		return nil, "", err
+	}
+	id, err := s.theCycle(c, args)
+	return c, id, err
+}
+
 // theCycle is the one that is named, or the only one that runs.
 func (s *session) theCycle(c *client.Client, args []string) (patching.CycleID, error) {
 	if len(args) > 0 {

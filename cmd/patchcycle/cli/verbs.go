@@ -107,11 +107,7 @@ func (o verbOptions) run(ctx context.Context, s *session, args []string) error {
 	case o.rule.Verb == contract.VerbAmend && len(o.assets) == 0:
 		return usage(s.cmd, "say which machines to take out: --machine NAME,…")
 	}
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	id, err := s.theCycle(c, args)
+	c, id, err := s.clientFor(args)
 	if err != nil {
 		return err
 	}

@@ -41,11 +41,7 @@ const (
 )
 
 func (o cycleWatchOptions) run(ctx context.Context, s *session, args []string) error {
-	c, err := s.client()
-	if err != nil {
-		return err
-	}
-	id, err := s.theCycle(c, args)
+	c, id, err := s.clientFor(args)
 	if err != nil {
 		return err
 	}
