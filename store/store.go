@@ -19,7 +19,7 @@ var (
 	ErrTokenSpent   = errors.New("the enrolment token has no uses left; make a new one with: patchcycle enrol token")
 	ErrTokenExpired = errors.New("the enrolment token has expired; make a new one with: patchcycle enrol token")
 	// ErrServerRuns says that another server holds the database.
-	ErrServerRuns = errors.New("another patchcycle server is active on this database; stop it, or start this one with waiting allowed")
+	ErrServerRuns = errors.New("another patchcycle server is active on this database: stop it first")
 	// ErrNewerSchema says that a newer program has migrated the database.
 	ErrNewerSchema = errors.New("the database was written by a newer patchcycle; start that version, or restore the backup that was made before the upgrade")
 	// ErrBrokenChain says that the audit record was changed by other hands.

@@ -145,12 +145,35 @@ func (s *server) cycle(ctx context.Context, id patching.CycleID) (wire.CycleDeta
 	if err := json.Unmarshal(st.cycle.State, &state); err != nil {
 		return out, fmt.Errorf("state of %s: %w", id, err)
 	}
-	out.CloseBy, out.Votes, out.Quorum = state.CloseBy, len(state.Votes), state.Rules.Approval.Quorum
+	out.CloseBy, out.Quorum = state.CloseBy, state.Rules.Approval.Quorum
+	if out.Votes, err = s.votes(ctx, st.cycle, state); err != nil {
+		return out, err
+	}
 	if state.Held != nil {
 		out.HeldBy, out.HeldReason = state.Held.By, state.Held.Reason
 	}
 	out.Rings, err = s.rings(ctx, id, state)
 	return out, err
+}
+
+// votes counts the approvals of the plan. The workflow forgets them once they
+// have opened a ring, the record does not; while an approval is awaited only the
+// workflow knows which of them are for the ring in question.
+func (s *server) votes(ctx context.Context, c patching.Cycle, state contract.CycleState) (int, error) {
+	if c.Phase == patching.PhaseApproval {
+		return len(state.Votes), nil
+	}
+	rows, err := s.Store.Approvals(ctx, c.ID)
+	if err != nil {
+		return 0, err
+	}
+	who := map[patching.AccountName]bool{}
+	for _, a := range rows {
+		if a.Refused == "" && a.Verdict == patching.Approve && a.Plan == c.Plan {
+			who[a.Account] = true
+		}
+	}
+	return len(who), nil
 }
 
 func (s *server) rings(ctx context.Context, id patching.CycleID, state contract.CycleState) ([]wire.RingProgress, error) {

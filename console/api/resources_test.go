@@ -162,6 +162,33 @@ func TestACycleIsShownWithItsCountsAndWhatOneMayDo(t *testing.T) {
 	assert.Empty(t, aud.Verbs)
 }
 
+// Serves G6: the workflow forgets votes once they have opened a ring.
+func TestACycleThatWasApprovedSaysSoUntilItIsClosed(t *testing.T) {
+	h := newHouse(t)
+	plan := h.cycle()
+	for _, a := range []patching.Approval{
+		{Account: "ben", Plan: plan.Hash(), Verdict: patching.Approve},
+		{Account: "ben", Plan: plan.Hash(), Verdict: patching.Approve},
+		{Account: "eve", Plan: plan.Hash(), Verdict: patching.Approve, Refused: "not an approver"},
+		{Account: "zoe", Plan: "sha256:older", Verdict: patching.Approve},
+	} {
+		a.Cycle, a.Via, a.At = cycleID, "api", noon
+		require.NoError(t, h.store.AddApproval(t.Context(), a))
+	}
+	ana := h.as("ana", "*", patching.RoleAuthor)
+	c, err := ana.Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	assert.Zero(t, c.Votes, "while it waits, the workflow knows for which ring a vote was")
+
+	h.state(contract.CycleState{
+		ID: cycleID, Phase: patching.PhaseDeploy, Plan: contract.PlanSummary{Hash: plan.Hash()},
+		Rules: contract.CycleRules{Approval: policy.Approval{Quorum: 1}},
+	})
+	c, err = ana.Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	assert.Equal(t, 1, c.Votes)
+}
+
 func TestAWatchReturnsWhenTheCycleMovesAndAtTheEndOfTheWait(t *testing.T) {
 	h := newHouse(t)
 	h.cycle()

@@ -84,13 +84,9 @@ func (p program) serve(ctx context.Context, o cli.ServeOptions, measures string)
 }
 
 func (p program) demo(ctx context.Context, o cli.DemoOptions, fleetArgs []string) error {
-	log, err := logger("error", o.Err)
-	if err != nil {
-		return err
-	}
 	return demo.Run(ctx, demo.Options{
 		AutoApprove: o.AutoApprove, JSON: o.JSON, Dir: o.DataDir, New: o.New, Machines: o.Machines, Seed: o.Seed,
-		DatabaseURL: o.DatabaseURL, UI: o.UI, FleetArgs: fleetArgs, Version: p.version, Out: o.Out, Err: o.Err, Log: log,
+		DatabaseURL: o.DatabaseURL, UI: o.UI, FleetArgs: fleetArgs, Version: p.version, Out: o.Out, Err: o.Err,
 	})
 }
 

@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
 	"github.com/patchcycle/patchcycle/lab/sim"
@@ -43,7 +45,8 @@ type Options struct {
 	FleetArgs []string
 	Version   string
 	Out, Err  io.Writer
-	Log       *zap.Logger
+	// Log takes what the server logs; nil: the file server.log in Dir.
+	Log *zap.Logger
 }
 
 // Result is the demo's document.
@@ -64,7 +67,6 @@ type Result struct {
 func Run(ctx context.Context, o Options) error {
 	o = o.withDefaults()
 	show := newProgress(o)
-	began := time.Now()
 	if o.Dir == "" {
 		dir, err := os.MkdirTemp("", "patchcycle-demo-")
 		if err != nil {
@@ -72,6 +74,26 @@ func Run(ctx context.Context, o Options) error {
 		}
 		o.Dir = dir
 	}
+	// Absolute: what is printed is pasted into another terminal.
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return fmt.Errorf("folder for the demo: %w", err)
+	}
+	o.Dir = dir
+	closeLog, err := o.openLog()
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	err = serveAndRun(ctx, o, show)
+	if err != nil && ctx.Err() == nil {
+		show.say("What the server logged is in %s.", logFile(o.Dir))
+	}
+	return err
+}
+
+func serveAndRun(ctx context.Context, o Options, show *progress) error {
+	began := time.Now()
 	show.say("Everything is kept in %s.", o.Dir)
 	show.say("Starting the database, Temporal and the API …")
 	server, err := serve.Start(ctx, serve.Config{
@@ -92,6 +114,27 @@ func Run(ctx context.Context, o Options) error {
 	return d.print(res)
 }
 
+func logFile(dir string) string { return filepath.Join(dir, "server.log") }
+
+// openLog lets the server's own log go to a file: between the lines of the
+// progress nobody could read either.
+func (o *Options) openLog() (closeLog func(), err error) {
+	if o.Log != nil {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("folder for the demo: %w", err)
+	}
+	file, err := os.OpenFile(logFile(o.Dir), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("the demo's log: %w", err)
+	}
+	c := zap.NewProductionEncoderConfig()
+	c.EncodeTime = zapcore.ISO8601TimeEncoder
+	o.Log = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(c), zapcore.Lock(file), zapcore.WarnLevel))
+	return func() { _ = file.Close() }, nil
+}
+
 func ui(o Options) string {
 	if o.UI {
 		return "127.0.0.1:0"
@@ -105,9 +148,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Seed == 0 {
 		o.Seed = 1
-	}
-	if o.Log == nil {
-		o.Log = zap.NewNop()
 	}
 	return o
 }

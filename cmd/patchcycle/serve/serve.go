@@ -45,36 +45,56 @@ type Server struct {
 
 // Start starts a server and returns when it serves: the API answers, machines
 // can enrol, cycles go on.
-func Start(ctx context.Context, c Config) (s *Server, err error) {
+func Start(ctx context.Context, c Config) (*Server, error) {
 	c = c.withDefaults()
-	if err := errors.Join(c.validate(), c.makeDirs()); err != nil {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	// Absolute, because reports are recorded by where they are, and the next start
+	// may come from another folder.
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	c.Dir = dir
+	if len(c.Socket()) > socketAtMost {
+		return nil, fmt.Errorf("--data-dir %s: the API's socket in it would have a path of %d letters, and systems take %d: choose a shorter one", dir, len(c.Socket()), socketAtMost)
+	}
+	if err := c.makeDirs(); err != nil {
 		return nil, err
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s = &Server{Config: c, cancel: cancel, failed: make(chan error, 4)}
-	defer func() {
-		if err != nil {
-			s.Stop()
-		}
-	}()
+	s := &Server{Config: c, cancel: cancel, failed: make(chan error, 4)}
+	if err := s.start(ctx, life); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+// socketAtMost is how long the path of a unix socket may be: 107 on Linux, 103 on
+// macOS.
+const socketAtMost = 103
+
+func (s *Server) start(ctx, life context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if s.Engine, err = startEngine(ctx, c, s.Store); err != nil {
-		return nil, err
+	if s.Engine, err = startEngine(ctx, s.Config, s.Store); err != nil {
+		return err
 	}
-	s.Starter = starter.New(s.Engine.Client(), s.Store, c.Now)
+	s.Starter = starter.New(s.Engine.Client(), s.Store, s.Config.Now)
 	if err := s.openUplink(ctx, life); err != nil {
-		return nil, err
+		return err
 	}
 	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.openDoors(); err != nil {
-		return nil, err
+		return err
 	}
 	s.watch(life)
-	return s, nil
+	return nil
 }
 
 func (s *Server) openStore(ctx context.Context) (err error) {
@@ -88,7 +108,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	}
 	lost, err := s.Store.AcquireServerLock(ctx, false)
 	if err != nil {
-		return fmt.Errorf("another server works on this store: %w", err)
+		return fmt.Errorf("lock the store: %w", err)
 	}
 	go func() {
 		if _, open := <-lost; !open {
