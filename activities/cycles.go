@@ -45,31 +45,32 @@ func (c *Cycles) Open(ctx context.Context, in contract.OpenCycleIn) (contract.Op
 	if err != nil {
 		return contract.OpenCycleOut{}, fmt.Errorf("policy %s: %w", s.Policy, err)
 	}
-	p, err := readPolicy(ctx, c.Store, version.Digest)
-	if err != nil {
-		return contract.OpenCycleOut{}, err
-	}
 	epoch, err := c.Store.Epoch(ctx)
 	if err != nil {
 		return contract.OpenCycleOut{}, err
 	}
-	now := c.Now().UTC()
-	opened, err := c.Store.OpenCycle(ctx, patching.Cycle{
+	record := patching.Cycle{
 		ID: s.ID, Kind: s.Kind, Policy: s.Policy, PolicyVersion: version.Digest, Shadow: s.Shadow, Author: s.Author,
-		Reason: s.Reason, Opened: now, Phase: patching.PhaseMonitor, Epoch: epoch, Mode: "dispatcher",
-	})
+		Reason: s.Reason, Opened: c.Now().UTC(), Phase: patching.PhaseMonitor, Epoch: epoch, Mode: "dispatcher",
+	}
+	opened, err := c.Store.OpenCycle(ctx, record)
 	if err != nil {
 		return contract.OpenCycleOut{}, fmt.Errorf("open %s: %w", s.ID, err)
 	}
-	if !opened { // an earlier attempt did: its record counts
-		record, err := c.Store.Cycle(ctx, s.ID)
-		if err != nil {
+	if !opened { // an earlier attempt did: its record counts, also if a newer policy was applied since
+		if record, err = c.Store.Cycle(ctx, s.ID); err != nil {
 			return contract.OpenCycleOut{}, err
 		}
-		now = record.Opened
+	}
+	p, err := readPolicy(ctx, c.Store, record.PolicyVersion)
+	if err != nil {
+		return contract.OpenCycleOut{}, err
 	}
 	rules := rulesOf(p, s.Kind)
-	return contract.OpenCycleOut{PolicyVersion: version.Digest, Rules: rules, Opened: now, CloseBy: now.Add(rules.CloseAfter), Epoch: epoch}, nil
+	return contract.OpenCycleOut{
+		PolicyVersion: record.PolicyVersion, Rules: rules, Opened: record.Opened,
+		CloseBy: record.Opened.Add(rules.CloseAfter), Epoch: record.Epoch,
+	}, nil
 }
 
 // rulesOf takes from a policy what a cycle of that kind decides by.

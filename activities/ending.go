@@ -7,27 +7,22 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/store"
-	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
 // End ends the deployments of a slice that are still in one of the given
-// states. Orders are withdrawn first: a machine that has not started must not
-// start after its deployment has ended.
+// states, and with them, if asked to, their orders: a machine that has not
+// started must not start after its deployment has ended. One that has its start
+// permit, and is not among those, may.
 func (w *Waves) End(ctx context.Context, in contract.EndSliceIn) (int, error) {
 	stop := beat(ctx)
 	defer stop()
 	end := store.EndSpec{
 		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Assets: in.Assets, States: in.States,
-		Outcome: in.Outcome, Reason: in.Reason, Detail: in.Detail, At: w.Now(),
+		Outcome: in.Outcome, Reason: in.Reason, Detail: in.Detail, At: w.Now(), Withdraw: in.Withdraw,
 	}
 	if in.Silent {
 		return w.endSilent(ctx, in, end)
-	}
-	if in.Withdraw {
-		if _, err := w.Store.WithdrawOrders(ctx, sliceOf(in.SliceIn), string(trust.Apply)); err != nil {
-			return 0, fmt.Errorf("withdraw orders: %w", err)
-		}
 	}
 	n, err := w.Store.EndDeployments(ctx, end)
 	if err != nil {

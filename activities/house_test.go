@@ -17,6 +17,7 @@ import (
 	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/lab/fixtures/debian"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/gate"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/store/sqlite"
@@ -335,4 +336,36 @@ func (d *desk) drafts(v trust.Verb) map[patching.AssetID]trust.Draft {
 		}
 	}
 	return out
+}
+
+// audit is the chain of decisions so far.
+func (h *house) audit() []patching.AuditEntry {
+	h.t.Helper()
+	entries, err := h.Audit(h.ctx, 0, 10_000)
+	require.NoError(h.t, err)
+	return entries
+}
+
+func number(t *testing.T, a patching.AssetID) (n int) {
+	t.Helper()
+	_, err := fmt.Sscanf(string(a), "a%03d", &n)
+	require.NoError(t, err)
+	return n
+}
+
+// reasonOf is what a machine would give for the outcome.
+func reasonOf(o patching.Outcome) patching.Reason {
+	if o == patching.Patched {
+		return patching.ReasonVerified
+	}
+	return patching.ReasonInstallFailed
+}
+
+// gateNote is a decision about an empty tally, with its inputs.
+func gateNote(c patching.CycleID, subject string, v patching.GateVerb, at time.Time) contract.NoteGateIn {
+	q := gate.Question{GiveUp: at.Add(time.Hour)}
+	terms, tally := gate.Evidence(q)
+	d := gate.Decide(q, at)
+	d.Verb = v
+	return contract.NoteGateIn{Cycle: c, Subject: subject, Decision: d, Params: string(terms), Tally: string(tally)}
 }

@@ -50,7 +50,7 @@ func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleSta
 // packageOf returns the package that a failure's signature blames, if the
 // machine's bundle has it.
 func (p *Planning) packageOf(ctx context.Context, read *reader, d patching.Deployment) (string, error) {
-	name, _, _ := strings.Cut(d.Signature, ":")
+	name := patching.BlamedPackage(d.Signature)
 	b, err := read.bundle(ctx, d.Bundle)
 	if err != nil {
 		return "", err
@@ -91,7 +91,7 @@ func (p *Planning) shrinkBundles(ctx context.Context, read *reader, items []patc
 func (p *Planning) Amend(ctx context.Context, in contract.AmendIn) (contract.AmendOut, error) {
 	n, err := p.Store.EndDeployments(ctx, store.EndSpec{
 		Cycle: in.Cycle, Assets: in.Assets, Outcome: patching.Deferred, Reason: patching.ReasonRemoved,
-		Detail: fmt.Sprintf("Taken out by %s: %s", in.By, in.Why), At: p.Now().UTC(),
+		Detail: fmt.Sprintf("Taken out by %s: %s", in.By, in.Why), At: p.Now().UTC(), Withdraw: true,
 		States: []patching.DeploymentState{patching.DeploymentPlanned, patching.DeploymentStaged},
 	})
 	if err != nil {

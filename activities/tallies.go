@@ -181,7 +181,8 @@ func (w *Waves) lostPath(ctx context.Context, in contract.SliceIn, t patching.Ta
 
 // matters reports whether a gate could say something else now: all released
 // machines have answered, something went wrong, in the wave or elsewhere in the
-// ring, or enough answers are in for the first time.
+// ring, or enough answers are in for the first time. A share of answers that was
+// enough before the next batch was released says nothing about that batch.
 func matters(known, now contract.Tallies, answered float64) bool {
 	switch {
 	case now.Slice.Open() == 0:
@@ -189,7 +190,8 @@ func matters(known, now contract.Tallies, answered float64) bool {
 	case now.Slice.Bad() != known.Slice.Bad(), now.Ring.Bad() != known.Ring.Bad():
 		return true
 	default:
-		return share(now.Slice) >= answered && share(known.Slice) < answered
+		fresh := share(known.Slice) < answered || known.Slice.Released != now.Slice.Released
+		return fresh && share(now.Slice) >= answered
 	}
 }
 

@@ -33,6 +33,10 @@ type EndSpec struct {
 	Reason  patching.Reason
 	Detail  string
 	At      time.Time
+	// Withdraw takes back the orders of those that end, as far as their machines
+	// have not begun; of others in the slice none: a machine that was released
+	// may still begin.
+	Withdraw bool
 }
 
 // Verification is what a fresh inventory says of a deployment.
@@ -158,8 +162,8 @@ func (t *tx) releaseNext(ctx context.Context, w patching.WaveID, batch, size int
 }
 
 // EndDeployments gives an outcome to what has none and returns how many got
-// it. What has ended stays as it is, unless the state done is named. Locks and
-// orders are not touched.
+// it. What has ended stays as it is, unless the state done is named. Locks are
+// not touched, orders only if they are to be withdrawn.
 func (s *Store) EndDeployments(ctx context.Context, e EndSpec) (ended int, err error) {
 	err = s.inTx(ctx, SerialFleet, func(t *tx) error {
 		ended, err = t.end(ctx, e)
@@ -196,6 +200,13 @@ func (t *tx) end(ctx context.Context, e EndSpec) (int, error) {
 		}
 	} else {
 		f.and("state <> 'done'")
+	}
+	if e.Withdraw {
+		_, err := t.exec(ctx, "UPDATE orders SET withdrawn = TRUE WHERE NOT withdrawn AND "+notStarted+
+			" AND id IN (SELECT order_id FROM deployments"+f.where()+" AND order_id <> '')", f.args...)
+		if err != nil {
+			return 0, err
+		}
 	}
 	n, err := t.exec(ctx, "UPDATE deployments SET state = 'done', outcome = ?, reason = ?, detail = ?, ended = ?"+f.where(),
 		append([]any{string(e.Outcome), string(e.Reason), e.Detail, micros(e.At)}, f.args...)...)

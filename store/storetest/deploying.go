@@ -169,6 +169,30 @@ func ending(t *testing.T, s *store.Store) {
 			require.Equal(t, c.want, n, "%+v", e)
 		}
 	})
+	t.Run("orders of those that end are withdrawn if asked to, of those that were released and stay never", func(t *testing.T) {
+		f := with(t, s, "end-withdraw")
+		f.staged(4)
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 2, at(20))
+		require.NoError(t, err)
+		n, err := f.EndDeployments(f.ctx, store.EndSpec{
+			Cycle: f.cycle(), Wave: f.wave(), Outcome: patching.Deferred, Reason: patching.ReasonWindowOver, At: at(40), Withdraw: true,
+			States: []patching.DeploymentState{patching.DeploymentPlanned, patching.DeploymentStaged},
+		})
+		require.NoError(t, err)
+		require.Equal(t, 2, n)
+		orders, err := f.Orders(f.ctx, []patching.OrderID{f.order("apply", 1), f.order("apply", 2), f.order("apply", 3), f.order("apply", 4)})
+		require.NoError(t, err)
+		for i, o := range orders {
+			require.Equal(t, i >= 2, o.Withdrawn, "order of machine %d", i+1)
+		}
+		f.take(f.report(1, 1, f.said("apply", 1, patching.StageStarted)))
+		_, err = f.EndDeployments(f.ctx, store.EndSpec{Cycle: f.cycle(), Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown, At: at(50), Withdraw: true})
+		require.NoError(t, err)
+		orders, err = f.Orders(f.ctx, []patching.OrderID{f.order("apply", 1), f.order("apply", 2)})
+		require.NoError(t, err)
+		require.False(t, orders[0].Withdrawn, "what a machine has begun cannot be taken back")
+		require.True(t, orders[1].Withdrawn)
+	})
 	t.Run("words outside the vocabulary, and no cycle, are refused", func(t *testing.T) {
 		f := with(t, s, "end-refused")
 		for _, e := range []store.EndSpec{

@@ -208,7 +208,7 @@ type EndSliceIn struct {
 	Outcome patching.Outcome
 	Reason  patching.Reason
 	Detail  string
-	// Withdraw takes their orders back first.
+	// Withdraw takes back their orders, and no others.
 	Withdraw bool
 	// Silent ends released machines by what their silence is worth: unreachable,
 	// laid to the machine or to the path.
