@@ -79,8 +79,14 @@ func Launch(options ...Option) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	mu.Lock()
+	defer mu.Unlock()
+	launched = append(launched, srv)
 	return srv.url("postgres"), nil
 }
+
+// launched holds the leashes: collecting one as garbage would stop its server.
+var launched []*server
 
 var (
 	databases atomic.Int64
