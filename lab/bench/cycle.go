@@ -30,7 +30,12 @@ func measureCycle(ctx context.Context, o options, db *database, engine string, m
 	if err != nil {
 		return r, err
 	}
-	defer os.RemoveAll(dir) // one size after the other has to fit on the disk
+	defer func() { // one size after the other has to fit on the disk
+		if err != nil {
+			err = errors.Join(err, keepLogs(dir, filepath.Join(o.out, fmt.Sprintf("%s-%d", engine, machines))))
+		}
+		_ = os.RemoveAll(dir)
+	}()
 	defer s.stop()
 	p, err := meet(ctx, s)
 	if err != nil {
@@ -57,6 +62,23 @@ func measureCycle(ctx context.Context, o options, db *database, engine string, m
 		return r, fmt.Errorf("read the witnesses: %w", err)
 	}
 	return r, nil
+}
+
+// keepLogs saves what server and fleet said of a size that failed.
+func keepLogs(from, to string) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, log := range []string{"s/server.log", "fleet.log"} {
+		text, err := os.ReadFile(filepath.Join(from, log))
+		if err != nil {
+			continue // it did not come to that
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(log)), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // usage is what processes had used at an instant.

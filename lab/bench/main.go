@@ -42,14 +42,15 @@ func main() {
 
 // options are what a run was asked for.
 type options struct {
-	engines []string
-	sizes   []int
-	sites   int
-	rest    time.Duration
-	limit   time.Duration
-	pure    bool
-	out     string
-	program string // the built patchcycle
+	engines  []string
+	sizes    []int
+	sites    int
+	rest     time.Duration
+	limit    time.Duration
+	pure     bool
+	baseline bool
+	out      string
+	program  string // the built patchcycle
 }
 
 // The engines.
@@ -66,6 +67,7 @@ func parse(args []string) (options, error) {
 	fs.IntVar(&o.sites, "sites", 8, "sites, each behind a relay")
 	fs.DurationVar(&o.rest, "rest", 30*time.Second, "how long memory and CPU at rest are looked at")
 	fs.DurationVar(&o.limit, "limit", 15*time.Minute, "how long one size may take; what takes longer is reported as that")
+	fs.BoolVar(&o.baseline, "baseline", true, "also run the baselines")
 	fs.BoolVar(&o.pure, "pure", true, "also run the benchmarks of planner, verifier and store")
 	fs.StringVar(&o.out, "out", "", "folder for results and profiles (default: a new one)")
 	if err := fs.Parse(args); err != nil {
@@ -154,10 +156,12 @@ func measureEngine(ctx context.Context, o options, name, work string) (engineRes
 	if err := out.measureStart(ctx, o, db, filepath.Join(work, "start")); err != nil {
 		return out, fmt.Errorf("start and rest: %w", err)
 	}
-	say("%s: baselines", name)
-	var err error
-	if out.Baseline, err = runBaseline(ctx, db, filepath.Join(work, "baseline")); err != nil {
-		return out, fmt.Errorf("baselines: %w", err)
+	if o.baseline {
+		say("%s: baselines", name)
+		var err error
+		if out.Baseline, err = runBaseline(ctx, db, filepath.Join(work, "baseline")); err != nil {
+			return out, fmt.Errorf("baselines: %w", err)
+		}
 	}
 	for _, n := range o.sizes {
 		c, err := measureCycle(ctx, o, db, name, n, filepath.Join(work, strconv.Itoa(n)))
