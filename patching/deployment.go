@@ -1,6 +1,9 @@
 package patching
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Deployment follows one asset through one cycle. It begins as the plan's item
 // and ends with an outcome.
@@ -28,6 +31,16 @@ type Deployment struct {
 	Freed int64
 	// Verified is when a fresh inventory confirmed the outcome.
 	Verified time.Time
+}
+
+// BlamedPackage returns the package that a failure's signature names ("openssl:
+// postinst"); empty: it names none.
+func BlamedPackage(signature string) string {
+	name, _, found := strings.Cut(signature, ":")
+	if !found || strings.ContainsAny(name, " \t") {
+		return ""
+	}
+	return name
 }
 
 // DeploymentState is how far a deployment has come.

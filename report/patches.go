@@ -28,7 +28,7 @@ func (f *facts) patches() []Patch {
 		}
 		blamed := ""
 		if a := f.answerOf(d); a.outcome.Bad() {
-			blamed = packageOf(a.signature)
+			blamed = patching.BlamedPackage(a.signature)
 		}
 		for _, p := range f.bundles[d.Bundle].Patches() {
 			key := patchKey{p.Action, p.Name, p.Arch, p.From, p.To, p.Origin, p.Codename}
@@ -72,16 +72,6 @@ func security(a, b Patch) int {
 	}
 }
 
-// packageOf returns the package that a failure's signature names ("openssl:
-// postinst"); empty: it names none.
-func packageOf(signature string) string {
-	name, _, found := strings.Cut(signature, ":")
-	if !found || strings.ContainsAny(name, " \t") {
-		return ""
-	}
-	return name
-}
-
 // suspects are the packages that failed on machines of the test ring, by name,
 // with those deployments. Only a plan that was made again can have lost one.
 func (f *facts) suspects() map[string][]*patching.Deployment {
@@ -95,7 +85,7 @@ func (f *facts) suspects() map[string][]*patching.Deployment {
 		if d.Ring != policy.TestRing || a.outcome != patching.Failed || a.reason.Cause() != patching.CausePackage {
 			continue
 		}
-		name := packageOf(a.signature)
+		name := patching.BlamedPackage(a.signature)
 		if slices.ContainsFunc(f.bundles[d.Bundle].Patches(), func(p patching.Patch) bool { return p.Name == name }) {
 			found[name] = append(found[name], d)
 		}

@@ -68,7 +68,7 @@ func Of(opened time.Time, deployments []patching.Deployment) Measures {
 		}
 		if failed {
 			causes.add(causeWords(d.Reason.Cause()), true)
-			if p := packageOf(d.Signature); p != "" {
+			if p := patching.BlamedPackage(d.Signature); p != "" {
 				packages.add(p, true)
 			}
 		}
@@ -103,16 +103,6 @@ func coverage(percent, managed int, confirmed []time.Duration) Coverage {
 		return Coverage{Percent: percent}
 	}
 	return Coverage{Percent: percent, Reached: true, After: confirmed[need-1]}
-}
-
-// packageOf returns the package that a failure's signature names ("openssl:
-// postinst").
-func packageOf(signature string) string {
-	name, _, found := strings.Cut(signature, ":")
-	if !found || strings.ContainsAny(name, " \t") {
-		return ""
-	}
-	return name
 }
 
 func causeWords(c patching.Cause) string {
