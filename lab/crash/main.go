@@ -56,7 +56,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.Uint64Var(&o.seed, "seed", 1, "what is drawn: victims, moments, fleets")
 	f.StringVar(&o.engine, "engine", "sqlite", "sqlite or postgres (a private one is started)")
 	f.StringVar(&o.program, "program", "", "the patchcycle to kill (default: it is built)")
-	f.BoolVar(&o.json, "json", false, "print the results as JSON on standard output")
+	f.BoolVar(&o.json, "json", false, "print the results as JSON on standard output, and the table on standard error")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -89,14 +89,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	show := stdout
 	if o.json {
+		show = stderr
 		enc := json.NewEncoder(stdout)
 		enc.SetIndent("", "  ")
-		err = enc.Encode(results)
-	} else {
-		err = table(stdout, results)
+		if err := enc.Encode(results); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	if err := table(show, results); err != nil {
 		return err
 	}
 	return verdict(results, dir)
