@@ -2,14 +2,13 @@ package report
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/patchcycle/patchcycle/internal/durable"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -42,11 +41,11 @@ func (f Files) Render(ctx context.Context, id patching.CycleID) (file string, er
 		return "", fmt.Errorf("make the report's folder: %w", err)
 	}
 	// The page comes last: where it is, the JSON that it speaks of is too.
-	if err := replace(filepath.Join(dir, JSONName), doc.JSON); err != nil {
+	if err := durable.Replace(filepath.Join(dir, JSONName), 0o644, doc.JSON); err != nil {
 		return "", fmt.Errorf("write the report of %s: %w", id, err)
 	}
 	file = filepath.Join(dir, PageName)
-	if err := replace(file, doc.HTML); err != nil {
+	if err := durable.Replace(file, 0o644, doc.HTML); err != nil {
 		return "", fmt.Errorf("write the report of %s: %w", id, err)
 	}
 	return file, nil
@@ -60,27 +59,4 @@ func Folder(id patching.CycleID) (string, error) {
 		return "", fmt.Errorf("report of %q: that is not the id of a cycle", id)
 	}
 	return name, nil
-}
-
-// replace writes a file beside its place and moves it there when it is on disk.
-func replace(file string, write func(io.Writer) error) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	err = write(tmp)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-	}
-	return err
 }

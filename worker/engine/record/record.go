@@ -6,12 +6,13 @@ package record
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/patchcycle/patchcycle/internal/durable"
 )
 
 // A Record says what made a SQLite file.
@@ -53,24 +54,12 @@ func (r Record) Write(file string) error {
 	if err != nil {
 		return fmt.Errorf("write the engine's record: %w", err)
 	}
-	if err := replace(file, append(text, '\n')); err != nil {
-		return fmt.Errorf("write the engine's record: %w", err)
-	}
-	return nil
-}
-
-func replace(file string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
-	if err != nil {
+	err = durable.Replace(file, 0o600, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
 		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
+	})
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return fmt.Errorf("write the engine's record: %w", err)
 	}
 	return nil
 }
