@@ -37,7 +37,7 @@ func (f Files) Render(ctx context.Context, id patching.CycleID) (file string, er
 		return "", err
 	}
 	dir := filepath.Join(f.Dir, folder)
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // meant to be read
+	if err := os.MkdirAll(dir, 0o755); err != nil { // meant to be read
 		return "", fmt.Errorf("make the report's folder: %w", err)
 	}
 	// The page comes last: where it is, the JSON that it speaks of is too.

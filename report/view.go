@@ -79,7 +79,7 @@ type link struct{ ID, Words string }
 
 func (d *Document) view() *view {
 	v := &view{
-		Document: d, Style: template.CSS(styleText), //nolint:gosec // our own file, no data in it
+		Document: d, Style: template.CSS(styleText), // our own file, no data in it
 		Badge: badgeOf(d.Standing), Bar: bar(d.Outcomes, 1000), Curve: d.Coverage.draw(), Looks: append(patching.Outcomes(), "", "unknown"),
 		Rows: bounded(d.Patches, maxPatches), Votes: bounded(d.Approval.Votes, maxVotes),
 		Events: eventRows(d.Timeline), Gates: gateRows(d.Evidence.Decisions),

@@ -63,9 +63,6 @@ func (s *Selector) Match(a *patching.Asset) (bool, error) {
 	return out == types.True, nil
 }
 
-// String returns the expression.
-func (s *Selector) String() string { return s.text }
-
 // variable is a fact of a machine that selectors know.
 type variable struct {
 	name string

@@ -109,7 +109,7 @@ func (o reportShowOptions) page(ctx context.Context, s *session, c *client.Clien
 		_, err := s.out.Write(page)
 		return err
 	}
-	if err := os.WriteFile(o.output, page, 0o644); err != nil { //nolint:gosec // a report is for others to read
+	if err := os.WriteFile(o.output, page, 0o644); err != nil { // a report is for others to read
 		return fmt.Errorf("write the report: %w", err)
 	}
 	s.note("Wrote %s.", o.output)
