@@ -44,12 +44,14 @@ type cycle struct {
 	answering int
 	// saving lets one save at a time into the store.
 	saving workflow.Mutex
-	log    logger
+	// approving lets one approval at a time be judged and counted.
+	approving workflow.Mutex
+	log       logger
 }
 
 func newCycle(ctx workflow.Context, s contract.CycleState) *cycle {
 	s.Signals = map[contract.Verb]int{} // ordinals count within a run
-	return &cycle{s: s, saving: workflow.NewMutex(ctx), log: workflow.GetLogger(ctx)}
+	return &cycle{s: s, saving: workflow.NewMutex(ctx), approving: workflow.NewMutex(ctx), log: workflow.GetLogger(ctx)}
 }
 
 // run goes from phase to phase. Each phase does its work and names the next.

@@ -150,6 +150,19 @@ func (c *cycle) fits(rule contract.VerbRule, a contract.Act) string {
 // act finds out who sent it and whether it counts, then does it.
 func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, signal int) (contract.Answer, error) {
 	rule, _ := contract.RuleOf(verb)
+	answer := contract.Answer{Quorum: c.s.Rules.Approval.Quorum, Votes: len(c.s.Votes)}
+	if verb == contract.VerbApprove {
+		// One vote at a time: of two by the same person that are judged at once both
+		// would stand on record as counted. Nobody waits here who wants to stop.
+		if err := c.approving.Lock(ctx); err != nil {
+			return answer, err
+		}
+		defer c.approving.Unlock()
+		if words := c.fits(rule, a); words != "" {
+			answer.Words = words
+			return answer, nil
+		}
+	}
 	in := contract.VerifyActIn{
 		Cycle: c.s.ID, Policy: c.s.Policy, Author: c.s.Author, Verb: verb, Act: a,
 		Run: workflow.GetInfo(ctx).WorkflowExecution.RunID, Ordinal: signal,
@@ -166,7 +179,6 @@ func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, si
 	if refused == "" {
 		refused = c.fits(rule, a) // the cycle may have moved on meanwhile
 	}
-	answer := contract.Answer{Quorum: c.s.Rules.Approval.Quorum, Votes: len(c.s.Votes)}
 	if refused != "" {
 		answer.Words = fmt.Sprintf("%s by %s does not count: %s", verb, nameOf(out.Account), refused)
 		return answer, nil

@@ -35,6 +35,25 @@ func TestAnApprovalCountsOnceOnlyForThePlanItNamesAndNeverFromTheAuthor(t *testi
 	require.True(t, second.Accepted)
 }
 
+// Serves G6: what is put on record as counted has counted.
+func TestApprovalsThatComeAtOnceAreJudgedOneAfterTheOther(t *testing.T) {
+	w := newWorld(t)
+	w.rules.Approval.Quorum = 2
+	w.slowJudgement(time.Minute)
+	var first, twice, second *answer
+	w.whenPhase(patching.PhaseApproval, func() {
+		first = w.approve("ben")
+		w.at(time.Second, func() { twice = w.approve("ben") })
+		w.at(10*time.Minute, func() { second = w.approve("cleo") })
+	})
+	require.Equal(t, patching.ClosedSuccessful, w.run(t, contract.CycleState{}).ClosedAs)
+	require.True(t, first.Accepted)
+	require.False(t, twice.Accepted)
+	require.Contains(t, twice.Words, "counts once")
+	require.True(t, second.Accepted)
+	require.Contains(t, second.Words, "has the approvals that it needs")
+}
+
 // Serves U1: a signal is on the same path; its answer stands in the details.
 func TestASignalApprovesAndAnUnauthorisedOneIsAnsweredInWords(t *testing.T) {
 	w := newWorld(t)
