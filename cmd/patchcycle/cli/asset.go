@@ -89,15 +89,19 @@ func newAssetShow(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "show MACHINE", Short: "Show all that is known of a machine, and what it misses", Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return o.run(c.Context(), e.session(c), patching.AssetID(args[0]))
+			return o.run(c.Context(), e.session(c), args[0])
 		},
 	}
 	jsonFlag(c, &o.json)
 	return c
 }
 
-func (o assetShowOptions) run(ctx context.Context, s *session, id patching.AssetID) error {
+func (o assetShowOptions) run(ctx context.Context, s *session, name string) error {
 	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	id, err := s.machine(c, name)
 	if err != nil {
 		return err
 	}
@@ -141,7 +145,7 @@ func newAssetSet(e *env) *cobra.Command {
 		Long:    "Say of a machine what it does not say itself. What is not given stays as it is.",
 		Example: "patchcycle asset set web-1 --owner shop-team --criticality high",
 		RunE: func(c *cobra.Command, args []string) error {
-			return o.run(c.Context(), e.session(c), patching.AssetID(args[0]))
+			return o.run(c.Context(), e.session(c), args[0])
 		},
 	}
 	f := c.Flags()
@@ -157,7 +161,7 @@ func newAssetSet(e *env) *cobra.Command {
 	return c
 }
 
-func (o assetSetOptions) run(ctx context.Context, s *session, id patching.AssetID) error {
+func (o assetSetOptions) run(ctx context.Context, s *session, name string) error {
 	given := s.cmd.Flags().Changed
 	var f wire.AssetFacts
 	if given("site") {
@@ -185,6 +189,10 @@ func (o assetSetOptions) run(ctx context.Context, s *session, id patching.AssetI
 		f.Services = &o.services
 	}
 	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	id, err := s.machine(c, name)
 	if err != nil {
 		return err
 	}

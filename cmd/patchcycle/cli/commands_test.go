@@ -245,7 +245,9 @@ func TestMachinesAreLetInLookedAtAndDescribed(t *testing.T) {
 
 	assert.Equal(t, 2, decode[wire.AssetPage](h, "asset", "list").Total)
 	assert.Contains(t, h.ok("asset", "set", "a-1", "--owner", "shop", "--tag", "web,eu", "--criticality", "high"), "web, eu")
-	a := decode[wire.AssetDetail](h, "asset", "show", "a-1")
+	a := decode[wire.AssetDetail](h, "asset", "show", "a-1.example")
+	assert.EqualValues(t, "a-1", a.ID, "people know machines by their hostnames")
+	a = decode[wire.AssetDetail](h, "asset", "show", "a-1")
 	assert.Equal(t, "shop", a.Owner)
 	assert.Equal(t, patching.High, a.Criticality)
 	assert.Equal(t, ExitFailed, h.run("asset", "set", "a-1").code)

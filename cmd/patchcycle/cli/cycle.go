@@ -256,7 +256,11 @@ func (o cycleMachinesOptions) run(ctx context.Context, s *session, args []string
 }
 
 func (o cycleMachinesOptions) follow(ctx context.Context, s *session, c *client.Client, id patching.CycleID) error {
-	m, err := c.Machine(ctx, id, patching.AssetID(o.machine))
+	asset, err := s.machine(c, o.machine)
+	if err != nil {
+		return err
+	}
+	m, err := c.Machine(ctx, id, asset)
 	if err != nil || o.json {
 		return orJSON(s, m, err)
 	}

@@ -179,5 +179,34 @@ func (s *session) theCycle(c *client.Client, args []string) (patching.CycleID, e
 	return "", Fail(ExitUsage, "Name one of them: "+strings.Join(ids, ", "), "several cycles run")
 }
 
+// machine finds the one that a person means by its id or its hostname. A name
+// that nobody has is left for the server to refuse.
+func (s *session) machine(c *client.Client, name string) (patching.AssetID, error) {
+	page, err := c.Assets(s.cmd.Context(), client.AssetQuery{Text: name, Limit: namesakesAtMost})
+	if err != nil {
+		return "", err
+	}
+	var ids []string
+	for _, a := range page.Items {
+		if string(a.ID) == name {
+			return a.ID, nil
+		}
+		if strings.EqualFold(a.Hostname, name) {
+			ids = append(ids, string(a.ID))
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return patching.AssetID(name), nil
+	case 1:
+		return patching.AssetID(ids[0]), nil
+	}
+	return "", Fail(ExitUsage, "Name one of them: "+strings.Join(ids, ", "), "several machines are called %s", name)
+}
+
+// namesakesAtMost bounds among how many machines a hostname is looked for: names
+// of others may contain it.
+const namesakesAtMost = 1000
+
 // completeIn is how long the shell waits for what may come next.
 const completeIn = time.Second

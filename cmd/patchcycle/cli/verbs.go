@@ -115,8 +115,12 @@ func (o verbOptions) run(ctx context.Context, s *session, args []string) error {
 	if act.Plan, err = s.thePlan(ctx, c, id, o.plan); err != nil {
 		return err
 	}
-	for _, a := range o.assets {
-		act.Assets = append(act.Assets, patching.AssetID(a))
+	for _, name := range o.assets {
+		asset, err := s.machine(c, name)
+		if err != nil {
+			return err
+		}
+		act.Assets = append(act.Assets, asset)
 	}
 	answer, err := c.Do(ctx, id, string(o.rule.Verb), act, first(o.key, client.NewKey()))
 	if err != nil || o.json {
