@@ -33,6 +33,18 @@ func TestALeaseThatWasLostIsAskedFor(t *testing.T) {
 	assert.Equal(t, 1, b.office.requests)
 }
 
+func TestALeaseThatCameBeforeItsOrderComesAgain(t *testing.T) {
+	b := newBench(t)
+	b.turn()
+	b.apply(small())
+	b.office.permit("o-1")
+	// The line lost the order and let the permit through.
+	assert.False(t, b.agent.Take(uplink.PollResponse{Leases: []uplink.SignedLease{*b.office.signed("o-1")}}))
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Patched, last.Outcome)
+	assert.Zero(t, b.office.requests, "it need not be asked for")
+}
+
 func TestAForgedLeaseStartsNothing(t *testing.T) {
 	b := newBench(t)
 	b.apply(small())

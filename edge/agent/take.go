@@ -208,6 +208,9 @@ func (a *Agent) takeLease(l uplink.SignedLease, fresh bool) (news bool) {
 		return false
 	}
 	a.state.Memory.AdmitLease(lease)
+	if w == nil && !slices.Contains(a.state.Done, l.Order) {
+		return false // it came before its order: let the server send both again
+	}
 	if lease.NotAfter.After(a.leaseSeen) {
 		a.leaseSeen = lease.NotAfter
 	}
