@@ -10,7 +10,6 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/trust"
@@ -224,15 +223,10 @@ func judge(ctx context.Context, read *reader, d patching.Deployment, asset patch
 	if !asset.Inventoried.After(d.Answered) {
 		return v, false, nil
 	}
-	bundle, err := read.bundle(ctx, d.Bundle)
+	ok, missing, err := read.shows(ctx, asset, d.Bundle)
 	if err != nil {
 		return v, false, err
 	}
-	set, err := read.packages(ctx, asset.Packages)
-	if err != nil {
-		return v, false, err
-	}
-	ok, missing := assess.Verify(bundle, set)
 	v = store.Verification{Asset: d.Asset, OK: ok, At: asset.Inventoried, Reason: patching.ReasonVerified}
 	if !ok {
 		v.Reason, v.Detail = patching.ReasonNotTaken, "The inventory lacks "+strings.Join(missing, ", ")+"."

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/store"
 )
@@ -111,6 +112,21 @@ func (r *reader) candidates(ctx context.Context, d patching.Digest) (patching.Ca
 
 func (r *reader) bundle(ctx context.Context, d patching.Digest) (patching.Bundle, error) {
 	return readOnce(ctx, r.store, r.resolved, d, "bundle", patching.ParseBundle)
+}
+
+// shows reports whether what the machine has now is what the bundle was to
+// install, and else what is missing.
+func (r *reader) shows(ctx context.Context, a patching.Asset, bundle patching.Digest) (ok bool, missing []string, err error) {
+	b, err := r.bundle(ctx, bundle)
+	if err != nil {
+		return false, nil, err
+	}
+	set, err := r.packages(ctx, a.Packages)
+	if err != nil {
+		return false, nil, err
+	}
+	ok, missing = assess.Verify(b, set)
+	return ok, missing, nil
 }
 
 func readOnce[T any](ctx context.Context, s FleetStore, known map[patching.Digest]T, d patching.Digest, what string, parse func([]byte) (T, error)) (T, error) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -58,15 +57,10 @@ func (t *Tasks) judge(ctx context.Context, read *reader, task patching.Task) err
 	if err != nil {
 		return err
 	}
-	bundle, err := read.bundle(ctx, d.Bundle)
+	ok, missing, err := read.shows(ctx, asset, d.Bundle)
 	if err != nil {
 		return err
 	}
-	set, err := read.packages(ctx, asset.Packages)
-	if err != nil {
-		return err
-	}
-	ok, missing := assess.Verify(bundle, set)
 	task.State, task.Closed, task.Note = patching.TaskDone, asset.Inventoried, "A rescan shows what was to be installed."
 	if !ok {
 		task.State, task.Closed = patching.TaskOpen, time.Time{}
