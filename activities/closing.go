@@ -53,15 +53,15 @@ func (c *Cycles) openTasks(ctx context.Context, id patching.CycleID, now time.Ti
 	if err != nil {
 		return 0, fmt.Errorf("machines that need a person: %w", err)
 	}
+	assets, err := assetsOf(ctx, c.Store, rows)
+	if err != nil {
+		return 0, err
+	}
 	tasks := make([]patching.Task, 0, len(rows))
 	for _, d := range rows {
-		asset, err := c.Store.Asset(ctx, d.Asset)
-		if err != nil {
-			return 0, fmt.Errorf("machine %s: %w", d.Asset, err)
-		}
 		tasks = append(tasks, patching.Task{
 			ID: taskID(id, d.Asset), Cycle: id, Asset: d.Asset, Cause: d.Reason, Tried: triedWords(d), Steps: procedure(d),
-			Owner: asset.Owner, Due: now.Add(taskDue), Opened: now, State: patching.TaskOpen,
+			Owner: assets[d.Asset].Owner, Due: now.Add(taskDue), Opened: now, State: patching.TaskOpen,
 		})
 	}
 	if err := c.Store.PutTasks(ctx, tasks); err != nil {
