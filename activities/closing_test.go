@@ -104,8 +104,10 @@ func TestAClosedCycleHasAnOutcomeForEveryMachineATaskForSomeAndNoLocks(t *testin
 		var err error
 		out, err = h.cycles.Close(h.ctx, contract.CloseCycleIn{State: s})
 		require.NoError(t, err)
-		require.Equal(t, map[patching.Outcome]int{patching.Patched: 1, patching.Failed: 1, patching.NeedsHands: 1,
-			patching.Unreachable: 3, patching.Deferred: 6, patching.Excluded: 1}, out.Outcomes, "count in equals count out")
+		require.Equal(t, map[patching.Outcome]int{
+			patching.Patched: 1, patching.Failed: 1, patching.NeedsHands: 1,
+			patching.Unreachable: 3, patching.Deferred: 6, patching.Excluded: 1,
+		}, out.Outcomes, "count in equals count out")
 		require.Equal(t, patching.ClosedWithExceptions, out.ClosedAs)
 		require.Equal(t, 5, out.Tasks)
 		h.now = h.now.Add(time.Minute)
@@ -172,8 +174,10 @@ func TestACycleClosesAsItsOutcomesSayUnlessSomebodyDecided(t *testing.T) {
 					if o != "" {
 						h.ended(s.ID, n, o, reasonOf(o), "")
 					} else {
-						_, err := h.waves.End(h.ctx, contract.EndSliceIn{SliceIn: contract.SliceIn{Cycle: s.ID}, Assets: []patching.AssetID{asset(n)},
-							Outcome: patching.Deferred, Reason: patching.ReasonCarriedOver})
+						_, err := h.waves.End(h.ctx, contract.EndSliceIn{
+							SliceIn: contract.SliceIn{Cycle: s.ID}, Assets: []patching.AssetID{asset(n)},
+							Outcome: patching.Deferred, Reason: patching.ReasonCarriedOver,
+						})
 						require.NoError(t, err)
 					}
 				}

@@ -106,8 +106,10 @@ func (h *house) applyPolicy(text string) patching.Digest {
 // person adds an account of that role.
 func (h *house) person(name patching.AccountName, role patching.Role, scopes ...string) {
 	h.t.Helper()
-	require.NoError(h.t, h.PutAccount(h.ctx, patching.Account{Name: name, Roles: []patching.Role{role}, Scopes: scopes,
-		Token: patching.DigestOf([]byte(name)), Created: h.now}))
+	require.NoError(h.t, h.PutAccount(h.ctx, patching.Account{
+		Name: name, Roles: []patching.Role{role}, Scopes: scopes,
+		Token: patching.DigestOf([]byte(name)), Created: h.now,
+	}))
 }
 
 // sets are what a Debian machine of that role has and is offered: the archive's
@@ -188,8 +190,10 @@ func (h *house) inventory(n int, has patching.PackageSet, offered patching.Candi
 	_, err = h.PutContents(h.ctx, "candidate set", [][]byte{offered.Canonical()})
 	require.NoError(h.t, err)
 	h.report(n, func(r *patching.Report) {
-		r.Facts = &patching.Asset{Hostname: fmt.Sprintf("host%03d", n), OS: patching.OS{Family: "debian", Release: "12"}, Manager: "apt",
-			Allowed: []string{"collect", "apply", "revert", "clean"}, Packages: has.Digest(), Candidates: offered.Digest()}
+		r.Facts = &patching.Asset{
+			Hostname: fmt.Sprintf("host%03d", n), OS: patching.OS{Family: "debian", Release: "12"}, Manager: "apt",
+			Allowed: []string{"collect", "apply", "revert", "clean"}, Packages: has.Digest(), Candidates: offered.Digest(),
+		}
 	})
 }
 
@@ -197,8 +201,10 @@ func (h *house) inventory(n int, has patching.PackageSet, offered patching.Candi
 func (h *house) report(n int, with func(*patching.Report)) {
 	h.t.Helper()
 	h.said[device(n)]++
-	r := patching.Report{Device: device(n), Counter: h.said[device(n)], Boot: "b1", At: h.now,
-		Digest: patching.DigestOf(fmt.Appendf(nil, "%d %d", n, h.said[device(n)]))}
+	r := patching.Report{
+		Device: device(n), Counter: h.said[device(n)], Boot: "b1", At: h.now,
+		Digest: patching.DigestOf(fmt.Appendf(nil, "%d %d", n, h.said[device(n)])),
+	}
 	if with != nil {
 		with(&r)
 	}
@@ -312,8 +318,10 @@ func (d *desk) Issue(ctx context.Context, drafts []trust.Draft) error {
 	}
 	rows := make([]store.OrderRow, len(drafts))
 	for i, o := range drafts {
-		rows[i] = store.OrderRow{ID: o.ID, Device: o.Device, Asset: o.Asset, Cycle: o.Cycle, Ring: o.Ring, Wave: o.Wave, Verb: string(o.Verb),
-			Seq: first + uint64(i), Envelope: bytes.Repeat([]byte("order "), 3), Issued: d.house.now, Expires: o.NotAfter}
+		rows[i] = store.OrderRow{
+			ID: o.ID, Device: o.Device, Asset: o.Asset, Cycle: o.Cycle, Ring: o.Ring, Wave: o.Wave, Verb: string(o.Verb),
+			Seq: first + uint64(i), Envelope: bytes.Repeat([]byte("order "), 3), Issued: d.house.now, Expires: o.NotAfter,
+		}
 	}
 	return d.house.PutOrders(ctx, rows)
 }

@@ -65,8 +65,10 @@ func TestAWaveSaysToHowManyMachinesThePathIsDown(t *testing.T) {
 func TestMachinesGivenUpBehindADeadPathAreNamedInEveryCount(t *testing.T) {
 	h, s, berlin, machines := deployed(t)
 	for n, why := range map[int]patching.Reason{machines[0]: patching.ReasonPathDown, machines[1]: patching.ReasonPathDown, machines[2]: patching.ReasonSilent} {
-		_, err := h.waves.End(h.ctx, contract.EndSliceIn{SliceIn: berlin, Assets: []patching.AssetID{asset(n)},
-			States: []patching.DeploymentState{patching.DeploymentReleased}, Outcome: patching.Unreachable, Reason: why})
+		_, err := h.waves.End(h.ctx, contract.EndSliceIn{
+			SliceIn: berlin, Assets: []patching.AssetID{asset(n)},
+			States: []patching.DeploymentState{patching.DeploymentReleased}, Outcome: patching.Unreachable, Reason: why,
+		})
 		require.NoError(t, err)
 	}
 	got := h.counted(berlin)

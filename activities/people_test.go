@@ -29,8 +29,10 @@ func (s senders) SignalSender(_ context.Context, _, _, _ string, n int) (string,
 func TestWhoSentSomethingAndWhetherItCounts(t *testing.T) {
 	plan := patching.DigestOf([]byte("plan"))
 	approve := func(change func(*contract.VerifyActIn)) contract.VerifyActIn {
-		in := contract.VerifyActIn{Cycle: monthly, Policy: "servers", Author: "ana", Verb: contract.VerbApprove, TrustSignals: true,
-			Act: contract.Act{Request: "r-ben", Plan: plan}}
+		in := contract.VerifyActIn{
+			Cycle: monthly, Policy: "servers", Author: "ana", Verb: contract.VerbApprove, TrustSignals: true,
+			Act: contract.Act{Request: "r-ben", Plan: plan},
+		}
 		if change != nil {
 			change(&in)
 		}
@@ -59,24 +61,38 @@ func TestWhoSentSomethingAndWhetherItCounts(t *testing.T) {
 		"an approver of another policy": {in: approve(request("r-dora")), who: "dora", via: "api", says: "policy servers is outside dora's scope [policy:desktops]."},
 		"a revoked account":             {in: approve(request("r-rolf")), who: "rolf", via: "api", says: "the account was revoked."},
 		"somebody without an account":   {in: signal(3, nil), who: "mallory", via: "signal", says: `there is no account "mallory".`},
-		"the same person twice": {in: approve(func(in *contract.VerifyActIn) { in.Counted = []patching.AccountName{"cleo", "ben"} }),
-			who: "ben", via: "api", says: "ben has approved it already; a person counts once."},
+		"the same person twice": {
+			in:  approve(func(in *contract.VerifyActIn) { in.Counted = []patching.AccountName{"cleo", "ben"} }),
+			who: "ben", via: "api", says: "ben has approved it already; a person counts once.",
+		},
 		"a request that is not on record": {in: approve(request("r-none")), via: "api", says: "no request r-none is on record."},
 		"no request at all":               {in: approve(request("")), via: "api", says: "it came without the request that our API records; use the CLI, the API or a signal."},
-		"a request for another verb": {in: approve(func(in *contract.VerifyActIn) { in.Verb = contract.VerbReject }),
-			who: "ben", via: "api", says: "the request on record is for something else."},
-		"a request for another plan": {in: approve(func(in *contract.VerifyActIn) { in.Act.Plan = patching.DigestOf([]byte("other")) }),
-			who: "ben", via: "api", says: "the request on record is for something else."},
-		"a request for another cycle": {in: approve(func(in *contract.VerifyActIn) { in.Cycle = "cycle/servers/2026-12.1" }),
-			who: "ben", via: "api", says: "the request on record is for something else."},
-		"a signal where the policy trusts none": {in: signal(1, func(in *contract.VerifyActIn) { in.TrustSignals = false }),
-			who: "ben", via: "signal", says: "the policy does not trust signals (approval.trust_signals); use the CLI or the API."},
+		"a request for another verb": {
+			in:  approve(func(in *contract.VerifyActIn) { in.Verb = contract.VerbReject }),
+			who: "ben", via: "api", says: "the request on record is for something else.",
+		},
+		"a request for another plan": {
+			in:  approve(func(in *contract.VerifyActIn) { in.Act.Plan = patching.DigestOf([]byte("other")) }),
+			who: "ben", via: "api", says: "the request on record is for something else.",
+		},
+		"a request for another cycle": {
+			in:  approve(func(in *contract.VerifyActIn) { in.Cycle = "cycle/servers/2026-12.1" }),
+			who: "ben", via: "api", says: "the request on record is for something else.",
+		},
+		"a signal where the policy trusts none": {
+			in:  signal(1, func(in *contract.VerifyActIn) { in.TrustSignals = false }),
+			who: "ben", via: "signal", says: "the policy does not trust signals (approval.trust_signals); use the CLI or the API.",
+		},
 		"a signal that no server stamped": {in: signal(4, nil), via: "signal", says: "Temporal's server does not say who sent it; use the CLI or the API."},
-		"a verb that there is not": {in: signal(1, func(in *contract.VerifyActIn) { in.Verb = "reboot-everything" }),
-			who: "ben", via: "signal", says: `there is no verb "reboot-everything".`},
+		"a verb that there is not": {
+			in:  signal(1, func(in *contract.VerifyActIn) { in.Verb = "reboot-everything" }),
+			who: "ben", via: "signal", says: `there is no verb "reboot-everything".`,
+		},
 		"an operator who stops": {in: signal(5, func(in *contract.VerifyActIn) { in.Verb = contract.VerbStop }), who: "olga", via: "signal"},
-		"an auditor who stops": {in: signal(2, func(in *contract.VerifyActIn) { in.Verb = contract.VerbStop }), who: "uma", via: "signal",
-			says: "it takes one of the roles [operator approver security-lead], and uma has [auditor]."},
+		"an auditor who stops": {
+			in: signal(2, func(in *contract.VerifyActIn) { in.Verb = contract.VerbStop }), who: "uma", via: "signal",
+			says: "it takes one of the roles [operator approver security-lead], and uma has [auditor].",
+		},
 		"an author who stops their own cycle, being an operator too": {in: signal(6, func(in *contract.VerifyActIn) { in.Verb = contract.VerbStop }), who: "ana", via: "signal"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,13 +105,19 @@ func TestWhoSentSomethingAndWhetherItCounts(t *testing.T) {
 			h.person("dora", patching.RoleApprover, "policy:desktops")
 			h.person("olga", patching.RoleOperator, "*")
 			h.person("uma", patching.RoleAuditor, "*")
-			require.NoError(t, h.PutAccount(h.ctx, patching.Account{Name: "ana", Scopes: []string{"*"}, Created: h.now,
-				Roles: []patching.Role{patching.RoleAuthor, patching.RoleApprover, patching.RoleOperator}, Token: patching.DigestOf([]byte("ana"))}))
-			require.NoError(t, h.PutAccount(h.ctx, patching.Account{Name: "rolf", Roles: []patching.Role{patching.RoleApprover}, Scopes: []string{"*"},
-				Created: h.now, Revoked: h.now, Token: patching.DigestOf([]byte("rolf"))}))
+			require.NoError(t, h.PutAccount(h.ctx, patching.Account{
+				Name: "ana", Scopes: []string{"*"}, Created: h.now,
+				Roles: []patching.Role{patching.RoleAuthor, patching.RoleApprover, patching.RoleOperator}, Token: patching.DigestOf([]byte("ana")),
+			}))
+			require.NoError(t, h.PutAccount(h.ctx, patching.Account{
+				Name: "rolf", Roles: []patching.Role{patching.RoleApprover}, Scopes: []string{"*"},
+				Created: h.now, Revoked: h.now, Token: patching.DigestOf([]byte("rolf")),
+			}))
 			for _, who := range []patching.AccountName{"ben", "ana", "olga", "petra", "dora", "rolf"} {
-				require.NoError(t, h.PutRequest(h.ctx, store.Request{ID: "r-" + string(who), Account: who, Cycle: monthly,
-					Verb: string(contract.VerbApprove), Plan: plan, At: noon}))
+				require.NoError(t, h.PutRequest(h.ctx, store.Request{
+					ID: "r-" + string(who), Account: who, Cycle: monthly,
+					Verb: string(contract.VerbApprove), Plan: plan, At: noon,
+				}))
 			}
 			people := &activities.People{Store: h.Store, History: senders{"ben", "uma", "mallory", "", "olga", "ana"}, Now: func() time.Time { return h.now }}
 			out, err := people.Verify(h.ctx, c.in)

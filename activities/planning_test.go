@@ -138,8 +138,10 @@ func TestAMachineThatIsTakenOutLeavesUnlessItHasAStartPermit(t *testing.T) {
 	h.plan(&s)
 	h.release(s, "test")
 	started, waiting := h.ring(s.ID, "test")[0], h.ring(s.ID, "broad")[0]
-	out, err := h.planning.Amend(h.ctx, contract.AmendIn{Cycle: s.ID, By: "olga", Why: "year-end closing",
-		Assets: []patching.AssetID{asset(started), asset(waiting), "a999"}})
+	out, err := h.planning.Amend(h.ctx, contract.AmendIn{
+		Cycle: s.ID, By: "olga", Why: "year-end closing",
+		Assets: []patching.AssetID{asset(started), asset(waiting), "a999"},
+	})
 	require.NoError(t, err)
 	require.Equal(t, 1, out.Removed)
 	require.Contains(t, out.Words, "1 of 3 machines were taken out by olga: year-end closing")

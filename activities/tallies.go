@@ -166,7 +166,8 @@ func (w *Waves) lostPath(ctx context.Context, in contract.SliceIn, t patching.Ta
 		return 0, nil
 	}
 	rows, err := w.Store.Deployments(ctx, store.DeploymentFilter{
-		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Outcomes: []patching.Outcome{patching.Unreachable}})
+		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Outcomes: []patching.Outcome{patching.Unreachable},
+	})
 	if err != nil {
 		return 0, fmt.Errorf("machines that were given up: %w", err)
 	}

@@ -261,8 +261,10 @@ func TestATallySaysOfHowManyMachinesThePathWasDown(t *testing.T) {
 	h.release(s, "broad")
 	slice := contract.SliceIn{Cycle: s.ID, Ring: "broad", Wave: in.Wave.ID}
 	lost := h.wave(in)[:2]
-	_, err := h.waves.End(h.ctx, contract.EndSliceIn{SliceIn: slice, Assets: []patching.AssetID{lost[0].Asset, lost[1].Asset},
-		Outcome: patching.Unreachable, Reason: patching.ReasonPathDown})
+	_, err := h.waves.End(h.ctx, contract.EndSliceIn{
+		SliceIn: slice, Assets: []patching.AssetID{lost[0].Asset, lost[1].Asset},
+		Outcome: patching.Unreachable, Reason: patching.ReasonPathDown,
+	})
 	require.NoError(t, err)
 	tally, err := h.waves.Read(h.ctx, slice)
 	require.NoError(t, err)

@@ -19,12 +19,14 @@ import (
 func TestAServerRunsOnAClusterByItsAddress(t *testing.T) {
 	keyword, number, when := enums.INDEXED_VALUE_TYPE_KEYWORD, enums.INDEXED_VALUE_TYPE_INT, enums.INDEXED_VALUE_TYPE_DATETIME
 	known := &people{}
-	cluster := engine.Options{ProductToken: gate.NewToken(), Accounts: known,
+	cluster := engine.Options{
+		ProductToken: gate.NewToken(), Accounts: known,
 		Commands: map[string][]string{contract.CycleWorkflow: contract.VerbNames()},
 		SearchAttributes: map[string]enums.IndexedValueType{
 			"PcCycle": keyword, "PcPolicy": keyword, "PcKind": keyword, "PcPhase": keyword, "PcRing": keyword, "PcSite": keyword,
 			"PcGate": keyword, "PcClosedAs": keyword, "PcDeadline": when, "PcFailed": number, "PcPending": number,
-		}}
+		},
+	}
 	at := startEngine(t, cluster)
 	h := newHouse(t, func(c *serve.Config) {
 		c.UI, c.TemporalAddress, c.TemporalToken = "", at.Addr(), cluster.ProductToken
