@@ -74,7 +74,7 @@ func startServer(ctx context.Context, o options, dir, databaseURL string) (*serv
 }
 
 // attend reads where the server is from the lines that it greets people with.
-func (s *server) attend(out io.Reader, log io.WriteCloser, began time.Time, serving chan<- struct{}) {
+func (s *server) attend(out io.Reader, log *os.File, began time.Time, serving chan<- struct{}) {
 	defer close(s.done)
 	defer log.Close()
 	lines := bufio.NewScanner(io.TeeReader(out, log))

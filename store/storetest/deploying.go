@@ -169,6 +169,9 @@ func ending(t *testing.T, s *store.Store) {
 			require.Equal(t, c.want, n, "%+v", e)
 		}
 	})
+}
+
+func endingOrders(t *testing.T, s *store.Store) {
 	t.Run("orders of those that end are withdrawn if asked to, of those that were released and stay never", func(t *testing.T) {
 		f := with(t, s, "end-withdraw")
 		f.staged(4)
@@ -193,6 +196,9 @@ func ending(t *testing.T, s *store.Store) {
 		require.False(t, orders[0].Withdrawn, "what a machine has begun cannot be taken back")
 		require.True(t, orders[1].Withdrawn)
 	})
+}
+
+func endingTwice(t *testing.T, s *store.Store) {
 	t.Run("words outside the vocabulary, and no cycle, are refused", func(t *testing.T) {
 		f := with(t, s, "end-refused")
 		for _, e := range []store.EndSpec{

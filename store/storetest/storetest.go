@@ -57,6 +57,8 @@ func Run(t *testing.T, engine Engine) {
 		{"staging", staging},
 		{"lists of deployments", listing},
 		{"ending", ending},
+		{"ending orders", endingOrders},
+		{"ending twice", endingTwice},
 		{"verifying", verifying},
 		{"tallies", tallies},
 		{"orders", orders},

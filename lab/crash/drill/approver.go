@@ -104,7 +104,7 @@ func (a *approver) approve(ctx context.Context, c wire.CycleDetail) error {
 		a.set(func() { a.acked = c.Plan })
 		return nil
 	case passing(err) || ctx.Err() != nil:
-		return nil // looked at again, and sent again if it still waits
+		return nil //nolint:nilerr // looked at again, and sent again if it still waits
 	default:
 		return fmt.Errorf("approve: %w", err)
 	}

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/patchcycle/patchcycle/lab/sim"
@@ -14,12 +15,12 @@ import (
 )
 
 // check reads the record and the witnesses, which know nothing of each other.
-func (s *stage) check(ctx context.Context) error {
+func (s *stage) check(ctx context.Context) (err error) {
 	st, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer st.Close()
+	defer func() { err = errors.Join(err, st.Close()) }()
 	cycles, err := st.Cycles(ctx, store.CycleFilter{Policy: trial.PolicyName})
 	if err != nil {
 		return err
