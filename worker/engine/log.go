@@ -154,7 +154,11 @@ func (l *serverLog) With(tags ...tag.Tag) log.Logger {
 // own UI asks for larger pages than it likes.
 func harmless(msg string, tags []tag.Tag) bool {
 	switch {
-	case strings.HasPrefix(msg, "HTTP API port has not been set"),
+	case slices.ContainsFunc(tags, func(t tag.Tag) bool {
+		err := errorOf(t)
+		return err != nil && strings.Contains(err.Error(), "context canceled") // who asked has hung up
+	}),
+		strings.HasPrefix(msg, "HTTP API port has not been set"),
 		strings.HasPrefix(msg, "GetHistory page size is larger than threshold"):
 		return true
 	}

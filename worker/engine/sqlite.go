@@ -71,7 +71,7 @@ func prepareSQLite(ctx context.Context, dir string) (*persistence, error) {
 func acceptOrCreate(ctx context.Context, db *sql.DB, file string, want record.Record) error {
 	var tables int
 	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master").Scan(&tables); err != nil {
-		return fmt.Errorf("read the engine's database %s: %w", file, err)
+		return fmt.Errorf("read the engine's database %s: %w%s", file, err, wayOut)
 	}
 	recordAt := filepath.Join(filepath.Dir(file), recordFile)
 	if tables == 0 {
@@ -87,7 +87,7 @@ func acceptOrCreate(ctx context.Context, db *sql.DB, file string, want record.Re
 	case err == nil:
 		have = &r
 	case !errors.Is(err, fs.ErrNotExist):
-		return err
+		return fmt.Errorf("%w%s", err, wayOut)
 	}
 	update, err := record.Check(file, have, want)
 	if err != nil || !update {
@@ -96,6 +96,9 @@ func acceptOrCreate(ctx context.Context, db *sql.DB, file string, want record.Re
 	want.CreatedAt = have.CreatedAt
 	return want.Write(recordAt)
 }
+
+// wayOut is for files that are damaged.
+const wayOut = ": restore it from a backup, or run \"patchcycle engine rebuild\", which sets it aside and takes the running cycles up from the store"
 
 func createTables(ctx context.Context, db *sql.DB, file string) error {
 	statements, err := schemaStatements()

@@ -41,6 +41,9 @@ type Config struct {
 	Now     func() time.Time
 	Version string
 	Log     *zap.Logger
+
+	// rebuilding says that the engine is new on purpose.
+	rebuilding bool
 }
 
 // Defaults of a server that is started without flags.

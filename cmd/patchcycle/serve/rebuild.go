@@ -41,7 +41,7 @@ func Rebuild(ctx context.Context, c Config, reason string) (words string, err er
 			where = "The old state is in " + moved + "."
 		}
 	}
-	c.Uplink, c.UI, c.API = "127.0.0.1:0", "", ""
+	c.Uplink, c.UI, c.API, c.rebuilding = "127.0.0.1:0", "", "", true
 	s, err := Start(ctx, c)
 	if err != nil {
 		return "", err

@@ -80,6 +80,9 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 	if err := s.openStore(ctx); err != nil {
 		return err
 	}
+	if err := s.whole(ctx); err != nil {
+		return err
+	}
 	if s.Engine, err = startEngine(ctx, s.Config, s.Store); err != nil {
 		return err
 	}
@@ -98,10 +101,13 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 }
 
 func (s *Server) openStore(ctx context.Context) (err error) {
+	if err := s.Config.recordThere(); err != nil {
+		return err
+	}
 	if s.Config.DatabaseURL != "" {
 		s.Store, err = postgres.Open(ctx, s.Config.DatabaseURL)
 	} else {
-		s.Store, err = sqlite.Open(ctx, filepath.Join(s.Config.Dir, "patchcycle.db"))
+		s.Store, err = sqlite.Open(ctx, s.Config.Record())
 	}
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
