@@ -67,8 +67,8 @@ func (p Postgres) prepare(ctx context.Context, log *serverLog) (*persistence, er
 	}
 	main, visibility := p.server(conf, p.Database), p.server(conf, p.Visibility)
 	for _, d := range []pgDatabase{
-		{conf, main, "postgresql/v12/temporal", postgresschema.Version},
-		{conf, visibility, "postgresql/v12/visibility", postgresschema.VisibilityVersion},
+		{conf, main, "postgresql/v12/temporal", postgresschema.Version, "cluster_metadata_info"},
+		{conf, visibility, "postgresql/v12/visibility", postgresschema.VisibilityVersion, "executions_visibility"},
 	} {
 		if err := d.ready(ctx, log); err != nil {
 			return nil, err
@@ -117,12 +117,15 @@ type pgDatabase struct {
 	server  *config.SQL
 	schema  string
 	version string
+	// written is a table that a server which has run has written to.
+	written string
 }
 
 func (d pgDatabase) name() string { return d.server.DatabaseName }
 
-// ready creates and migrates. Both may be killed at any point and run again:
-// Temporal's steps pass over what exists.
+// ready creates and migrates. Both may be killed at any point of a first start
+// and run again. An upgrade of a database that was in use may not: Temporal's
+// tools commit each statement, so a backup comes first.
 func (d pgDatabase) ready(ctx context.Context, log *serverLog) error {
 	have, err := d.schemaVersion(ctx)
 	if code(err) == noSuchDatabase {
@@ -141,7 +144,11 @@ func (d pgDatabase) ready(ctx context.Context, log *serverLog) error {
 		return fmt.Errorf("database %s has Temporal's schema %s, and this patchcycle knows %s: a newer patchcycle has upgraded it, so run that one, or restore the backup from before the upgrade",
 			d.name(), have, d.version)
 	}
-	if err := log.survive(func() error { return d.migrate(have, log) }); err != nil {
+	anew, err := d.unfinished(ctx)
+	if err == nil {
+		err = log.survive(func() error { return d.migrate(have, anew, log) })
+	}
+	if err != nil {
 		return fmt.Errorf("bring database %s to Temporal's schema %s: %w", d.name(), d.version, err)
 	}
 	return nil
@@ -194,8 +201,28 @@ func (d pgDatabase) connect(ctx context.Context, database string) (*pgx.Conn, er
 	return pgx.ConnectConfig(ctx, c)
 }
 
-// migrate uses the tools that Temporal's own administrators use.
-func (d pgDatabase) migrate(have string, log *serverLog) error {
+// unfinished reports whether the schema was being made when we were killed: it
+// is not ours yet, and no server has ever written. Temporal's tools cannot take
+// that up (rows inserted again, indexes dropped again); they can begin anew.
+func (d pgDatabase) unfinished(ctx context.Context) (bool, error) {
+	conn, err := d.connect(ctx, d.name())
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(ctx)
+	var begun, made bool
+	err = conn.QueryRow(ctx, "SELECT to_regclass('schema_version') IS NOT NULL, to_regclass($1) IS NOT NULL", d.written).Scan(&begun, &made)
+	if err != nil || !begun || !made {
+		return begun, err
+	}
+	var empty bool
+	err = conn.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM "+pgx.Identifier{d.written}.Sanitize()+")").Scan(&empty)
+	return empty, err
+}
+
+// migrate uses the tools that Temporal's own administrators use. Anew drops all
+// tables first.
+func (d pgDatabase) migrate(have string, anew bool, log *serverLog) error {
 	one := *d.server
 	one.MaxConns, one.MaxIdleConns = 1, 1
 	one.ConnectAttributes = maps.Clone(one.ConnectAttributes)
@@ -204,8 +231,8 @@ func (d pgDatabase) migrate(have string, log *serverLog) error {
 		return err
 	}
 	defer conn.Close()
-	if have == "" {
-		if err := schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0"}, log).Run(); err != nil {
+	if have == "" || anew {
+		if err := schematool.NewSetupSchemaTask(conn, &schematool.SetupConfig{InitialVersion: "0.0", Overwrite: anew}, log).Run(); err != nil {
 			return err
 		}
 	}
