@@ -3,10 +3,12 @@ package root
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/patchcycle/patchcycle/internal/durable"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
@@ -57,11 +59,11 @@ func LoadAuthority(dir, fleet string, epoch int64) (Authority, error) {
 
 func (a *Authority) save(path string) error {
 	a.Envelope = a.Root.Seal(a.Keys.Root)
-	next := path + ".new"
-	if err := os.WriteFile(next, a.Envelope, 0o600); err != nil {
-		return fmt.Errorf("keep the trust root: %w", err)
-	}
-	if err := os.Rename(next, path); err != nil {
+	err := durable.Replace(path, 0o600, func(w io.Writer) error {
+		_, err := w.Write(a.Envelope)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("keep the trust root: %w", err)
 	}
 	return nil
