@@ -1,13 +1,18 @@
 package e2e_test
 
 import (
+	"context"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/lab/crash/drill"
+	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/store/storetest/pgtest"
 )
 
@@ -43,4 +48,66 @@ func TestACycleThatIsKilledEndsAsIfNothingHadBeen(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Temporal's tools commit each statement of a schema, and cannot take up what a
+// kill left of it.
+func TestAServerThatIsKilledWhileItMakesTheEnginesTablesStartsAgain(t *testing.T) {
+	t.Parallel()
+	database := pgtest.Start(t, pgtest.Durable())
+	dir, err := os.MkdirTemp("", "crash-") //nolint:usetesting // a test's own is too long for a unix socket
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+
+	for _, d := range []struct{ suffix, half string }{
+		{"_temporal", "namespace_metadata"}, {"_temporal_visibility", "executions_visibility"},
+	} {
+		server := startServer(t, dir, database)
+		until(t, time.Minute, d.half, func() bool { return tableExists(t, database, d.suffix, d.half) })
+		require.NoError(t, server.Process.Kill())
+		_ = server.Wait() // "signal: killed"
+	}
+	startServer(t, dir, database)
+	until(t, time.Minute, "an answer", func() bool {
+		c, err := trial.As(dir, "")
+		require.NoError(t, err)
+		_, err = c.Health(t.Context())
+		return err == nil
+	})
+}
+
+func startServer(t *testing.T, dir, database string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	require.NoError(t, err)
+	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	defer log.Close()
+	c := exec.Command(program, "server", "--data-dir", dir, "--uplink", "127.0.0.1:0", "--ui", "")
+	c.Env = append(os.Environ(), asProgram, "PATCHCYCLE_DATABASE_URL="+database)
+	c.Stderr = log
+	require.NoError(t, c.Start())
+	t.Cleanup(func() {
+		if c.ProcessState == nil {
+			_ = c.Process.Kill()
+			_ = c.Wait()
+		}
+	})
+	return c
+}
+
+// tableExists asks a database beside the one that the URL names.
+func tableExists(t *testing.T, url, suffix, table string) bool {
+	t.Helper()
+	conf, err := pgx.ParseConfig(url)
+	require.NoError(t, err)
+	conf.Database += suffix
+	conn, err := pgx.ConnectConfig(t.Context(), conf)
+	if err != nil {
+		return false // there is no such database yet
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var exists bool
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT to_regclass($1) IS NOT NULL", table).Scan(&exists))
+	return exists
 }

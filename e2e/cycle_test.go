@@ -116,15 +116,16 @@ func requireCode(t *testing.T, err error, code wire.Code) {
 // The last ring meets a patch that did no harm in the rings before. Serves G8, Q9.
 func provesHalt(t *testing.T, h *house) {
 	s := h.newSite(t, "halt", truth.Profile{
-		Machines: 20, Bad: []truth.Bad{{Package: "openssl", How: truth.PostinstFails, Rate: 0.5}},
+		Machines: 20, Bad: []truth.Bad{{Package: "openssl", How: truth.ServiceDies, Rate: 0.5}},
 	}, func(all []truth.Machine, r *rules) {
 		sound := slices.DeleteFunc(slices.Clone(all), func(m truth.Machine) bool { return len(m.Breaks) > 0 })
 		r.Test, r.Early = hosts(sound), hosts(sound)
+		r.Hold = "linux-image-*" // a machine does not go back behind its kernel
 	})
 	c := h.finish(t, s.begin(t))
 	require.Equal(t, patching.ClosedBackedOut, c.ClosedAs, c.Words)
 	require.Contains(t, c.Words, "ring broad was halted")
-	h.requireConserved(t, c.ID, 24)
+	h.requireConserved(t, c.ID, 20)
 	s.requireNoRepeat(t)
 	rolled, stayed := 0, 0
 	for host, d := range h.machines(t, c.ID) {

@@ -135,6 +135,7 @@ type rules struct {
 	TestCount   int
 	EarlyCount  int
 	Batch       int
+	Hold        string // packages
 }
 
 // newSite makes a fleet, waits for its inventories and puts its policy in force.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -33,6 +34,7 @@ type thief struct {
 	root   trust.Root // the thief's own
 
 	mu       sync.Mutex
+	gone     bool
 	chance   *rand.Rand
 	done     map[string]int
 	requests map[string][][]byte // by path
@@ -59,6 +61,10 @@ func (p *thief) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p.turn("sent twice", 10) {
 			_, _ = p.forward(r, body)
 		}
+	}
+	if r.URL.Path == uplink.MessagesPath && p.turn("thrown away and acknowledged", 6) {
+		_, _ = w.Write(p.acknowledge(body))
+		return
 	}
 	status, answer := p.forward(r, body)
 	if status == http.StatusOK && r.Method == http.MethodPost {
@@ -110,15 +116,15 @@ func (p *thief) meddle(path string, text []byte, seen map[string][][]byte, chang
 	earlier := seen[path][p.chance.IntN(len(seen[path]))]
 	p.mu.Unlock()
 	switch {
-	case p.turn("lost", 12):
+	case p.turn("lost", 16):
 		return nil
-	case p.turn("an earlier one in its place", 12):
+	case p.turn("an earlier one in its place", 16):
 		return earlier
 	case p.turn("cut off", 20):
 		return text[:len(text)/2]
-	case p.turn("a bit flipped", 12):
+	case p.turn("a bit flipped", 16):
 		return p.flip(text)
-	case p.turn("rewritten", 3):
+	case p.turn("rewritten", 5):
 		return change(text)
 	}
 	return text
@@ -128,7 +134,7 @@ func (p *thief) meddle(path string, text []byte, seen map[string][][]byte, chang
 func (p *thief) turn(trick string, n int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.chance.IntN(n) != 0 {
+	if p.gone || p.chance.IntN(n) != 0 {
 		return false
 	}
 	p.done[trick]++
@@ -187,6 +193,7 @@ func (p *thief) meddleAnswer(text []byte) []byte {
 	if json.Unmarshal(text, &acks) == nil && len(acks.Acks) > 0 {
 		for i := range acks.Acks {
 			acks.Acks[i].Counter += uint64(i % 2)
+			acks.Acks[i].Intake = patching.Taken
 			acks.Acks[i].Need = append(acks.Acks[i].Need, patching.DigestOf(text))
 		}
 		out, _ := json.Marshal(acks)
@@ -217,6 +224,21 @@ func (p *thief) meddleAnswer(text []byte) []byte {
 	r.Root = p.root.Bump(9).Seal(p.keys.Root)
 	out, _ := json.Marshal(r)
 	return out
+}
+
+// acknowledge says that everything was taken, signed with the thief's key.
+func (p *thief) acknowledge(text []byte) []byte {
+	var b uplink.Batch
+	var out uplink.Acks
+	_ = json.Unmarshal(text, &b) // what cannot be read has no messages
+	for i := range b.Messages {
+		m := &b.Messages[i]
+		ack := uplink.Ack{Device: m.Device, Counter: m.Counter, Intake: patching.Taken}
+		ack.Sign("test", m, p.keys.Lease)
+		out.Acks = append(out.Acks, ack)
+	}
+	answer, _ := json.Marshal(out)
+	return answer
 }
 
 // forge signs an order to restart with the thief's key.
@@ -252,12 +274,37 @@ func TestWhoOwnsTheLineCanDelayButNeitherOrderNorLie(t *testing.T) {
 	h.inventoried(12)
 	f.kill()
 	o.Link = &slowPolls{Link: link}
-	h.run(o)
+	ff := h.run(o)
 
 	busy := h.deploy(h.inventoried(12))
-	h.eventually(4*time.Minute, "results", func() bool { return h.outcomes()[""] == 0 })
-	require.Equal(t, map[patching.Outcome]int{patching.Patched: busy}, h.outcomes())
-	for _, trick := range []string{"lost", "an earlier one in its place", "cut off", "a bit flipped", "rewritten", "sent twice"} {
+	for began := time.Now(); h.outcomes()[""] > 0 && time.Since(began) < 20*time.Second; {
+		time.Sleep(100 * time.Millisecond)
+	}
+	p.mu.Lock()
+	p.gone = true
+	p.mu.Unlock()
+	for i := 0; i < 600 && h.outcomes()[""] > 0; i++ {
+		time.Sleep(100 * time.Millisecond)
+	}
+	open, _ := h.store.Deployments(t.Context(), store.DeploymentFilter{Cycle: cycle, Outcomes: []patching.Outcome{""}})
+	for _, d := range open {
+		o, _ := h.store.Orders(t.Context(), []patching.OrderID{d.Order})
+		dv, _ := h.store.Device(t.Context(), d.Device)
+		t.Log("OPEN", time.Now(), d.State, o[0].Stage, o[0].Seq, o[0].LeaseUntil, d.Device, dv.Counter, dv.State)
+		for i, m := range ff.members {
+			if m.device == d.Device {
+				text, _ := ff.ledger.Journal(fmt.Sprint(i)).Load()
+				m.mu.Lock()
+				t.Log(i, m.machine.truth.Facts.Hostname, m.working, m.again, m.stopped, m.timer, m.alive(), string(text))
+				m.mu.Unlock()
+				l, _ := m.agent.Listen()
+				t.Logf("%+v", l)
+			}
+		}
+	}
+	h.eventually(time.Minute, "results, once the line is honest again", func() bool { return h.outcomes()[""] == 0 })
+	require.Equal(t, map[patching.Outcome]int{patching.Patched: busy}, h.outcomes(), "delayed, and nothing lost")
+	for _, trick := range []string{"lost", "an earlier one in its place", "cut off", "a bit flipped", "rewritten", "sent twice", "thrown away and acknowledged"} {
 		require.Positive(t, p.done[trick], trick)
 	}
 	h.nothingWasDoneThatWasNotOrdered(dir)

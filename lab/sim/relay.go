@@ -47,6 +47,7 @@ const (
 	pollChunk   = 1000 // machines a poll: news for one bring all of them again
 	pollPause   = 100 * time.Millisecond
 	refusedWait = 30 * time.Second
+	uselessWait = 2 * time.Second
 )
 
 func newRelay(up uplink.Link, name string, log *zap.Logger) *relay {
@@ -192,7 +193,9 @@ func (r *relay) hold(ctx context.Context, members []*member) error {
 		if len(ask.Devices) == 0 {
 			wait = time.Second
 		} else if resp, err := r.up.Poll(ctx, ask); err == nil {
-			r.hand(resp, of, later, down)
+			if !r.hand(resp, of, later, down) && !resp.Empty() {
+				wait = uselessWait // the server repeats what nobody could use
+			}
 			down = false
 		} else if ctx.Err() == nil {
 			r.log.Warn("no news from the server", zap.Error(err))
@@ -227,9 +230,9 @@ func (r *relay) ask(members []*member, later map[patching.DeviceID]time.Time) (u
 	return ask, of
 }
 
-// hand gives each machine its part of an answer. After an outage every machine
-// is told that the line is back.
-func (r *relay) hand(resp uplink.PollResponse, of map[patching.DeviceID]*member, later map[patching.DeviceID]time.Time, back bool) {
+// hand gives each machine its part of an answer and reports whether it was of
+// use to one. After an outage every machine is told that the line is back.
+func (r *relay) hand(resp uplink.PollResponse, of map[patching.DeviceID]*member, later map[patching.DeviceID]time.Time, back bool) (useful bool) {
 	parts := map[patching.DeviceID]*uplink.PollResponse{}
 	part := func(d patching.DeviceID) *uplink.PollResponse {
 		if parts[d] == nil {
@@ -256,8 +259,10 @@ func (r *relay) hand(resp uplink.PollResponse, of map[patching.DeviceID]*member,
 		}
 		if p != nil && m.agent.Take(*p) {
 			m.kick()
+			useful = true
 		}
 	}
+	return useful
 }
 
 var _ uplink.Link = (*relay)(nil)

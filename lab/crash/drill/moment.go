@@ -96,9 +96,14 @@ func draw(chance *rand.Rand, k Kind, machines int) Moment {
 			patching.PhaseMonitor, patching.PhasePlan, patching.PhaseTest, patching.PhaseDeploy,
 			patching.PhaseVerify, patching.PhaseReport,
 		}
-		m.Phase, m.After = phases[chance.IntN(len(phases))], ms(1500)
-		if m.Phase == patching.PhaseTest || m.Phase == patching.PhaseDeploy { // these take longer
-			m.After *= 8
+		m.Phase = phases[chance.IntN(len(phases))]
+		switch m.Phase {
+		case patching.PhaseTest, patching.PhaseDeploy: // the long ones
+			m.After = ms(12_000)
+		case patching.PhaseVerify, patching.PhaseReport: // over in a moment
+			m.After = ms(50)
+		default:
+			m.After = ms(1500)
 		}
 	case Approving:
 		m.After = ms(150)
