@@ -86,7 +86,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer closeLog()
 	err = serveAndRun(ctx, o, show)
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		show.say("Interrupted. All of it is kept; this takes it up again:\n    %s demo --data-dir %s", self(), o.Dir)
+	case err != nil:
 		show.say("What the server logged is in %s.", logFile(o.Dir))
 	}
 	return err
