@@ -38,7 +38,7 @@ func provesPages(t *testing.T, h *house) {
 
 	page := site + "/namespaces/patchcycle/workflows/" + url.PathEscape(string(id))
 	b.open(t, page)
-	b.see(t, "3-timeline", string(id), "Timeline", "More Actions")
+	b.see(t, "3-timeline", string(id), "More Actions", "reminder of the approval, until", "ring test: 4 machines")
 	at, err = url.Parse(b.location(t))
 	require.NoError(t, err)
 	run := strings.TrimSuffix(at.EscapedPath(), "/timeline")
@@ -66,7 +66,7 @@ func provesPages(t *testing.T, h *house) {
 	require.Contains(t, b.signal(t, id, "approve", c.Plan), "200")
 	c = h.await(t, id, patching.PhaseClosed)
 	b.open(t, site+run+"/user-metadata")
-	b.see(t, "9-closed", "COMPLETED")
+	b.see(t, "9-closed", "COMPLETED", "Closed: successful")
 	votes, err := h.Store.Approvals(t.Context(), id)
 	require.NoError(t, err)
 	require.Len(t, votes, 1)
