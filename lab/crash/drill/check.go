@@ -87,11 +87,32 @@ func (s *stage) checkOutcomes(ctx context.Context, st *store.Store, id patching.
 			patched[a.Hostname] = true
 		}
 	}
+	if err := s.checkHalts(ctx, st, id); err != nil {
+		return err
+	}
 	profile := trial.Profile(s.Machines, s.fleetSeed())
 	if n := s.result.Outcomes[patching.Unreachable]; n > profile.Dead {
 		s.problem("%d machines are called unreachable, %d are dead", n, profile.Dead)
 	}
 	return s.checkWitnesses(profile, patched)
+}
+
+// checkHalts: the fleet has a bad patch and dead machines, and by which machines
+// come first a gate may halt. Nothing else puts machines off.
+func (s *stage) checkHalts(ctx context.Context, st *store.Store, id patching.CycleID) error {
+	decisions, err := st.Decisions(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, d := range decisions {
+		if d.Decision.Verb == patching.Halt {
+			s.result.Halts = append(s.result.Halts, d.Subject+": "+d.Decision.Why)
+		}
+	}
+	if n := s.result.Outcomes[patching.Deferred]; n > 0 && len(s.result.Halts) == 0 {
+		s.problem("%d machines were put off, and no gate has halted", n)
+	}
+	return nil
 }
 
 func (s *stage) checkWitnesses(profile truth.Profile, patched map[string]bool) error {

@@ -41,6 +41,8 @@ type Result struct {
 	ClosedAs patching.ClosedAs        `json:"closed_as"`
 	Outcomes map[patching.Outcome]int `json:"outcomes"`
 	Events   int                      `json:"witness_events"`
+	// Halts are why gates halted.
+	Halts []string `json:"halts,omitempty"`
 	// Problems are what should not be; none: the run passed.
 	Problems []string `json:"problems"`
 	// Dir is what is left to look at.
