@@ -73,7 +73,7 @@ func (h *house) open(addr string) {
 	require.NoError(h.t, err)
 	h.server, err = root.New(root.Options{
 		Store: rootstore.Store{Store: h.store}, Authority: authority, Presence: time.Second,
-		Log: zaptest.NewLogger(h.t, zaptest.Level(zap.WarnLevel)),
+		Log: zaptest.NewLogger(h.t, zaptest.Level(zap.ErrorLevel)),
 	})
 	require.NoError(h.t, err)
 	line, err := net.Listen("tcp", addr)
@@ -114,7 +114,7 @@ func (h *house) run(o Options) *running {
 	}
 	o.Tokens = tokens()
 	if o.Log == nil {
-		o.Log = zaptest.NewLogger(h.t, zaptest.Level(zap.WarnLevel))
+		o.Log = zaptest.NewLogger(h.t, zaptest.Level(zap.ErrorLevel))
 	}
 	fleet, err := Open(o)
 	require.NoError(h.t, err)

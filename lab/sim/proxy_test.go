@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -274,7 +273,7 @@ func TestWhoOwnsTheLineCanDelayButNeitherOrderNorLie(t *testing.T) {
 	h.inventoried(12)
 	f.kill()
 	o.Link = &slowPolls{Link: link}
-	ff := h.run(o)
+	h.run(o)
 
 	busy := h.deploy(h.inventoried(12))
 	for began := time.Now(); h.outcomes()[""] > 0 && time.Since(began) < 20*time.Second; {
@@ -283,25 +282,6 @@ func TestWhoOwnsTheLineCanDelayButNeitherOrderNorLie(t *testing.T) {
 	p.mu.Lock()
 	p.gone = true
 	p.mu.Unlock()
-	for i := 0; i < 600 && h.outcomes()[""] > 0; i++ {
-		time.Sleep(100 * time.Millisecond)
-	}
-	open, _ := h.store.Deployments(t.Context(), store.DeploymentFilter{Cycle: cycle, Outcomes: []patching.Outcome{""}})
-	for _, d := range open {
-		o, _ := h.store.Orders(t.Context(), []patching.OrderID{d.Order})
-		dv, _ := h.store.Device(t.Context(), d.Device)
-		t.Log("OPEN", time.Now(), d.State, o[0].Stage, o[0].Seq, o[0].LeaseUntil, d.Device, dv.Counter, dv.State)
-		for i, m := range ff.members {
-			if m.device == d.Device {
-				text, _ := ff.ledger.Journal(fmt.Sprint(i)).Load()
-				m.mu.Lock()
-				t.Log(i, m.machine.truth.Facts.Hostname, m.working, m.again, m.stopped, m.timer, m.alive(), string(text))
-				m.mu.Unlock()
-				l, _ := m.agent.Listen()
-				t.Logf("%+v", l)
-			}
-		}
-	}
 	h.eventually(time.Minute, "results, once the line is honest again", func() bool { return h.outcomes()[""] == 0 })
 	require.Equal(t, map[patching.Outcome]int{patching.Patched: busy}, h.outcomes(), "delayed, and nothing lost")
 	for _, trick := range []string{"lost", "an earlier one in its place", "cut off", "a bit flipped", "rewritten", "sent twice", "thrown away and acknowledged"} {
