@@ -239,7 +239,8 @@ func (s *site) begin(t *testing.T) patching.CycleID {
 func (h *house) await(t *testing.T, id patching.CycleID, phase patching.Phase) wire.CycleDetail {
 	t.Helper()
 	var c wire.CycleDetail
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	// Half a minute on a machine that is idle; one whose disk stalls takes longer.
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	for mark := ""; ; mark = c.Mark {
 		next, err := h.admin.WatchCycle(ctx, id, mark, 10*time.Second)
