@@ -76,7 +76,7 @@ func open(ctx context.Context, program, dir string) (*house, error) {
 }
 
 // attend reads where the server is from the lines that it greets people with.
-func (h *house) attend(out io.Reader, log io.WriteCloser, serving chan<- struct{}) {
+func (h *house) attend(out io.Reader, log *os.File, serving chan<- struct{}) {
 	defer close(h.done)
 	defer log.Close()
 	lines := bufio.NewScanner(io.TeeReader(out, log))
@@ -164,8 +164,7 @@ func (h *house) settle(ctx context.Context, r rules, p truth.Profile, choose fun
 
 func (s *site) close() {
 	s.stop()
-	<-s.ended
-	_ = s.fleet.Close() // its logs are of no more use
+	_ = errors.Join(<-s.ended, s.fleet.Close()) // what its machines did is in the histories, or not
 	s.link.Close()
 }
 

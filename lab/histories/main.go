@@ -29,8 +29,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "histories:", err)
 		os.Exit(1)
 	}
@@ -48,15 +49,14 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	scenarios, into := all, o.out
-	if o.planted {
-		scenarios, into = []scenario{{"shadow", shadow}}, filepath.Join(filepath.Dir(filepath.Clean(o.out)), "planted")
-	} else {
+	scenarios, into := []scenario{{"shadow", shadow}}, filepath.Join(filepath.Dir(filepath.Clean(o.out)), "planted")
+	if !o.planted {
 		version, err := release(ctx)
 		if err != nil {
 			return err
 		}
-		if into = filepath.Join(o.out, version); exists(into) {
+		scenarios, into = all, filepath.Join(o.out, version)
+		if exists(into) {
 			return fmt.Errorf("%s has been recorded: a release does not change; remove the folder if it was never committed", into)
 		}
 	}
@@ -77,7 +77,7 @@ func parse(args []string) (o options, err error) {
 	fs.StringVar(&o.out, "out", "workflows/testdata/histories", "folder of the histories")
 	fs.BoolVar(&o.planted, "planted", false, "a shadow cycle of this tree, whatever it is, into the folder planted beside -out")
 	fs.StringVar(&o.program, "program", "", "a built patchcycle (default: this tree is built)")
-	fs.DurationVar(&o.limit, "limit", 10*time.Minute, "how long it may take")
+	fs.DurationVar(&o.limit, "limit", 20*time.Minute, "how long it may take")
 	return o, fs.Parse(args)
 }
 

@@ -171,8 +171,8 @@ func shadow(ctx context.Context, h *house) error {
 	return err
 }
 
-// emergency: while a month's plan waits for approval an emergency takes its
-// machines over; the month's plan is sent back, made again, and stopped.
+// emergency: a month's plan is sent back and made again; while it waits for its
+// approval an emergency takes its machines over; then a person stops it.
 func emergency(ctx context.Context, h *house) error {
 	s, err := h.settle(ctx, rules{Name: "emergency", Calendar: someDay, TestCount: 3, EarlyCount: 2}, truth.Profile{Machines: 10}, nil)
 	if err != nil {
@@ -182,7 +182,18 @@ func emergency(ctx context.Context, h *house) error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.await(ctx, monthly, patching.PhaseApproval); err != nil {
+	c, err := h.await(ctx, monthly, patching.PhaseApproval)
+	if err != nil {
+		return err
+	}
+	if err := h.act(ctx, monthly, "send-back", wire.Act{Plan: c.Plan, Reason: "who is the owner?"}); err != nil {
+		return err
+	}
+	err = until(ctx, "the plan that is made again", func() (bool, error) {
+		now, err := h.Admin.Cycle(ctx, monthly)
+		return now.Phase == patching.PhaseApproval && now.Plan != c.Plan, err
+	})
+	if err != nil {
 		return err
 	}
 	call := wire.StartEmergency{Slug: "openssl-cve-2026-1", Reason: "it is being exploited"}
@@ -193,21 +204,7 @@ func emergency(ctx context.Context, h *house) error {
 	if _, err := h.finish(ctx, started.Cycle); err != nil {
 		return err
 	}
-	c, err := h.Admin.Cycle(ctx, monthly)
-	if err != nil {
-		return err
-	}
-	if err := h.act(ctx, monthly, "send-back", wire.Act{Plan: c.Plan, Reason: "an emergency took the machines"}); err != nil {
-		return err
-	}
-	err = until(ctx, "the plan that is made again", func() (bool, error) {
-		now, err := h.Admin.Cycle(ctx, monthly)
-		return now.Phase == patching.PhaseApproval && now.Plan != c.Plan, err
-	})
-	if err != nil {
-		return err
-	}
-	if err := h.act(ctx, monthly, "stop", wire.Act{Reason: "nothing is left"}); err != nil {
+	if err := h.act(ctx, monthly, "stop", wire.Act{Reason: "the emergency took its machines"}); err != nil {
 		return err
 	}
 	c, err = h.await(ctx, monthly, patching.PhaseClosed)
