@@ -126,8 +126,8 @@ func (s *Starter) awaitRecord(ctx context.Context, id patching.CycleID) {
 	}
 }
 
-// recordWithin bounds that wait.
-const recordWithin = 5 * time.Second
+// recordWithin bounds that wait: an engine on a disk that stalls takes seconds.
+const recordWithin = 20 * time.Second
 
 // Run starts the workflow of a state: of a cycle that begins, or of one that is
 // taken up from the store after its engine was lost.
