@@ -69,7 +69,7 @@ func (c *Cycles) Open(ctx context.Context, in contract.OpenCycleIn) (contract.Op
 	rules := rulesOf(p, s.Kind)
 	return contract.OpenCycleOut{
 		PolicyVersion: record.PolicyVersion, Rules: rules, Opened: record.Opened,
-		CloseBy: record.Opened.Add(rules.CloseAfter), Epoch: record.Epoch,
+		CloseBy: record.Opened.Add(rules.CloseAfter), Epoch: epoch,
 	}, nil
 }
 

@@ -41,7 +41,7 @@ func (c *cycle) deploy(ctx workflow.Context) (patching.Phase, error) {
 			return "", err
 		}
 		switch {
-		case c.s.Ending != nil:
+		case c.s.Ending != nil && !c.begun(ring.Name):
 			return c.afterEnding(), nil
 		case c.tooLong(ctx):
 			return patching.PhaseDeploy, nil // in a new run
@@ -56,12 +56,12 @@ func (c *cycle) deploy(ctx workflow.Context) (patching.Phase, error) {
 	return c.afterEnding(), nil
 }
 
-// nextRing returns the first ring that has not been begun, or nil.
+// nextRing returns the first ring that has not ended, or nil.
 func (c *cycle) nextRing() *contract.RingSummary {
 	for i := range c.s.Plan.Rings {
 		r := &c.s.Plan.Rings[i]
-		begun := slices.ContainsFunc(c.s.Rings, func(b contract.RingState) bool { return b.Name == r.Name && b.Ended })
-		if !begun {
+		ended := slices.ContainsFunc(c.s.Rings, func(b contract.RingState) bool { return b.Name == r.Name && b.Ended })
+		if !ended {
 			return r
 		}
 	}
@@ -85,6 +85,7 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 			return err
 		}
 	}
+	takenUp := c.begun(ring.Name)
 	state := c.beginRing(ring.Name)
 	id := patching.RingID(c.s.ID, ring.Name)
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -97,7 +98,7 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 	})
 	in := contract.RingInput{
 		Cycle: c.s.ID, Policy: c.s.Policy, Kind: c.s.Kind, Ring: ring, Shadow: c.s.Shadow,
-		Silence: c.s.Rules.Silence, CloseBy: c.s.CloseBy, Control: c.control(),
+		Silence: c.s.Rules.Silence, CloseBy: c.s.CloseBy, TakenUp: takenUp, Control: c.control(),
 	}
 	run := workflow.ExecuteChildWorkflow(child, contract.RingWorkflow, in)
 	if err := run.GetChildWorkflowExecution().Get(ctx, nil); err != nil {
@@ -129,6 +130,11 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 		})
 	}
 	return c.show(ctx)
+}
+
+// begun reports whether the ring is on the saga's list.
+func (c *cycle) begun(name patching.RingName) bool {
+	return slices.ContainsFunc(c.s.Rings, func(r contract.RingState) bool { return r.Name == name })
 }
 
 // beginRing puts the ring on the list that the saga undoes; a rebuilt cycle

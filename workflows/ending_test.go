@@ -184,3 +184,27 @@ func TestAStopShortensTheWaitForMachinesThatNeverAnswer(t *testing.T) {
 	require.Less(t, w.closedAt.Sub(night), 90*time.Minute)
 	require.Equal(t, 3, w.count("test", patching.Patched))
 }
+
+// An engine that was lost while a cycle was stopping: what is at work is waited
+// for by the one that takes the cycle up.
+func TestAStoppingCycleThatIsTakenUpAwaitsTheMachinesAtWork(t *testing.T) {
+	w := newWorld(t)
+	w.revision, w.opened = 2, w.env.Now()
+	for _, m := range w.machines[:4] {
+		m.state, m.batch, m.ended = patching.DeploymentDone, 1, patching.Patched
+	}
+	for _, m := range w.machines[4:6] {
+		m.state, m.batch, m.released = patching.DeploymentReleased, 1, w.env.Now()
+	}
+	out := w.run(t, contract.CycleState{
+		ID: "cycle/p/2026-11.1", Kind: patching.Monthly, Policy: "p", Author: "ana", Phase: patching.PhaseDeploy, Rules: w.rules,
+		Opened: w.opened, CloseBy: w.opened.Add(week), Plan: contract.PlanSummary{Hash: w.hash(), Revision: 2, Rings: w.rings},
+		Rings:  []contract.RingState{{Name: "test", Ended: true}, {Name: "early"}},
+		Ending: &contract.Ending{As: patching.ClosedCancelled, Reason: patching.ReasonCancelled, Why: "stopped by olga: alarm"},
+	})
+	require.Equal(t, patching.ClosedCancelled, out.ClosedAs)
+	require.Equal(t, 2, w.count("early", patching.Patched))
+	require.Equal(t, 6, w.count("early", patching.Deferred))
+	require.Equal(t, 40, w.count("broad", patching.Deferred))
+	require.Zero(t, w.released("broad"))
+}

@@ -41,7 +41,7 @@ type running struct {
 }
 
 func (r *ring) run(ctx workflow.Context) (contract.RingResult, error) {
-	for !r.in.Control.Stop {
+	for !r.stopping() {
 		r.show(ctx, "releasing waves")
 		page, err := contract.ListWaves.Run(ctx, "next waves", contract.ListWavesIn{
 			Cycle: r.in.Cycle, Ring: r.in.Ring.Name, Offset: r.in.Next, Limit: wavesAPage,
@@ -67,15 +67,19 @@ func (r *ring) run(ctx workflow.Context) (contract.RingResult, error) {
 	return r.judge(ctx)
 }
 
+// stopping reports whether the ring begins no more waves. One that was taken up
+// does: a wave that is to stop waits for the machines that are at work.
+func (r *ring) stopping() bool { return r.in.Control.Stop && !r.in.TakenUp }
+
 // deploy runs a page of waves, at most so many at once, and waits for all of them.
 func (r *ring) deploy(ctx workflow.Context, page []patching.WaveSummary) error {
 	slots := max(1, r.in.Ring.Parallel)
 	var failed error
 	for _, w := range page {
-		if err := workflow.Await(ctx, func() bool { return len(r.waves) < slots || r.in.Control.Stop || failed != nil }); err != nil {
+		if err := workflow.Await(ctx, func() bool { return len(r.waves) < slots || r.stopping() || failed != nil }); err != nil {
 			return err
 		}
-		if r.in.Control.Stop || failed != nil {
+		if r.stopping() || failed != nil {
 			break
 		}
 		one := &running{id: string(w.ID), told: r.in.Control}

@@ -130,6 +130,9 @@ type RingInput struct {
 	Shadow  bool
 	Silence time.Duration
 	CloseBy time.Time
+	// TakenUp says that a workflow that is gone began the ring: some of its
+	// machines may be at work, and are waited for even if it is to stop.
+	TakenUp bool
 	// Next is the number of waves that have been taken in hand.
 	Next    int
 	Control Control
