@@ -35,8 +35,6 @@ type house struct {
 	config serve.Config
 	admin  *client.Client
 	tokens map[patching.AccountName]string
-	// link is the machines' way in; it outlives a restart of the server.
-	link *uplink.Client
 }
 
 // The people of a house. Ana writes policies and starts cycles, Ben approves;

@@ -64,7 +64,7 @@ func provesPages(t *testing.T, h *house) {
 	require.Contains(t, refused, "403")
 	require.Contains(t, refused, "aud")
 	require.Contains(t, b.signal(t, id, "approve", c.Plan), "200")
-	c = h.await(t, id, patching.PhaseClosed)
+	h.await(t, id, patching.PhaseClosed)
 	b.open(t, site+run+"/user-metadata")
 	b.see(t, "9-closed", "COMPLETED", "Closed: successful")
 	votes, err := h.Store.Approvals(t.Context(), id)
