@@ -58,7 +58,11 @@ func normal(ctx context.Context, h *house) error {
 			return err
 		}
 	}
-	if _, err := h.await(ctx, id, patching.PhaseDeploy); err != nil {
+	err = until(ctx, "a ring at work", func() (bool, error) { // which is told of the pause
+		now, err := h.Admin.Cycle(ctx, id)
+		return slices.ContainsFunc(now.Rings, func(r wire.RingProgress) bool { return r.Name != "test" && r.State == "at work" }), err
+	})
+	if err != nil {
 		return err
 	}
 	if err := h.act(ctx, id, "pause", wire.Act{Reason: "network works"}); err != nil {
