@@ -122,7 +122,7 @@ func TestOtherUpdatersCountWhereTheyInstall(t *testing.T) {
 	}))
 	require.Empty(t, readUpdaters(fstest.MapFS{
 		"etc/systemd/system/timers.target.wants/dnf-automatic.timer": timer,
-		"etc/dnf/automatic.conf":                                     file("# apply_updates = yes\napply_updates = no\n"),
+		"etc/dnf/automatic.conf": file("# apply_updates = yes\napply_updates = no\n"),
 	}), "it only downloads")
 }
 
