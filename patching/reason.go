@@ -54,7 +54,10 @@ const (
 	ReasonInstallFailed  Reason = "install-failed"
 	ReasonPreflight      Reason = "preflight"
 	ReasonLocked         Reason = "locked"
+	ReasonDisk           Reason = "disk"
+	ReasonConffile       Reason = "settings-changed"
 	ReasonDownload       Reason = "download"
+	ReasonUntrusted      Reason = "untrusted-source"
 	ReasonPlanStale      Reason = "plan-stale"
 	ReasonServiceBroken  Reason = "service-broken"
 	ReasonNoBoot         Reason = "did-not-come-back"
@@ -98,6 +101,9 @@ var reasons = map[Reason]reasonText{
 	ReasonInstallFailed:  {CausePackage, "The package manager could not install the patch."},
 	ReasonPreflight:      {CauseDevice, "A check before the installation failed; nothing was changed."},
 	ReasonLocked:         {CauseDevice, "Another program held the package manager's lock for too long."},
+	ReasonDisk:           {CauseDevice, "The machine's disk is full, or cannot be written."},
+	ReasonConffile:       {CausePolicy, "A settings file was changed on the machine, and nobody said whether it or the package's counts."},
+	ReasonUntrusted:      {CauseRelay, "What was offered is not signed by a key that the machine trusts."},
 	ReasonDownload:       {CauseRelay, "The packages could not be fetched."},
 	ReasonPlanStale:      {CauseProcess, "What the machine would install is no longer what was approved."},
 	ReasonServiceBroken:  {CausePackage, "A service that ran before the patch does not run after it."},

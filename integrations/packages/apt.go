@@ -18,12 +18,48 @@ import (
 
 // APT speaks to dpkg and apt: Debian, Ubuntu and their kin.
 type APT struct {
-	run  func(ctx context.Context, limit time.Duration, program string, args ...string) ([]byte, error)
+	run  Runner
+	act  Runner
 	root fs.FS
+	o    Options
 }
 
 // NewAPT returns the apt of this machine.
-func NewAPT() *APT { return &APT{run: command.Run, root: os.DirFS("/")} }
+func NewAPT(o Options) *APT {
+	if o.Act == nil {
+		o.Act = command.Run
+	}
+	if o.LockWait == 0 {
+		o.LockWait = 10 * time.Minute
+	}
+	return &APT{run: command.Run, act: o.Act, root: os.DirFS("/"), o: o}
+}
+
+// apt asks one of apt's programs something, with the settings of the work that
+// the context is for.
+func (a *APT) apt(ctx context.Context, limit time.Duration, program string, args ...string) ([]byte, error) {
+	settings, err := a.settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.run(ctx, limit, program, append(settings, args...)...)
+}
+
+// settings are the arguments in front of all others.
+func (a *APT) settings(ctx context.Context) ([]string, error) {
+	if a.o.Settings == nil {
+		return nil, nil
+	}
+	more, err := a.o.Settings(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("where apt's packages come from: %w", err)
+	}
+	args := make([]string, 0, 2*len(more))
+	for _, s := range more {
+		args = append(args, "-o", s)
+	}
+	return args, nil
+}
 
 // Time limits. A simulation takes one to two seconds of a quiet machine, and
 // five without apt's own cache; the rest take tenths.
@@ -67,7 +103,7 @@ func (a *APT) Candidates(ctx context.Context) (patching.CandidateSet, error) {
 		return err
 	})
 	group.Go(func() error {
-		out, err := a.run(both, aptQuick, "apt-cache", "policy")
+		out, err := a.apt(both, aptQuick, "apt-cache", "policy")
 		if err != nil {
 			return aptError(err, out)
 		}
@@ -103,7 +139,7 @@ func (a *APT) files(ctx context.Context, installs []install) (map[fileKey]file, 
 	for _, i := range installs {
 		args = append(args, i.said+"="+i.to)
 	}
-	out, err := a.run(ctx, aptQuick, "apt-cache", args...)
+	out, err := a.apt(ctx, aptQuick, "apt-cache", args...)
 	if err != nil {
 		return nil, fmt.Errorf("ask for the upgrades' sizes: %w", aptError(err, out))
 	}
@@ -111,7 +147,7 @@ func (a *APT) files(ctx context.Context, installs []install) (map[fileKey]file, 
 }
 
 func (a *APT) simulate(ctx context.Context, args ...string) (simulation, error) {
-	out, err := a.run(ctx, aptSlow, "apt-get", append(slices.Clone(aptSimulation), args...)...)
+	out, err := a.apt(ctx, aptSlow, "apt-get", append(slices.Clone(aptSimulation), args...)...)
 	if err != nil {
 		return simulation{}, aptError(err, out)
 	}
@@ -238,7 +274,7 @@ func (a *APT) updaters(ctx context.Context, has []Installed) ([]string, error) {
 	if !slices.ContainsFunc(has, func(p Installed) bool { return p.Name == name }) {
 		return nil, nil
 	}
-	out, err := a.run(ctx, aptQuick, "apt-config", "dump", "APT::Periodic")
+	out, err := a.apt(ctx, aptQuick, "apt-config", "dump", "APT::Periodic")
 	if err != nil {
 		return nil, fmt.Errorf("read apt's settings: %w", aptError(err, out))
 	}

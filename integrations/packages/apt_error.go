@@ -3,56 +3,212 @@ package packages
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/patchcycle/patchcycle/internal/command"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
-// aptFaults are what apt and dpkg say when they cannot answer. Their exit codes
+// aptFaults are what apt says when it cannot do what it was asked. Exit codes
 // tell nothing (nearly always 100). The first that matches counts: a full disk
-// also looks like an archive that is out of reach, and a lock like an
-// interruption.
+// also looks like an archive that is out of reach, and a bad signature like a
+// download that failed.
 var aptFaults = []struct {
 	says      *regexp.Regexp
 	reason    patching.Reason
 	signature string
 }{
-	// E: Write error - write (28: No space left on device)
-	{regexp.MustCompile(`\(28: |No space left on device`), patching.ReasonPreflight, "apt: no space"},
+	// E: Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)
+	{regexp.MustCompile(`are you root\?|lock file .*\(13: `), patching.ReasonUnknown, "apt: not root"},
 	// E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 2776 (python3)
 	// dpkg: error: dpkg database lock was locked by another process with pid 2833
-	{regexp.MustCompile(`Could not get lock|Unable to lock|lock was locked`), patching.ReasonLocked, "apt: lock"},
+	{regexp.MustCompile(`Could not get lock|Unable to lock|lock was locked|status database area is locked`), patching.ReasonLocked, "apt: lock"},
 	// E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.
 	{regexp.MustCompile(`dpkg was interrupted`), patching.ReasonPreflight, "apt: interrupted"},
 	// E: Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution).
 	{regexp.MustCompile(`--fix-broken install`), patching.ReasonPreflight, "apt: broken dependencies"},
 	// E: Version '9.9' for 'tb-reboot' was not found
 	// E: Unable to locate package no-such-thing
-	{regexp.MustCompile(`Version '.*' for '.*' was not found|Unable to locate package|has no installation candidate`), patching.ReasonPlanStale, "apt: version gone"},
+	// E: Can't find a source to download version '1.0' of 'tool:amd64'
+	{regexp.MustCompile(`Version '.*' for '.*' was not found|Unable to locate package|has no installation candidate|find a source to download version`), patching.ReasonPlanStale, "apt: version gone"},
 	// E: Held packages were changed and -y was used without --allow-change-held-packages.
 	{regexp.MustCompile(`--allow-change-held-packages`), patching.ReasonHostRules, "apt: held"},
+	// E: Packages were downgraded and -y was used without --allow-downgrades.
+	{regexp.MustCompile(`--allow-downgrades|--allow-remove-essential|remove is disabled`), patching.ReasonPlanStale, "apt: more than was asked"},
+	// E: Release file for http://mirror.example/debian/dists/sid/InRelease is not valid yet (invalid for another 3h 2min 1s).
+	{regexp.MustCompile(`is not valid yet`), patching.ReasonClockOff, "apt: lists from the future"},
+	// NO_PUBKEY F1D4CD93B4EBF3FA; with sqv: Missing key F1D4CD93B4EBF3FA, which is needed to verify signature.
+	{regexp.MustCompile(`NO_PUBKEY|Missing key `), patching.ReasonUntrusted, "apt: unknown key"},
+	// W: GPG error: http://mirror.example/tb ./ InRelease: The following signatures were invalid: BADSIG F1D4CD93B4EBF3FA
+	{regexp.MustCompile(`BADSIG|EXPKEYSIG|REVKEYSIG|GPG error|OpenPGP signature verification failed|is not signed|unauthenticated`), patching.ReasonUntrusted, "apt: bad signature"},
+	{regexp.MustCompile(`Hash Sum mismatch|has unexpected size`), patching.ReasonDownload, "fetch: not the bytes that were promised"},
+	{regexp.MustCompile(`does not have a Release file`), patching.ReasonDownload, "fetch: no Release file"},
+	{regexp.MustCompile(`\b404 +Not Found`), patching.ReasonDownload, "fetch: not there"},
+	{regexp.MustCompile(`\b(401|403|407) +[A-Z]`), patching.ReasonDownload, "fetch: not allowed"},
+	{regexp.MustCompile(`Temporary failure resolving|Could not resolve|Something wicked happened resolving`), patching.ReasonDownload, "fetch: no such name"},
+	{regexp.MustCompile(`Could not connect|Unable to connect|Connection (failed|timed out)|connection timed out|\((101|104|110|111|113): `), patching.ReasonDownload, "fetch: no connection"},
+	// E: Release file for http://mirror.example/debian/dists/sid/InRelease is expired (invalid since 2d 3h).
+	{regexp.MustCompile(`Release file for .* is expired`), patching.ReasonDownload, "fetch: lists expired"},
+	{regexp.MustCompile(`Failed to fetch|Unable to fetch some archives|index files failed to download`), patching.ReasonDownload, "fetch: failed"},
 	// E: Unable to correct problems, you have held broken packages.
-	{regexp.MustCompile(`Unable to correct problems|Error, pkgProblemResolver`), patching.ReasonInstallFailed, "apt: dependencies"},
+	// Error: Unable to satisfy dependencies. Reached two conflicting assignments:
+	{regexp.MustCompile(`Unable to correct problems|Unable to satisfy dependencies|Error, pkgProblemResolver`), patching.ReasonInstallFailed, "apt: dependencies"},
 }
 
-// aptError words what a program of apt's said, and its cause where that is
-// known. Which dependency is not met stands in what it printed.
+// Of the disk it is enough that anything says so: apt, dpkg, or a script. The
+// numbers are errno's, whatever the language.
+var (
+	diskFull   = regexp.MustCompile(`\(28: |\(122: |No space left on device|Disk quota exceeded|don't have enough free space`)
+	diskBroken = regexp.MustCompile(`\(30: |Read-only file system|\(5: |Input/output error`)
+)
+
+// account is all that a run of apt or dpkg is judged by.
+type account struct {
+	asked  []patching.Patch // none: lists, or a repair
+	stdout []byte
+	stderr []byte
+	failed bool // it said so by its exit code, or was ended
+	// before and after are what was installed; nil: not looked at.
+	before, after []Installed
+}
+
+// judge says why a run did not do what was asked; nil: it did. It goes by what
+// the packages are like afterwards and by what was said, never by the exit code
+// alone. What it cannot tell is [patching.ReasonUnknown].
+func (a account) judge() *Error {
+	late, fresh := a.late(), a.broke()
+	switch {
+	case a.after != nil && len(a.asked) > 0 && len(late) == 0 && len(fresh) == 0:
+		return nil // whatever else was said: it is about others
+	case len(a.asked) == 0 && !a.failed && a.complaints() == "" && len(fresh) == 0:
+		return nil
+	}
+	said := a.complaints()
+	all := string(a.stderr) + "\n" + string(a.stdout)
+	faults := parseFaults(all)
+	switch {
+	case diskFull.MatchString(all):
+		return &Error{Reason: patching.ReasonDisk, Detail: lineWith(all, diskFull), Signature: "disk full"}
+	case diskBroken.MatchString(said):
+		return &Error{Reason: patching.ReasonDisk, Detail: said, Signature: "disk cannot be written"}
+	case len(faults) > 0:
+		return a.blame(faults, lines([]byte(all)))
+	}
+	for _, f := range aptFaults {
+		if f.says.MatchString(said) {
+			if f.signature == "apt: held" {
+				said = heldWords(all) + said
+			}
+			return &Error{Reason: f.reason, Detail: said, Signature: f.signature}
+		}
+	}
+	return a.byState(said, late, fresh)
+}
+
+// byState judges what nothing that was said explains.
+func (a account) byState(said string, late, fresh []string) *Error {
+	switch {
+	case len(fresh) > 0 && len(late) == 0:
+		return &Error{
+			Reason: patching.ReasonUnknown, Signature: fresh[0] + ": half installed",
+			Detail: strings.Join(fresh, ", ") + ", which nobody asked for, was left half installed. " + said,
+		}
+	case said == "" && !a.failed && len(late) > 0:
+		return &Error{
+			Reason: patching.ReasonNotTaken, Signature: late[0] + ": not taken",
+			Detail: "The package manager saw nothing wrong, but this is not as it was asked for: " + strings.Join(late, ", "),
+		}
+	case said == "":
+		return &Error{
+			Reason: patching.ReasonUnknown, Signature: "apt: cut off",
+			Detail: "The package manager ended without a word of what is wrong: it was killed, or the machine went down. It had come to: " + lastLine(a.stdout),
+		}
+	}
+	return &Error{Reason: patching.ReasonUnknown, Detail: said, Signature: "apt: unknown"}
+}
+
+// late names what was asked for and is not in place, or not sound.
+func (a account) late() (names []string) {
+	if a.after == nil {
+		return nil
+	}
+	for _, p := range a.asked {
+		has, ok := find(a.after, p.Name, p.Arch)
+		switch {
+		case p.To == "" && !ok: // removed
+		case p.To != "" && ok && has.Version == p.To && !has.Broken:
+		default:
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// broke names what was not asked for, was sound before and is not any more.
+func (a account) broke() (names []string) {
+	if a.before == nil || a.after == nil {
+		return nil
+	}
+	for _, has := range a.after {
+		if was, ok := find(a.before, has.Name, has.Arch); has.Broken && ok && !was.Broken && !a.askedFor(has.Name) {
+			names = append(names, has.Name)
+		}
+	}
+	return names
+}
+
+func (a account) askedFor(name string) bool {
+	return slices.ContainsFunc(a.asked, func(p patching.Patch) bool { return p.Name == name })
+}
+
+func (a account) wasBroken(name string) bool {
+	return slices.ContainsFunc(a.before, func(p Installed) bool { return p.Name == name && p.Broken })
+}
+
+func (a account) complaints() string { return complaints(a.stderr, a.stdout) }
+
+// find looks a package up. Its architecture may have changed between "all" and
+// the machine's own.
+func find(all []Installed, name, arch string) (Installed, bool) {
+	var near Installed
+	found := false
+	for _, has := range all {
+		switch {
+		case has.Name != name:
+		case has.Arch == arch:
+			return has, true
+		case has.Arch == "all" || arch == "all":
+			near, found = has, true
+		}
+	}
+	return near, found
+}
+
+// aptError words what a program of apt's said when it was only asked, and its
+// cause where that is known.
 func aptError(err error, printed []byte) error {
 	var e *command.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	said := complaints(e.Stderr, printed)
-	for _, f := range aptFaults {
-		if f.says.MatchString(said) {
-			return &Error{Reason: f.reason, Detail: said, Signature: f.signature, Cause: err}
-		}
+	known := account{stdout: printed, stderr: e.Stderr, failed: true}.judge()
+	if known.Reason == patching.ReasonUnknown && known.Signature != "apt: not root" {
+		return err
 	}
-	return err
+	known.Cause = err
+	return known
 }
 
-var dependency = regexp.MustCompile(`^ \S+ : (Pre-)?(Depends|Breaks|Conflicts): `)
+var (
+	dependency = regexp.MustCompile(`^ \S+ : (Pre-)?(Depends|Breaks|Conflicts): `)
+	// Warnings that say why an error follows, or should.
+	warning = regexp.MustCompile(`^(W|Warning): (Failed to fetch|GPG error|OpenPGP signature|Some index files|.*(NO_PUBKEY|BADSIG))`)
+	// apt's own programs mark errors by a letter, since 2.9 also by the word.
+	errorMark = regexp.MustCompile(`^(E|W|Error|Warning): |^dpkg(-deb)?: error: `)
+	// What follows an error of the solver's, further in.
+	numbered = regexp.MustCompile(`^ {3,}([0-9]+\. |but |\[no choices\]|Unable to )`)
+)
 
 // complaints keeps the lines that say what is wrong, without their marks:
 //
@@ -61,13 +217,50 @@ var dependency = regexp.MustCompile(`^ \S+ : (Pre-)?(Depends|Breaks|Conflicts): 
 func complaints(stderr, printed []byte) string {
 	var kept []string
 	for _, line := range append(lines(stderr), lines(printed)...) {
-		rest, ok := strings.CutPrefix(line, "E: ")
-		if !ok {
-			rest, ok = strings.CutPrefix(line, "dpkg: error: ")
-		}
-		if ok || dependency.MatchString(line) {
-			kept = append(kept, strings.TrimSpace(rest))
+		mark := errorMark.FindString(line)
+		isWarning := strings.HasPrefix(line, "W")
+		if mark != "" && (!isWarning || warning.MatchString(line)) || dependency.MatchString(line) || numbered.MatchString(line) {
+			kept = append(kept, strings.TrimSpace(line[len(mark):]))
 		}
 	}
 	return strings.Join(kept, "; ")
+}
+
+// heldWords names what is on hold:
+//
+//	The following held packages will be changed:
+//	  tb-reboot
+func heldWords(all string) string {
+	_, rest, ok := strings.Cut(all, "The following held packages will be changed:\n")
+	if !ok {
+		_, rest, ok = strings.Cut(all, "Changing held packages:\n") // apt 3
+	}
+	var names []string
+	for line := range strings.Lines(rest) {
+		if !ok || !strings.HasPrefix(line, "  ") {
+			break
+		}
+		names = append(names, strings.Fields(line)...)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "On hold on this machine (apt-mark showhold): " + strings.Join(names, ", ") + ". "
+}
+
+func lineWith(text string, what *regexp.Regexp) string {
+	for line := range strings.Lines(text) {
+		if what.MatchString(line) {
+			return strings.TrimSpace(line[len(errorMark.FindString(line)):])
+		}
+	}
+	return ""
+}
+
+func lastLine(text []byte) string {
+	all := lines(text)
+	if len(all) == 0 {
+		return "nothing"
+	}
+	return all[len(all)-1]
 }

@@ -21,10 +21,11 @@ const dpkgFormat = `${db:Status-Abbrev}\t${binary:Package}\t${Version}\t${Archit
 //	iF 	tb-badpost	1.1	all	tb-badpost
 //	rc 	libold1:amd64	1.0-1	amd64	libold
 //
-// The second letter is the state (dpkg-query(1)); of what was removed only its
-// settings may be left (c). A third letter R: its files are in disorder.
+// The first letter is what somebody wants of it, h to hold it; the second is its
+// state (dpkg-query(1)); of what was removed only its settings may be left (c).
+// A third letter R, or H for the state: its files are in disorder.
 func parseDpkgQuery(out []byte) ([]Installed, error) {
-	var all []Installed
+	all := []Installed{} // never nil, which would mean that nobody looked
 	for _, line := range lines(out) {
 		f := strings.Split(line, "\t")
 		if len(f) < 5 || len(f[0]) < 2 {
@@ -42,7 +43,8 @@ func parseDpkgQuery(out []byte) ([]Installed, error) {
 		if err := patching.ValidatePackage(p.Name, p.Arch, p.Version); err != nil {
 			return nil, fmt.Errorf("dpkg-query: %w", err)
 		}
-		all = append(all, Installed{Package: p, Broken: state != 'i' || strings.Contains(f[0][2:], "R")})
+		damaged := state == 'H' || strings.Contains(f[0][2:], "R")
+		all = append(all, Installed{Package: p, Broken: state != 'i' || damaged, Damaged: damaged, Held: f[0][0] == 'h'})
 	}
 	slices.SortFunc(all, func(a, b Installed) int {
 		return strings.Compare(a.Name+"\x00"+a.Arch+"\x00"+a.Version, b.Name+"\x00"+b.Arch+"\x00"+b.Version)
@@ -239,8 +241,9 @@ func (r release) security() bool {
 type fileKey struct{ name, arch, version string }
 
 type file struct {
-	size   int64
-	sha256 string
+	size     int64
+	unpacked int64 // bytes
+	sha256   string
 }
 
 func (f file) of() (int64, string) { return f.size, f.sha256 }
@@ -250,6 +253,7 @@ func (f file) of() (int64, string) { return f.size, f.sha256 }
 //	Package: libssl3
 //	Version: 3.0.22-1~deb12u2
 //	Architecture: amd64
+//	Installed-Size: 6021
 //	Size: 2026632
 //	SHA256: 3eb1ea6d85488f488cc2a163b98ad640ef88cee4c79287cf14e361aaf6206f47
 func parseShow(out []byte) map[fileKey]file {
@@ -265,13 +269,11 @@ func parseShow(out []byte) map[fileKey]file {
 		if fields["Package"] == "" {
 			continue
 		}
-		size, err := strconv.ParseInt(fields["Size"], 10, 64)
-		if err != nil {
-			size = 0 // unknown
-		}
+		size, _ := strconv.ParseInt(fields["Size"], 10, 64)                // 0: unknown
+		kibibytes, _ := strconv.ParseInt(fields["Installed-Size"], 10, 64) // likewise
 		key := fileKey{fields["Package"], fields["Architecture"], fields["Version"]}
 		if _, twice := files[key]; !twice { // the first is the one that apt would take
-			files[key] = file{size, fields["SHA256"]}
+			files[key] = file{size, kibibytes << 10, fields["SHA256"]}
 		}
 		fields = map[string]string{}
 	}

@@ -113,7 +113,7 @@ func TestWhatAptComplainsOfHasItsReason(t *testing.T) {
 		"E: Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution).\n": patching.ReasonPreflight,
 		"E: Held packages were changed and -y was used without --allow-change-held-packages.\n":             patching.ReasonHostRules,
 		"E: Unable to correct problems, you have held broken packages.\n":                                   patching.ReasonInstallFailed,
-		"E: Write error - write (28: No space left on device)\nE: IO Error saving source cache\n":           patching.ReasonPreflight,
+		"E: Write error - write (28: No space left on device)\nE: IO Error saving source cache\n":           patching.ReasonDisk,
 	} {
 		err := aptError(&command.Error{Program: "apt-get", Code: 100, Stderr: []byte(said)}, nil)
 		var known *Error
@@ -151,7 +151,7 @@ func thisMachine(t *testing.T) *APT {
 		}
 		t.Skip("no apt here")
 	}
-	return NewAPT()
+	return NewAPT(Options{})
 }
 
 // Serves G1.

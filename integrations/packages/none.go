@@ -27,5 +27,29 @@ func (None) State(context.Context) (State, error) { return State{}, nil }
 
 // Simulate refuses.
 func (None) Simulate(context.Context, []patching.Patch) ([]patching.Change, error) {
-	return nil, &Error{Reason: patching.ReasonManagerUnknown, Detail: patching.ReasonManagerUnknown.Words()}
+	return nil, unknownManager()
+}
+
+// Update refuses.
+func (None) Update(context.Context) error { return unknownManager() }
+
+// Fetch refuses.
+func (None) Fetch(context.Context, []patching.Patch) error { return unknownManager() }
+
+// Install refuses.
+func (None) Install(context.Context, []patching.Patch) error { return unknownManager() }
+
+// Repair refuses.
+func (None) Repair(context.Context) error { return unknownManager() }
+
+// Clean refuses.
+func (None) Clean(context.Context) (int64, error) { return 0, unknownManager() }
+
+// Room is not known.
+func (None) Room(context.Context, []patching.Patch) (Room, error) {
+	return Room{}, unknownManager()
+}
+
+func unknownManager() error {
+	return &Error{Reason: patching.ReasonManagerUnknown, Detail: patching.ReasonManagerUnknown.Words()}
 }

@@ -3,12 +3,13 @@
 // own manager offers: that respects pins, holds, phases and entitlements, which
 // no feed can.
 //
-// Everything here reads. It asks no network: lists are as fresh as the machine
-// keeps them.
+// A [Manager] only reads, and asks no network: lists are as fresh as the machine
+// keeps them. An [Actor] also changes the machine.
 package packages
 
 import (
 	"context"
+	"time"
 
 	"github.com/patchcycle/patchcycle/internal/command"
 	"github.com/patchcycle/patchcycle/patching"
@@ -32,11 +33,70 @@ type Manager interface {
 	Simulate(context.Context, []patching.Patch) ([]patching.Change, error)
 }
 
+// Actor is a manager that also acts. What changes installed packages goes
+// through the [Runner] that it was opened with. Each method may be called again
+// after it was cut off.
+type Actor interface {
+	Manager
+	// Update fetches the lists of what is offered. Lists of which any could not
+	// be fetched are an error.
+	Update(context.Context) error
+	// Fetch downloads what the patches need; nothing that is installed changes.
+	Fetch(context.Context, []patching.Patch) error
+	// Install carries the patches out, to exactly their versions and in one
+	// transaction. Nil says that all of them are in place and sound, and that no
+	// other package broke on the way.
+	Install(context.Context, []patching.Patch) error
+	// Repair completes what was left half done, with the versions that are there
+	// already. Nil says that nothing is half done any more.
+	Repair(context.Context) error
+	// Clean empties the caches and removes superseded kernels; it returns how
+	// many bytes that gave back.
+	Clean(context.Context) (freed int64, err error)
+	// Room says how much space the patches need when they are unpacked.
+	Room(context.Context, []patching.Patch) (Room, error)
+}
+
+// Room is the space that a transaction needs, in bytes.
+type Room struct {
+	// Grows is what the machine holds more afterwards. Peak is what it holds
+	// more for a while: a package's new files lie beside the old ones until all
+	// of them are there.
+	Grows, Peak int64
+	// Kernels are how many kernels come on top of those that are there.
+	Kernels int
+}
+
+// Runner starts a program that changes the machine, as [command.Run] does, and
+// returns what it printed, also beside an error. Limit is how long it is waited
+// for.
+type Runner func(ctx context.Context, limit time.Duration, program string, args ...string) ([]byte, error)
+
+// Options say how a manager acts. The zero value is this machine with its own
+// settings.
+type Options struct {
+	// Act starts what changes installed packages; nil: [command.Run].
+	Act Runner
+	// Settings returns more settings of the manager for the work that the context
+	// is for, such as where its packages come from ("Dir::Etc::SourceList=/…").
+	// It is asked before each program; nil: none.
+	Settings func(context.Context) ([]string, error)
+	// LockWait is how long a program waits for another that holds the manager's
+	// lock; zero: ten minutes.
+	LockWait time.Duration
+	// NewConffiles replaces settings files that were changed on the machine by
+	// the package's. Otherwise the machine's stay.
+	NewConffiles bool
+}
+
 // Installed is a package on the machine.
 type Installed struct {
 	patching.Package
-	// Broken: unpacked but not configured, or half removed.
-	Broken bool
+	// Broken: unpacked but not configured, or half removed. Of these, files of
+	// the Damaged are in disorder: they cannot be configured, only unpacked again.
+	Broken, Damaged bool
+	// Held by somebody on the machine: the manager must not touch it.
+	Held bool
 }
 
 // Set returns the packages as the set by which machines are compared.
@@ -83,24 +143,24 @@ func (e *Error) Unwrap() error { return e.Cause }
 var managers = []struct {
 	family  string // of the operating system
 	program string // without it there is nothing to speak to
-	open    func() Manager
+	open    func(Options) Actor
 }{
-	{family: "debian", program: "apt-get", open: func() Manager { return NewAPT() }},
+	{family: "debian", program: "apt-get", open: func(o Options) Actor { return NewAPT(o) }},
 }
 
 // For returns the package manager of this machine, which runs os: [None] where
 // there is none that we speak to.
-func For(os patching.OS) Manager {
-	return choose(os, func(program string) bool {
+func For(os patching.OS, o Options) Actor {
+	return choose(os, o, func(program string) bool {
 		_, err := command.Find(program)
 		return err == nil
 	})
 }
 
-func choose(os patching.OS, has func(program string) bool) Manager {
+func choose(os patching.OS, o Options, has func(program string) bool) Actor {
 	for _, m := range managers {
 		if m.family == os.Family && has(m.program) {
-			return m.open()
+			return m.open(o)
 		}
 	}
 	return None{}

@@ -17,7 +17,7 @@ import (
 func TestEveryManagerIsListed(t *testing.T) {
 	listed := map[string]bool{"None": true}
 	for _, m := range managers {
-		one := m.open()
+		one := m.open(Options{})
 		listed[reflect.Indirect(reflect.ValueOf(one)).Type().Name()] = true
 		require.NotEmpty(t, one.Name())
 		require.NotEmpty(t, m.family)
@@ -48,9 +48,9 @@ func TestEveryManagerIsListed(t *testing.T) {
 // Serves L1.
 func TestAMachineWithoutAKnownManagerHasNone(t *testing.T) {
 	has := func(string) bool { return true }
-	require.Equal(t, "apt", choose(patching.OS{Family: "debian"}, has).Name())
-	require.Equal(t, None{}, choose(patching.OS{Family: "debian"}, func(string) bool { return false }), "an image without apt")
-	require.Equal(t, None{}, choose(patching.OS{Family: "windows"}, has))
+	require.Equal(t, "apt", choose(patching.OS{Family: "debian"}, Options{}, has).Name())
+	require.Equal(t, None{}, choose(patching.OS{Family: "debian"}, Options{}, func(string) bool { return false }), "an image without apt")
+	require.Equal(t, None{}, choose(patching.OS{Family: "windows"}, Options{}, has))
 	require.Empty(t, None{}.Name(), "so that the planner says that it knows no manager there")
 	_, err := None{}.Simulate(t.Context(), nil)
 	var known *Error
