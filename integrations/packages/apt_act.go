@@ -239,15 +239,14 @@ func (a *APT) Repair(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cured := error(nil)
-	if interrupted || slices.ContainsFunc(has, func(p Installed) bool { return p.Broken && !p.Damaged }) {
-		// It also ends what is in dpkg's journal, without which apt does nothing.
+	var cured error
+	if configures(has, interrupted) {
 		cured = a.configure(ctx, has)
 		if has, err = a.Installed(ctx); err != nil {
 			return err
 		}
 	}
-	if damaged := keepIf(has, func(p Installed) bool { return p.Damaged }); len(damaged) > 0 {
+	if damaged := unpacks(has); len(damaged) > 0 {
 		if err := a.reinstall(ctx, has, damaged); err != nil {
 			return err
 		}
@@ -273,6 +272,17 @@ func (a *APT) Repair(ctx context.Context) error {
 		Reason: patching.ReasonPreflight, Signature: broken[0] + ": half installed",
 		Detail: "Could not be repaired: " + strings.Join(broken, ", "),
 	}
+}
+
+// configures reports whether configuring can cure something. It also ends what
+// is in dpkg's journal, without which apt does nothing.
+func configures(has []Installed, interrupted bool) bool {
+	return interrupted || slices.ContainsFunc(has, func(p Installed) bool { return p.Broken && !p.Damaged })
+}
+
+// unpacks returns what only unpacking it again can cure.
+func unpacks(has []Installed) []Installed {
+	return keepIf(has, func(p Installed) bool { return p.Damaged })
 }
 
 // configure lets dpkg complete whatever it can.

@@ -25,7 +25,8 @@ var aptFaults = []struct {
 	// dpkg: error: dpkg database lock was locked by another process with pid 2833
 	{regexp.MustCompile(`Could not get lock|Unable to lock|lock was locked|status database area is locked`), patching.ReasonLocked, "apt: lock"},
 	// E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.
-	{regexp.MustCompile(`dpkg was interrupted`), patching.ReasonPreflight, "apt: interrupted"},
+	// E: dpkg a été interrompu. Il est nécessaire d'utiliser « dpkg --configure -a » pour corriger le problème.
+	{regexp.MustCompile(`dpkg --configure -a`), patching.ReasonPreflight, "apt: interrupted"},
 	// E: Unmet dependencies. Try 'apt --fix-broken install' with no packages (or specify a solution).
 	{regexp.MustCompile(`--fix-broken install`), patching.ReasonPreflight, "apt: broken dependencies"},
 	// E: Version '9.9' for 'tb-reboot' was not found
@@ -51,6 +52,8 @@ var aptFaults = []struct {
 	// E: Release file for http://mirror.example/debian/dists/sid/InRelease is expired (invalid since 2d 3h).
 	{regexp.MustCompile(`Release file for .* is expired`), patching.ReasonDownload, "fetch: lists expired"},
 	{regexp.MustCompile(`Failed to fetch|Unable to fetch some archives|index files failed to download`), patching.ReasonDownload, "fetch: failed"},
+	// E: Sub-process /usr/bin/dpkg exited unexpectedly
+	{regexp.MustCompile(`^Sub-process \S+dpkg (exited unexpectedly|received (a )?signal)`), patching.ReasonUnknown, "apt: cut off"},
 	// E: Unable to correct problems, you have held broken packages.
 	// Error: Unable to satisfy dependencies. Reached two conflicting assignments:
 	{regexp.MustCompile(`Unable to correct problems|Unable to satisfy dependencies|Error, pkgProblemResolver`), patching.ReasonInstallFailed, "apt: dependencies"},

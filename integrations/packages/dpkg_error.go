@@ -17,8 +17,8 @@ type fault struct {
 
 // faultLine is the head of what dpkg says of a package. The words before the
 // name depend on the language, the stage does not. The head may stand behind a
-// prompt.
-var faultLine = regexp.MustCompile(`dpkg: .* (\S+) \((--[a-z-]+)\):$`)
+// prompt; in French a space that does not break stands before the colon.
+var faultLine = regexp.MustCompile(`dpkg: .* (\S+) \((--[a-z-]+)\)[\s\x{a0}\x{202f}]*:$`)
 
 // parseFaults reads what dpkg says of packages, a line in:
 //
