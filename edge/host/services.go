@@ -12,13 +12,20 @@ import (
 	"github.com/patchcycle/patchcycle/internal/command"
 )
 
-// Failing returns the units that should run and do not, sorted. Without systemd
+// Systemd reports whether systemd runs the machine, as sd_booted(3) tells.
+func Systemd(root fs.FS) bool {
+	_, err := fs.Stat(root, "run/systemd/system")
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// Failing returns the units that should run and do not, sorted. One that systemd
+// starts again and again counts: it is never "failed" for long. Without systemd
 // nothing is known to fail.
 func Failing(ctx context.Context, root fs.FS) ([]string, error) {
-	if _, err := fs.Stat(root, "run/systemd/system"); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // as sd_booted(3) tells
+	if !Systemd(root) {
+		return nil, nil
 	}
-	out, err := command.Run(ctx, time.Minute, "systemctl", "list-units", "--failed", "--no-legend", "--plain", "--no-pager")
+	out, err := command.Run(ctx, time.Minute, "systemctl", "list-units", "--state=failed,auto-restart", "--no-legend", "--plain", "--no-pager")
 	if err != nil {
 		return nil, err
 	}

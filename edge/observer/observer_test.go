@@ -16,7 +16,6 @@ import (
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/root"
 	"github.com/patchcycle/patchcycle/edge/uplink"
-	"github.com/patchcycle/patchcycle/integrations/packages"
 	"github.com/patchcycle/patchcycle/internal/command"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/store"
@@ -199,7 +198,7 @@ func (s *server) order(a patching.Asset, d trust.Draft) (last patching.Receipt) 
 
 // Serves Q15.
 func TestWhateverWouldChangeTheMachineIsRefusedInTheCode(t *testing.T) {
-	m := &Machine{manager: packages.None{}}
+	m := &Machine{} // there is nothing behind it that could act
 	ctx := t.Context()
 	_, cleaned := m.Clean(ctx)
 	for what, err := range map[string]error{
@@ -215,35 +214,4 @@ func TestWhateverWouldChangeTheMachineIsRefusedInTheCode(t *testing.T) {
 		require.True(t, ok)
 		require.False(t, spec.NeedsLease || spec.NeedsGrant, "%s disturbs", v)
 	}
-}
-
-func TestAMachineWithoutAManagerIsSeenWithoutPackages(t *testing.T) {
-	m, err := New()
-	require.NoError(t, err)
-	m.manager = packages.None{}
-	a, err := m.Inventory(t.Context())
-	require.NoError(t, err)
-	require.NotEmpty(t, a.Hostname)
-	require.Empty(t, a.Manager)
-	require.Empty(t, a.Packages)
-	_, err = m.Content(t.Context(), a.Packages)
-	require.Error(t, err)
-	_, err = m.Simulate(t.Context(), nil)
-	var f *agent.Failure
-	require.ErrorAs(t, err, &f)
-	require.Equal(t, patching.ReasonManagerUnknown, f.Reason)
-}
-
-func TestAPackageIsFoundThoughItsArchitectureChanged(t *testing.T) {
-	all := []packages.Installed{
-		{Package: patching.Package{Name: "libc6", Arch: "amd64", Version: "2"}},
-		{Package: patching.Package{Name: "libc6", Arch: "i386", Version: "1"}, Broken: true},
-		{Package: patching.Package{Name: "tool", Arch: "all", Version: "7"}},
-	}
-	at := func(name, arch string) agent.Standing { return standing(all, patching.Patch{Name: name, Arch: arch}) }
-	require.Equal(t, agent.Standing{Version: "2"}, at("libc6", "amd64"))
-	require.Equal(t, agent.Standing{Version: "1", Broken: true}, at("libc6", "i386"))
-	require.Equal(t, agent.Standing{}, at("libc6", "arm64"))
-	require.Equal(t, agent.Standing{Version: "7"}, at("tool", "amd64"), "it was made for all before")
-	require.Equal(t, agent.Standing{}, at("none", "amd64"))
 }

@@ -39,11 +39,10 @@ type Options struct {
 // Run enrols this machine if need be, and lets an agent that only looks answer
 // for it until the context ends. The error is then the context's.
 func Run(ctx context.Context, o Options) (err error) {
-	machine, err := New()
+	machine, err := open(o.CarriesPatchcycle)
 	if err != nil {
 		return fmt.Errorf("observe this machine: %w", err)
 	}
-	machine.carries = o.CarriesPatchcycle
 	home := agent.Home(o.Dir)
 	id, err := identity(ctx, o, home, machine)
 	if err != nil {
@@ -70,7 +69,7 @@ func identity(ctx context.Context, o Options, home agent.Home, machine *Machine)
 	if !errors.Is(err, agent.ErrNotEnrolled) {
 		return id, err
 	}
-	asset, err := machine.facts() // the sets follow with the first inventory
+	asset, err := machine.Facts() // the sets follow with the first inventory
 	if err != nil {
 		return id, fmt.Errorf("look at this machine: %w", err)
 	}

@@ -42,6 +42,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %v", e.Program, e.cause)
 }
 
+// Failed returns the error of a program that others ran for us. Code is its exit
+// code, -1 if it was ended from outside.
+func Failed(program string, code int, cause error) *Error {
+	return &Error{Program: program, Code: code, cause: cause}
+}
+
 // Unwrap returns what ended the program; for one that took too long that is
 // [context.DeadlineExceeded].
 func (e *Error) Unwrap() error { return e.cause }
@@ -75,10 +81,7 @@ func Run(ctx context.Context, limit time.Duration, program string, args ...strin
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Dir = "/"
-	cmd.Env = []string{
-		"PATH=" + strings.Join(folders, ":"), "HOME=/", "TERM=dumb",
-		"LC_ALL=C.UTF-8", "LANGUAGE=C", "DEBIAN_FRONTEND=noninteractive",
-	}
+	cmd.Env = Environment()
 	// A grandchild that keeps an output open must not keep us.
 	cmd.WaitDelay = 5 * time.Second
 	err = cmd.Run()
@@ -95,6 +98,15 @@ func Run(ctx context.Context, limit time.Duration, program string, args ...strin
 		code = cmd.ProcessState.ExitCode()
 	}
 	return stdout.kept.Bytes(), &Error{Program: program, Code: code, Stderr: stderr.kept.Bytes(), cause: err}
+}
+
+// Environment is what a program sees: it speaks English in UTF-8 and asks
+// nothing.
+func Environment() []string {
+	return []string{
+		"PATH=" + strings.Join(folders, ":"), "HOME=/", "TERM=dumb",
+		"LC_ALL=C.UTF-8", "LANGUAGE=C", "DEBIAN_FRONTEND=noninteractive",
+	}
 }
 
 // capped keeps the first [MaxOutput] bytes. The buffer is not embedded: its

@@ -1,0 +1,99 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Fetch implements [agent.Machine].
+func (m *Machine) Fetch(ctx context.Context, b patching.Bundle) error {
+	if err := m.settle(ctx); err != nil {
+		return err
+	}
+	if m.o.Settings != nil {
+		if err := m.manager.Update(ctx); err != nil {
+			return failure(err)
+		}
+	}
+	return failure(m.manager.Fetch(ctx, b.Patches()))
+}
+
+// Apply implements [agent.Machine]. A transaction that an earlier process of the
+// agent started for the same order is waited for, and its end is the answer.
+func (m *Machine) Apply(ctx context.Context, patches []patching.Patch) error {
+	if err := m.acts(); err != nil {
+		return err
+	}
+	return failure(m.manager.Install(ctx, patches))
+}
+
+// Repair implements [agent.Machine].
+func (m *Machine) Repair(ctx context.Context) error {
+	if err := m.acts(); err != nil {
+		return err
+	}
+	if err := m.settle(ctx); err != nil {
+		return err
+	}
+	return failure(m.manager.Repair(ctx))
+}
+
+// Clean implements [agent.Machine].
+func (m *Machine) Clean(ctx context.Context) (int64, error) {
+	if err := m.acts(); err != nil {
+		return 0, err
+	}
+	if err := m.settle(ctx); err != nil {
+		return 0, err
+	}
+	freed, err := m.manager.Clean(ctx)
+	return freed, failure(err)
+}
+
+// Reboot implements [agent.Machine]. People who are logged in are told, and have
+// the time of the notice. It does not wait for the restart.
+func (m *Machine) Reboot(ctx context.Context) error {
+	if err := m.acts(); err != nil {
+		return err
+	}
+	// A shutdown would end a transaction, were it ever to come to that.
+	if err := m.settle(ctx); err != nil {
+		return err
+	}
+	const quick = time.Minute
+	if m.o.Notice > 0 {
+		minutes := max(1, int(m.o.Notice/time.Minute))
+		_, err := m.run(ctx, quick, "shutdown", "-r", "+"+strconv.Itoa(minutes), "patchcycle: restarting to complete "+task(ctx))
+		if err == nil {
+			return nil
+		}
+		// Without logind nobody keeps the time, nor is anybody logged in to be told.
+		m.o.Log.Warn("could not give notice of the restart", zap.Error(err))
+	}
+	if _, err := m.run(ctx, quick, "systemctl", "reboot"); err != nil {
+		return fmt.Errorf("ask for a restart: %w", err)
+	}
+	return nil
+}
+
+func task(ctx context.Context) string {
+	if o := agent.OrderOf(ctx); o.Cycle != "" {
+		return string(o.Cycle)
+	}
+	return "an update"
+}
+
+// acts refuses where nothing may be changed.
+func (m *Machine) acts() error {
+	if m.units == nil {
+		return &agent.Failure{Reason: patching.ReasonHostRules, Detail: "This machine is only looked at."}
+	}
+	return m.units.able()
+}

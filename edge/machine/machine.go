@@ -1,0 +1,244 @@
+// Package machine is the real machine that an agent acts on: it reads the host
+// and its package manager, and changes them. Whatever changes installed packages
+// runs in a transient unit of systemd's, so that it outlives the agent; without
+// systemd nothing is installed.
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/edge/host"
+	"github.com/patchcycle/patchcycle/integrations/packages"
+	"github.com/patchcycle/patchcycle/internal/command"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Options say how the machine is acted on.
+type Options struct {
+	// Dir keeps what transactions said, and which of them are under way. It must
+	// outlive the agent. Empty: the machine is only looked at.
+	Dir string
+	// Settings returns more settings of the package manager for the order that
+	// the context carries, such as where its packages come from; nil: none. Where
+	// it is given, the lists are fetched before each download.
+	Settings func(context.Context) ([]string, error)
+	// LockWait is how long other programs' work with packages is waited for;
+	// zero: ten minutes.
+	LockWait time.Duration
+	// Notice is how long before a restart people are told, in whole minutes;
+	// negative: not at all, zero: one minute.
+	Notice time.Duration
+	// NewConffiles takes the packages' settings files instead of those that were
+	// changed on the machine.
+	NewConffiles bool
+	// CarriesPatchcycle: the server runs on this machine too.
+	CarriesPatchcycle bool
+	Log               *zap.Logger // nil: none
+}
+
+// Machine is the machine that the process runs on.
+type Machine struct {
+	o       Options
+	root    fs.FS
+	boot    string
+	manager packages.Actor
+	units   *units // nil: the machine is only looked at
+	run     packages.Runner
+	now     func() time.Time
+	// spaceAt and lockedBy are [host.SpaceAt] and [host.LockedBy].
+	spaceAt  func(string) (host.Space, error)
+	lockedBy func(string) (int, bool, error)
+	// texts are the sets of the last inventory.
+	texts map[patching.Digest][]byte
+}
+
+var _ agent.Machine = (*Machine)(nil)
+
+// New opens the machine. It fails on a system that does not tell one boot from
+// the next.
+func New(o Options) (*Machine, error) {
+	root := os.DirFS("/")
+	boot, err := host.Boot(root)
+	if err != nil {
+		return nil, err
+	}
+	about, err := host.Read(root)
+	if err != nil {
+		return nil, err
+	}
+	if o.LockWait == 0 {
+		o.LockWait = 10 * time.Minute
+	}
+	if o.Notice == 0 {
+		o.Notice = time.Minute
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	m := &Machine{
+		o: o, root: root, boot: boot, run: command.Run, now: time.Now,
+		spaceAt: host.SpaceAt, lockedBy: host.LockedBy,
+	}
+	act := packages.Runner(func(context.Context, time.Duration, string, ...string) ([]byte, error) {
+		return nil, &agent.Failure{Reason: patching.ReasonHostRules, Detail: "This machine is only looked at."}
+	})
+	if o.Dir != "" {
+		if m.units, err = newUnits(o.Dir, boot, root, o.Log); err != nil {
+			return nil, err
+		}
+		act = m.units.Run
+	}
+	m.manager = packages.For(about.OS, packages.Options{
+		Act: act, Settings: o.Settings, LockWait: o.LockWait, NewConffiles: o.NewConffiles,
+	})
+	return m, nil
+}
+
+// Boot implements [agent.Machine].
+func (m *Machine) Boot() string { return m.boot }
+
+// settle waits for a transaction of ours that an earlier process of the agent
+// started: until it has ended, what packages look like means nothing.
+func (m *Machine) settle(ctx context.Context) error {
+	if m.units == nil {
+		return nil
+	}
+	return m.units.settle(ctx)
+}
+
+// Inventory implements [agent.Machine]. On a system without a package manager
+// that we speak to, manager and sets are empty.
+func (m *Machine) Inventory(ctx context.Context) (patching.Asset, error) {
+	if err := m.settle(ctx); err != nil {
+		return patching.Asset{}, err
+	}
+	var (
+		asset      patching.Asset
+		installed  []packages.Installed
+		candidates patching.CandidateSet
+		state      packages.State
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { asset, err = m.Facts(); return })
+	group.Go(func() (err error) { installed, err = m.manager.Installed(ctx); return })
+	group.Go(func() (err error) { candidates, err = m.manager.Candidates(ctx); return })
+	group.Go(func() (err error) { state, err = m.manager.State(ctx); return })
+	if err := group.Wait(); err != nil {
+		return patching.Asset{}, failure(err)
+	}
+	asset.RebootPending = state.RebootPending
+	asset.OtherManagers = append(asset.OtherManagers, state.Updaters...)
+	slices.Sort(asset.OtherManagers)
+	m.texts = map[patching.Digest][]byte{}
+	if asset.Manager != "" {
+		asset.Packages = m.keep(packages.Set(asset.Manager, installed).Canonical())
+		asset.Candidates = m.keep(candidates.Canonical())
+	}
+	return asset, nil
+}
+
+// Facts is what is known without asking the package manager: the inventory
+// without its sets.
+func (m *Machine) Facts() (patching.Asset, error) {
+	asset, err := host.Read(m.root)
+	asset.Manager, asset.CarriesPatchcycle = m.manager.Name(), m.o.CarriesPatchcycle
+	return asset, err
+}
+
+func (m *Machine) keep(text []byte) patching.Digest {
+	d := patching.DigestOf(text)
+	m.texts[d] = text
+	return d
+}
+
+// Content implements [agent.Machine].
+func (m *Machine) Content(_ context.Context, d patching.Digest) ([]byte, error) {
+	text, ok := m.texts[d]
+	if !ok {
+		return nil, fmt.Errorf("%s is no set of the last inventory", d.Short())
+	}
+	return text, nil
+}
+
+// Look implements [agent.Machine].
+func (m *Machine) Look(ctx context.Context, patches []patching.Patch) ([]agent.Standing, error) {
+	if err := m.settle(ctx); err != nil {
+		return nil, err
+	}
+	all, err := m.manager.Installed(ctx)
+	if err != nil {
+		return nil, failure(err)
+	}
+	standings := make([]agent.Standing, 0, len(patches))
+	for _, p := range patches {
+		standings = append(standings, standing(all, p))
+	}
+	return standings, nil
+}
+
+// standing finds a patch's package. An upgrade may change its architecture
+// between "all" and the machine's own; where both are given they must be equal.
+func standing(all []packages.Installed, p patching.Patch) agent.Standing {
+	var s agent.Standing
+	for _, has := range all {
+		switch {
+		case has.Name != p.Name:
+		case has.Arch == p.Arch:
+			return agent.Standing{Version: has.Version, Broken: has.Broken}
+		case has.Arch == "all" || p.Arch == "all":
+			s = agent.Standing{Version: has.Version, Broken: has.Broken}
+		}
+	}
+	return s
+}
+
+// Health implements [agent.Machine]. A package that is half installed counts
+// among what fails: one that nobody asked for may break on the way, and no
+// service tells.
+func (m *Machine) Health(ctx context.Context) (agent.Health, error) {
+	if err := m.settle(ctx); err != nil {
+		return agent.Health{}, err
+	}
+	state, err := m.manager.State(ctx)
+	if err != nil {
+		return agent.Health{}, failure(err)
+	}
+	failing, err := host.Failing(ctx, m.root)
+	if err != nil {
+		return agent.Health{}, fmt.Errorf("ask which services fail: %w", err)
+	}
+	failing = slices.DeleteFunc(failing, ours)
+	for _, name := range state.Broken {
+		failing = append(failing, name+" (half installed)")
+	}
+	slices.Sort(failing)
+	return agent.Health{Failing: failing, RebootPending: state.RebootPending}, nil
+}
+
+// Simulate implements [agent.Machine].
+func (m *Machine) Simulate(ctx context.Context, patches []patching.Patch) ([]patching.Change, error) {
+	if err := m.settle(ctx); err != nil {
+		return nil, err
+	}
+	changes, err := m.manager.Simulate(ctx, patches)
+	return changes, failure(err)
+}
+
+// failure hands the cause on in the agent's words.
+func failure(err error) error {
+	var known *packages.Error
+	if errors.As(err, &known) {
+		return &agent.Failure{Reason: known.Reason, Detail: known.Detail, Signature: known.Signature}
+	}
+	return err
+}

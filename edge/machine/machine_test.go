@@ -1,0 +1,42 @@
+package machine
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/integrations/packages"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+func TestAMachineWithoutAManagerIsSeenWithoutPackages(t *testing.T) {
+	m, err := New(Options{})
+	require.NoError(t, err)
+	m.manager = packages.None{}
+	a, err := m.Inventory(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, a.Hostname)
+	require.Empty(t, a.Manager)
+	require.Empty(t, a.Packages)
+	_, err = m.Content(t.Context(), a.Packages)
+	require.Error(t, err)
+	_, err = m.Simulate(t.Context(), nil)
+	var f *agent.Failure
+	require.ErrorAs(t, err, &f)
+	require.Equal(t, patching.ReasonManagerUnknown, f.Reason)
+}
+
+func TestAPackageIsFoundThoughItsArchitectureChanged(t *testing.T) {
+	all := []packages.Installed{
+		{Package: patching.Package{Name: "libc6", Arch: "amd64", Version: "2"}},
+		{Package: patching.Package{Name: "libc6", Arch: "i386", Version: "1"}, Broken: true},
+		{Package: patching.Package{Name: "tool", Arch: "all", Version: "7"}},
+	}
+	at := func(name, arch string) agent.Standing { return standing(all, patching.Patch{Name: name, Arch: arch}) }
+	require.Equal(t, agent.Standing{Version: "2"}, at("libc6", "amd64"))
+	require.Equal(t, agent.Standing{Version: "1", Broken: true}, at("libc6", "i386"))
+	require.Equal(t, agent.Standing{}, at("libc6", "arm64"))
+	require.Equal(t, agent.Standing{Version: "7"}, at("tool", "amd64"), "it was made for all before")
+	require.Equal(t, agent.Standing{}, at("none", "amd64"))
+}
