@@ -31,6 +31,9 @@ func (m *Machine) Apply(ctx context.Context, patches []patching.Patch) error {
 	if err := m.acts(); err != nil {
 		return err
 	}
+	if err := m.settle(ctx); err != nil { // before anything is read
+		return err
+	}
 	return failure(m.manager.Install(ctx, patches))
 }
 

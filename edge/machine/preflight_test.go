@@ -21,12 +21,17 @@ type box struct {
 	packages.None
 	state packages.State
 	room  packages.Room
+	// begins is called when an installation begins.
+	begins func()
 }
 
 func (b *box) Name() string                                                  { return "apt" }
 func (b *box) State(context.Context) (packages.State, error)                 { return b.state, nil }
 func (b *box) Room(context.Context, []patching.Patch) (packages.Room, error) { return b.room, nil }
 func (b *box) Install(context.Context, []patching.Patch) error {
+	if b.begins != nil {
+		b.begins()
+	}
 	return &packages.Error{Reason: patching.ReasonInstallFailed, Detail: "d", Signature: "s"}
 }
 
@@ -159,6 +164,21 @@ func TestAFailureKeepsItsReason(t *testing.T) {
 	var f *agent.Failure
 	require.ErrorAs(t, err, &f)
 	require.Equal(t, agent.Failure{Reason: patching.ReasonInstallFailed, Detail: "d", Signature: "s"}, *f)
+}
+
+// What packages look like while a transaction is at work would mislead whoever
+// begins the next.
+func TestNothingIsReadBeforeAnEarlierTransactionHasEnded(t *testing.T) {
+	m, b := newMachine(t)
+	s := newSystemd(t)
+	m.units.run = s.run
+	require.NoError(t, m.units.start(under(t, "o-1"), record{Unit: unitPrefix + "o-1-1", Order: "o-1", Boot: "b1", Program: "sleep", Args: []string{"0.5"}, Started: time.Now(), Limit: time.Minute}))
+	b.begins = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		require.Equal(t, "exited", s.units[unitPrefix+"o-1-1.service"].sub)
+	}
+	require.Error(t, m.Apply(under(t, "o-1"), bundle.Patches()))
 }
 
 // Serves G7.
