@@ -257,11 +257,15 @@ func (a *APT) reboot(has []Installed) (pending bool, why []string, err error) {
 		return false, nil, fmt.Errorf("read who wants a restart: %w", err)
 	}
 	why = strings.Fields(string(asked))
-	running, err := fs.ReadFile(a.root, "proc/sys/kernel/osrelease")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, nil, fmt.Errorf("read which kernel runs: %w", err)
+	running := a.runningKernel()
+	if kernel := newerKernel(has, running); kernel != "" {
+		why = append(why, kernel)
 	}
-	if kernel := newerKernel(has, strings.TrimSpace(string(running))); kernel != "" {
+	built, err := fs.ReadFile(a.root, "proc/version")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, nil, fmt.Errorf("read how the running kernel was built: %w", err)
+	}
+	if kernel := rebuiltKernel(has, running, string(built)); kernel != "" {
 		why = append(why, kernel)
 	}
 	return pending || len(why) > 0, sortedOnce(why), nil

@@ -89,6 +89,33 @@ func (a *APT) runningKernel() string {
 	return strings.TrimSpace(string(text))
 }
 
+var builtAs = regexp.MustCompile(`\bDebian (\S+) \(`)
+
+// rebuiltKernel returns the package of the running kernel if a newer build of the
+// same release is installed, as Debian makes them while modules stay compatible:
+//
+//	Linux version 6.1.0-29-amd64 (…) #1 SMP PREEMPT_DYNAMIC Debian 6.1.123-1 (2025-01-02)
+func rebuiltKernel(has []Installed, running, built string) string {
+	m := builtAs.FindStringSubmatch(built)
+	if m == nil {
+		return ""
+	}
+	runs, err := debian.NewVersion(m[1])
+	if err != nil {
+		return ""
+	}
+	for _, p := range has {
+		image := kernelImage.FindStringSubmatch(p.Name)
+		if image == nil || image[2] != running || p.Broken {
+			continue
+		}
+		if v, err := debian.NewVersion(p.Version); err == nil && v.GreaterThan(runs) {
+			return p.Name
+		}
+	}
+	return ""
+}
+
 // superseded returns kernels that can go, with the modules and headers of the
 // same release: not the one that runs, not the newest ones of its flavour, none
 // that is on hold, and none at all where the running kernel is not from a
@@ -115,7 +142,8 @@ func superseded(has []Installed, running string, bootable func(release string) b
 		if p.Broken || !bootable(m[2]) && m[2] != running {
 			continue // neither a way back nor to be touched
 		}
-		flavours[flavour] = append(flavours[flavour], kernel{m[2], version, p.Held})
+		held := slices.ContainsFunc(has, func(q Installed) bool { return q.Held && ofRelease(q.Name, m[2]) })
+		flavours[flavour] = append(flavours[flavour], kernel{m[2], version, held})
 	}
 	if !ours {
 		return nil
@@ -129,14 +157,18 @@ func superseded(has []Installed, running string, bootable func(release string) b
 			}
 		}
 	}
-	var old []Installed
-	for _, p := range has {
-		for _, start := range []string{"linux-image-unsigned-", "linux-image-", "linux-modules-extra-", "linux-modules-", "linux-headers-"} {
-			if release, ok := strings.CutPrefix(p.Name, start); ok && gone[release] && !p.Held {
-				old = append(old, p)
-				break
+	return keepIf(has, func(p Installed) bool {
+		for release := range gone {
+			if ofRelease(p.Name, release) {
+				return true
 			}
 		}
-	}
-	return old
+		return false
+	})
+}
+
+// ofRelease reports whether a package belongs to the kernel of that release.
+func ofRelease(name, release string) bool {
+	start, ok := strings.CutSuffix(name, release)
+	return ok && slices.Contains([]string{"linux-image-", "linux-image-unsigned-", "linux-modules-", "linux-modules-extra-", "linux-headers-"}, start)
 }
