@@ -25,8 +25,8 @@ func TestExactlyTheApprovedVersionIsInstalledThoughANewerOneIsOffered(t *testing
 	w.install("tool=1.0", "other=1")
 	require.NoError(t, w.apt.Fetch(t.Context(), []patching.Patch{w.upgrade("tool", "1.0", "1.1")}))
 	require.Equal(t, "1.0", w.state("tool"), "a download installs nothing")
-	require.FileExists(t, filepath.Join(w.root, "var/cache/apt/archives/tool_1.1_"+w.arch+".deb"))
-	require.NoError(t, os.Remove(filepath.Join(w.root, "archive/tool_1.1_"+w.arch+".deb")))
+	require.FileExists(t, w.root+"/var/cache/apt/archives/tool_1.1_"+w.arch+".deb")
+	require.NoError(t, os.Remove(w.root+"/archive/tool_1.1_"+w.arch+".deb"))
 	require.NoError(t, w.apt.Install(t.Context(), []patching.Patch{w.upgrade("tool", "1.0", "1.1")}), "it needs the archive no more")
 	require.Equal(t, "1.1", w.state("tool"))
 	require.Equal(t, "1", w.state("other"), "which nobody ordered")
@@ -178,7 +178,7 @@ func TestAKillWhileUnpackingIsCuredByUnpackingTheSameVersionAgain(t *testing.T) 
 	state := w.state("tool")
 	require.Contains(t, state, "damaged")
 	version, _, _ := strings.Cut(state, " ")
-	require.NoError(t, os.Remove(filepath.Join(w.root, "usr/share/tool/version")))
+	require.NoError(t, os.Remove(w.root+"/usr/share/tool/version"))
 	require.NoError(t, w.apt.Repair(t.Context()))
 	require.Equal(t, version, w.state("tool"), "not the newest")
 	require.Equal(t, version+"\n", w.read("usr/share/tool/version"), "its files are back")
@@ -203,7 +203,7 @@ func TestWhatTheSourceDoesNotHaveOrHasChangedIsTheSources(t *testing.T) {
 	w.publish(tool("1.0", nil), tool("1.1", nil))
 	w.install("tool=1.0")
 	up := []patching.Patch{w.upgrade("tool", "1.0", "1.1")}
-	archive := filepath.Join(w.root, "archive/tool_1.1_"+w.arch+".deb")
+	archive := w.root+"/archive/tool_1.1_"+w.arch+".deb"
 	text, err := os.ReadFile(archive)
 	require.NoError(t, err)
 	text[len(text)-20] ^= 1
@@ -215,14 +215,14 @@ func TestWhatTheSourceDoesNotHaveOrHasChangedIsTheSources(t *testing.T) {
 	require.Equal(t, patching.ReasonDownload, known(t, w.apt.Fetch(t.Context(), up)).Reason)
 	e = known(t, w.apt.Install(t.Context(), up))
 	require.Equal(t, patching.ReasonDownload, e.Reason, "not the patch's")
-	require.NoError(t, os.Remove(filepath.Join(w.root, "archive/Packages")))
+	require.NoError(t, os.Remove(w.root+"/archive/Packages"))
 	require.Equal(t, patching.ReasonDownload, known(t, w.apt.Update(t.Context())).Reason)
 }
 
 func TestALockOfAnotherProgramIsWaitedForAndNamed(t *testing.T) {
 	w := newTree(t)
 	w.publish(tool("1.0", nil))
-	lock, err := os.OpenFile(filepath.Join(w.root, "var/lib/apt/lists/lock"), os.O_RDWR|os.O_CREATE, 0o640)
+	lock, err := os.OpenFile(w.root+"/var/lib/apt/lists/lock", os.O_RDWR|os.O_CREATE, 0o640)
 	require.NoError(t, err)
 	defer lock.Close()
 	require.NoError(t, syscall.FcntlFlock(lock.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK}))
@@ -249,7 +249,7 @@ func TestCleaningEmptiesTheCacheAndRemovesWhatKernelsAreSuperseded(t *testing.T)
 	for _, release := range []string{"6.1.0-10-amd64", "6.1.0-11-amd64", "6.1.0-12-amd64"} {
 		require.Equal(t, "1", w.state("linux-image-"+release), release)
 	}
-	archives, err := filepath.Glob(filepath.Join(w.root, "var/cache/apt/archives/*.deb"))
+	archives, err := filepath.Glob(w.root+"/var/cache/apt/archives/*.deb")
 	require.NoError(t, err)
 	require.Empty(t, archives)
 	freed, err = w.apt.Clean(t.Context())

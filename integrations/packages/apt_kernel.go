@@ -106,7 +106,7 @@ func rebuiltKernel(has []Installed, running, built string) string {
 	}
 	for _, p := range has {
 		image := kernelImage.FindStringSubmatch(p.Name)
-		if image == nil || image[2] != running || p.Broken {
+		if len(image) == 0 || image[2] != running || p.Broken {
 			continue
 		}
 		if v, err := debian.NewVersion(p.Version); err == nil && v.GreaterThan(runs) {

@@ -54,9 +54,9 @@ func scriptOf(name string, said []string) (script []string) {
 	for _, line := range said {
 		m := scriptBegins.FindStringSubmatch(line)
 		switch {
-		case m != nil && packageOf(m[2]) == name:
+		case len(m) > 2 && packageOf(m[2]) == name:
 			script, inside = nil, true
-		case m != nil || strings.HasPrefix(line, "dpkg: ") || strings.HasPrefix(line, "Errors were encountered"):
+		case len(m) > 0 || strings.HasPrefix(line, "dpkg: ") || strings.HasPrefix(line, "Errors were encountered"):
 			inside = false
 		case inside && line != "":
 			script = append(script, strings.TrimSpace(line))
