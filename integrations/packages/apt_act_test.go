@@ -203,7 +203,7 @@ func TestWhatTheSourceDoesNotHaveOrHasChangedIsTheSources(t *testing.T) {
 	w.publish(tool("1.0", nil), tool("1.1", nil))
 	w.install("tool=1.0")
 	up := []patching.Patch{w.upgrade("tool", "1.0", "1.1")}
-	archive := w.root+"/archive/tool_1.1_"+w.arch+".deb"
+	archive := w.root + "/archive/tool_1.1_" + w.arch + ".deb"
 	text, err := os.ReadFile(archive)
 	require.NoError(t, err)
 	text[len(text)-20] ^= 1
@@ -249,7 +249,7 @@ func TestCleaningEmptiesTheCacheAndRemovesWhatKernelsAreSuperseded(t *testing.T)
 	for _, release := range []string{"6.1.0-10-amd64", "6.1.0-11-amd64", "6.1.0-12-amd64"} {
 		require.Equal(t, "1", w.state("linux-image-"+release), release)
 	}
-	archives, err := filepath.Glob(w.root+"/var/cache/apt/archives/*.deb")
+	archives, err := filepath.Glob(w.root + "/var/cache/apt/archives/*.deb")
 	require.NoError(t, err)
 	require.Empty(t, archives)
 	freed, err = w.apt.Clean(t.Context())
