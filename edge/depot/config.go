@@ -1,0 +1,200 @@
+package depot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Repository is a signed archive that is mirrored.
+type Repository struct {
+	Name string
+	// URL is the archive's root, without a slash at its end.
+	URL                               *url.URL
+	Suites, Components, Architectures []string
+	// Keys are those that may sign it.
+	Keys Keys
+}
+
+// Bounds of the file that lists repositories.
+const (
+	maxConfigBytes  = 64 << 10
+	maxKeyringBytes = 4 << 20
+)
+
+// Names become parts of paths, and of the file names under which apt keeps an
+// index: those end at 255 letters, hence the short bounds.
+var (
+	nameShape  = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,30}[a-z0-9])?$`)
+	suiteShape = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~_-]{0,31}(/[A-Za-z0-9][A-Za-z0-9.+~_-]{0,31})?$`)
+	partShape  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
+)
+
+// word is a value with the line on which it stands.
+type word struct {
+	text string
+	line int
+}
+
+// UnmarshalYAML takes any scalar as the text that was written.
+func (w *word) UnmarshalYAML(n ast.Node) error {
+	w.line = n.GetToken().Position.Line
+	switch n := n.(type) {
+	case *ast.StringNode:
+		w.text = n.Value
+	case ast.ScalarNode:
+		w.text = n.GetToken().Value
+	default:
+		return fmt.Errorf("line %d: want one value, not a list or a group", w.line)
+	}
+	return nil
+}
+
+type repositoryEntry struct {
+	Name          word   `yaml:"name"`
+	URL           word   `yaml:"url"`
+	Suites        []word `yaml:"suites"`
+	Components    []word `yaml:"components"`
+	Architectures []word `yaml:"architectures"`
+	Keyring       word   `yaml:"keyring"`
+}
+
+// ReadRepositories reads the file that lists the repositories, with their
+// keyrings. Its errors, all at once, name the line, the value and the way out.
+func ReadRepositories(file string) ([]Repository, error) {
+	text, err := readBounded(file, maxConfigBytes)
+	if err != nil {
+		return nil, fmt.Errorf("repositories: %w", err)
+	}
+	var listed struct {
+		Repositories []repositoryEntry `yaml:"repositories"`
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&listed); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %s (docs/repositories.md has an example)", file, strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	if len(listed.Repositories) == 0 {
+		return nil, fmt.Errorf("%s: no repositories: write a list under \"repositories:\" (docs/repositories.md has an example)", file)
+	}
+	c := checker{file: file}
+	repositories := make([]Repository, 0, len(listed.Repositories))
+	for n, e := range listed.Repositories {
+		r := c.repository(n, e)
+		if slices.ContainsFunc(repositories, func(other Repository) bool { return other.Name == r.Name }) {
+			c.add(e.Name, "name", "another repository has this name: choose another")
+		}
+		repositories = append(repositories, r)
+	}
+	return repositories, errors.Join(c.problems...)
+}
+
+// checker collects what is wrong with a file.
+type checker struct {
+	file     string
+	problems []error
+}
+
+func (c *checker) add(w word, field, why string) {
+	c.problems = append(c.problems, fmt.Errorf("%s:%d: %s %q: %s", c.file, w.line, field, w.text, why))
+}
+
+func (c *checker) missing(n int, e repositoryEntry, field, why string) {
+	c.problems = append(c.problems, fmt.Errorf("%s:%d: repository %d (%s) has no %s: %s", c.file, e.Name.line, n+1, e.Name.text, field, why))
+}
+
+func (c *checker) repository(n int, e repositoryEntry) Repository {
+	r := Repository{Name: e.Name.text}
+	if !nameShape.MatchString(r.Name) {
+		c.add(e.Name, "name", "want 1 to 32 lower-case letters, digits, dots and dashes")
+	}
+	r.URL = c.url(n, e)
+	r.Suites = c.words(n, e, "suites", e.Suites, suiteShape, "want the archive's own name, such as bookworm-security; flat archives (./) are not mirrored")
+	r.Components = c.words(n, e, "components", e.Components, partShape, "want a name such as main")
+	r.Architectures = c.words(n, e, "architectures", e.Architectures, partShape, "want what \"dpkg --print-architecture\" prints, such as amd64")
+	r.Keys = c.keys(n, e)
+	return r
+}
+
+func (c *checker) url(n int, e repositoryEntry) *url.URL {
+	const want = "write http://, https:// or file:///, the host, and the folder that has dists/ in it"
+	if e.URL.text == "" {
+		c.missing(n, e, "url", want)
+		return nil
+	}
+	u, err := url.Parse(strings.TrimRight(e.URL.text, "/"))
+	switch {
+	case err != nil:
+		c.add(e.URL, "url", want)
+		return nil
+	case u.User != nil:
+		c.add(e.URL, "url", "a password would be readable here: archives that want one are not mirrored yet")
+	case u.RawQuery != "" || u.Fragment != "":
+		c.add(e.URL, "url", "remove what follows the folder (? or #)")
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+	case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path):
+	default:
+		c.add(e.URL, "url", want)
+	}
+	return u
+}
+
+func (c *checker) words(n int, e repositoryEntry, field string, given []word, shape *regexp.Regexp, want string) []string {
+	if len(given) == 0 {
+		c.missing(n, e, field, want)
+	}
+	var texts []string
+	for _, w := range given {
+		switch {
+		case !shape.MatchString(w.text):
+			c.add(w, field, want)
+		case slices.Contains(texts, w.text):
+			c.add(w, field, "it is there twice: remove one")
+		}
+		texts = append(texts, w.text)
+	}
+	return texts
+}
+
+func (c *checker) keys(n int, e repositoryEntry) Keys {
+	if e.Keyring.text == "" {
+		c.missing(n, e, "keyring", "give the file with the archive's public keys, such as /usr/share/keyrings/debian-archive-keyring.gpg")
+		return nil
+	}
+	path := e.Keyring.text
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(c.file), path)
+	}
+	text, err := readBounded(path, maxKeyringBytes)
+	if err != nil {
+		c.add(e.Keyring, "keyring", fmt.Sprintf("%s: copy the archive's public keys there", err))
+		return nil
+	}
+	keys, err := ReadKeys(text)
+	if err != nil {
+		c.add(e.Keyring, "keyring", fmt.Sprintf("%s: want public keys as gpg --export writes them, armored or not", err))
+	}
+	return keys
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", file, limit)
+	}
+	return text, err
+}

@@ -1,0 +1,350 @@
+package depot
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/internal/durable"
+)
+
+// Generation is one signed index of a suite with the package indexes that it
+// names, as far as they are mirrored. It was whole when it was accepted.
+type Generation struct {
+	ID         string    `json:"id"` // sixteen hexadecimal digits
+	Repository string    `json:"repository"`
+	Suite      string    `json:"suite"`
+	Release    File      `json:"release"`
+	Date       time.Time `json:"date"`
+	ValidUntil time.Time `json:"validUntil,omitzero"`
+	// Accepted is when the dates were judged.
+	Accepted time.Time `json:"accepted"`
+	Indexes  []Index   `json:"indexes"`
+
+	parse  sync.Mutex
+	parsed *Release // once it was needed
+}
+
+// Index is a Packages index as it was fetched.
+type Index struct {
+	Component    string `json:"component"`
+	Architecture string `json:"architecture"`
+	// Path is below dists/SUITE.
+	Path string `json:"path"`
+	File
+}
+
+func (g *Generation) key() suiteKey { return suiteKey{g.Repository, g.Suite} }
+
+// identify names a generation by all that its content hangs on.
+func (g *Generation) identify() string {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n%s\n", g.Repository, g.Suite, g.Release.SHA256)
+	for _, i := range g.Indexes {
+		fmt.Fprintf(sum, "%s %s\n", i.Path, i.SHA256)
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:16]
+}
+
+func (g *Generation) hashes() []string {
+	all := []string{g.Release.SHA256}
+	for _, i := range g.Indexes {
+		all = append(all, i.SHA256)
+	}
+	return all
+}
+
+// newestFirst orders the generations of a suite.
+func newestFirst(a, b *Generation) int {
+	return cmp.Or(b.Date.Compare(a.Date), b.Accepted.Compare(a.Accepted), strings.Compare(a.ID, b.ID))
+}
+
+// of returns a suite's generations, newest first.
+func (d *Depot) of(key suiteKey) []*Generation {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []*Generation
+	for _, g := range d.generations {
+		if g.key() == key {
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+// head returns the newest generation of a suite; nil: there is none yet.
+func (d *Depot) head(key suiteKey) *Generation {
+	if all := d.of(key); len(all) > 0 {
+		return all[0]
+	}
+	return nil
+}
+
+// refresh asks the archive for a suite's index, unless it did so a moment ago,
+// and accepts it if everything about it is right. What was accepted before stays
+// until then, and after a refusal.
+func (d *Depot) refresh(ctx context.Context, r *Repository, suite string) error {
+	key := suiteKey{r.Name, suite}
+	d.mu.Lock()
+	last := d.asked[key]
+	d.mu.Unlock()
+	life := d.opts.Refresh
+	if last.err != nil { // a fleet that asks must not wait for a dead archive one by one
+		life = min(life, 15*time.Second)
+	}
+	if age := d.opts.Now().Sub(last.at); age >= 0 && age < life {
+		return last.err
+	}
+	return d.once(ctx, "refresh "+r.Name+" "+suite, func(ctx context.Context) error {
+		err := d.accept(ctx, r, suite)
+		if err != nil {
+			err = fmt.Errorf("index of %s %s: %w", r.Name, suite, err)
+			d.log.Warn("an index was not accepted; the last good one stays", zap.Error(err))
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.asked[key] = answer{at: d.opts.Now(), err: err}
+		return err
+	})
+}
+
+func (d *Depot) accept(ctx context.Context, r *Repository, suite string) error {
+	text, err := d.fetchRelease(ctx, r, suite)
+	if err != nil {
+		return err
+	}
+	now := d.opts.Now().UTC()
+	release, err := r.Keys.Verify(text, now)
+	if err != nil {
+		return err
+	}
+	if err := release.Judge(suite, now); err != nil {
+		return err
+	}
+	if last := d.head(suiteKey{r.Name, suite}); last != nil && release.Date.Before(last.Date) {
+		return fmt.Errorf("it went back in time: its date is %s, and one of %s was accepted before", stamp(release.Date), stamp(last.Date))
+	}
+	sum := sha256.Sum256(text)
+	g := &Generation{
+		Repository: r.Name, Suite: suite, Release: File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text))},
+		Date: release.Date, ValidUntil: release.ValidUntil, Accepted: now,
+	}
+	defer d.blobs.pin(g.Release.SHA256)()
+	if !d.blobs.has(g.Release) { // its time on the disk is when it was new, and apt asks for that
+		if err := d.blobs.put(g.Release, bytes.NewReader(text)); err != nil {
+			return err
+		}
+	}
+	for _, component := range r.Components {
+		for _, arch := range r.Architectures {
+			index, unpin, err := d.fetchIndex(ctx, r, suite, release, component, arch)
+			defer unpin() //nolint:revive // a few a suite, and all are held until the generation is kept
+			if err != nil {
+				return err
+			}
+			g.Indexes = append(g.Indexes, index)
+		}
+	}
+	return d.keep(g)
+}
+
+func (d *Depot) fetchRelease(ctx context.Context, r *Repository, suite string) ([]byte, error) {
+	body, err := d.upstream.open(ctx, r.URL, "dists/"+suite+"/InRelease")
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxRelease+1))
+	if err == nil && len(text) > maxRelease {
+		err = fmt.Errorf("InRelease has more than %d bytes", maxRelease)
+	}
+	return text, err
+}
+
+// packings are the forms of an index that can be read, the smallest first, as
+// apt prefers them too.
+var packings = []string{".xz", ".gz", ""}
+
+// fetchIndex fetches the Packages index of a component in the first form that
+// the archive has, and reads it: an index that cannot be read is not accepted.
+func (d *Depot) fetchIndex(ctx context.Context, r *Repository, suite string, release *Release, component, arch string) (Index, func(), error) {
+	plain := component + "/binary-" + arch + "/Packages"
+	why := fmt.Errorf("InRelease names no SHA256 of %s in a form that can be read (%s)", plain, strings.Join(packings, ", "))
+	for _, packing := range packings {
+		file, ok := release.File(plain + packing)
+		if !ok {
+			continue
+		}
+		index := Index{Component: component, Architecture: arch, Path: plain + packing, File: file}
+		unpin := d.blobs.pin(file.SHA256)
+		if why = d.fetch(ctx, r, file, maxPacked, release.paths(suite, index.Path)...); why == nil {
+			expanded, _ := release.File(plain)
+			if _, err := d.catalogues.get(d.blobs, index, expanded); err != nil {
+				return index, unpin, fmt.Errorf("%s: %w", index.Path, err)
+			}
+			return index, unpin, nil
+		}
+		unpin()
+		if !errors.Is(why, errGone) {
+			break
+		}
+	}
+	return Index{}, func() {}, why
+}
+
+// paths returns where an archive keeps an index: by its hash, where it does so,
+// for the name alone may have moved on by now.
+func (r *Release) paths(suite, name string) []string {
+	plain := "dists/" + suite + "/" + name
+	file, ok := r.files[name]
+	if !ok || r.Fields["Acquire-By-Hash"] != "yes" {
+		return []string{plain}
+	}
+	return []string{path.Dir(plain) + "/by-hash/SHA256/" + file.SHA256, plain}
+}
+
+// keep makes a generation durable and the newest of its suite.
+func (d *Depot) keep(g *Generation) error {
+	g.ID = g.identify()
+	if slices.ContainsFunc(d.of(g.key()), func(other *Generation) bool { return other.ID == g.ID }) {
+		return nil
+	}
+	text, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	if err := d.write(d.generationFile(g), text); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.generations = append(d.generations, g)
+	slices.SortFunc(d.generations, newestFirst)
+	d.log.Info("accepted an index", zap.String("repository", g.Repository), zap.String("suite", g.Suite), zap.Time("date", g.Date), zap.String("generation", g.ID))
+	return nil
+}
+
+func (d *Depot) generationFile(g *Generation) string {
+	return filepath.Join(d.opts.Dir, "generations", g.ID+".json")
+}
+
+func (d *Depot) write(file string, text []byte) error {
+	err := durable.Replace(file, 0o600, func(w io.Writer) error { _, err := w.Write(text); return err })
+	if isFull(err) {
+		return &FullError{Dir: d.opts.Dir}
+	}
+	return err
+}
+
+// load reads generations and snapshots. What is unreadable is an error: a lost
+// snapshot must not look like one that never was.
+func (d *Depot) load() error {
+	err := eachFile(filepath.Join(d.opts.Dir, "generations"), func(text []byte) error {
+		g := &Generation{}
+		d.generations = append(d.generations, g)
+		return json.Unmarshal(text, g)
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(d.generations, newestFirst)
+	return eachFile(filepath.Join(d.opts.Dir, "snapshots"), func(text []byte) error {
+		s, err := readSnapshot(text)
+		if err == nil {
+			d.snapshots[s.ID] = s
+		}
+		return err
+	})
+}
+
+// eachFile reads the files of a folder, and removes those that were half written
+// when the power went.
+func eachFile(dir string, take func(text []byte) error) error {
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		file := filepath.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			os.Remove(file)
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := take(text); err != nil {
+			return fmt.Errorf("%s: %w: restore it from a backup, or remove it if no cycle needs it", file, err)
+		}
+	}
+	return nil
+}
+
+// catalogues remembers the indexes that were read last.
+type catalogues struct {
+	mu    sync.Mutex
+	known map[string]*catalogue
+	order []string // by use, the oldest first
+}
+
+const maxCatalogues = 16
+
+// get reads an index. Its plain text must be what the release says of it, where
+// it says something (a size of 0 is nothing).
+func (c *catalogues) get(b *blobs, index Index, plain File) (*catalogue, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if at := slices.Index(c.order, index.SHA256); at >= 0 {
+		c.order = append(slices.Delete(c.order, at, at+1), index.SHA256)
+		return c.known[index.SHA256], nil
+	}
+	f, err := b.open(index.File)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := expand(index.Path, f, index.Size)
+	if err != nil {
+		return nil, err
+	}
+	sum, count := sha256.New(), &counter{}
+	read, err := readCatalogue(io.TeeReader(text, io.MultiWriter(sum, count)))
+	if err != nil {
+		return nil, err
+	}
+	if plain.SHA256 != "" && (plain.Size != count.n || plain.SHA256 != hex.EncodeToString(sum.Sum(nil))) {
+		return nil, fmt.Errorf("unpacked, it is %w", errWrongBytes)
+	}
+	if c.known == nil {
+		c.known = map[string]*catalogue{}
+	}
+	c.known[index.SHA256], c.order = read, append(c.order, index.SHA256)
+	if len(c.order) > maxCatalogues {
+		delete(c.known, c.order[0])
+		c.order = c.order[1:]
+	}
+	return read, nil
+}
+
+type counter struct{ n int64 }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return len(p), nil
+}

@@ -1,0 +1,258 @@
+package depot
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Paths below which a depot serves: repositories as they are now, and snapshots.
+const (
+	MirrorPath   = "/apt/"
+	SnapshotPath = "/snapshot/"
+)
+
+// Handler serves /apt/REPOSITORY/… and /snapshot/ID/REPOSITORY/GENERATION/….
+// Nothing in a path is ever a path on the disk: it is looked up in signed
+// indexes, and what they do not name is not there.
+func (d *Depot) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+MirrorPath+"{repository}/{path...}", d.limited(d.mirror))
+	mux.HandleFunc("GET "+SnapshotPath+"{id}/{repository}/{generation}/{path...}", d.limited(d.frozen))
+	return mux
+}
+
+// limited answers "try again" when too many requests are under way.
+func (d *Depot) limited(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case d.requests <- struct{}{}:
+			defer func() { <-d.requests }()
+			serve(w, r)
+		default:
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "the server is busy; try again", http.StatusServiceUnavailable)
+		}
+	}
+}
+
+// mirror serves what the archive has now, fetching what is not here yet.
+func (d *Depot) mirror(w http.ResponseWriter, r *http.Request) {
+	repo, ok := d.repository(r.PathValue("repository"))
+	if !ok {
+		http.Error(w, "no such repository is configured on this server", http.StatusNotFound)
+		return
+	}
+	name := r.PathValue("path")
+	for _, suite := range repo.Suites {
+		if below, ok := strings.CutPrefix(name, "dists/"+suite+"/"); ok && d.index(w, r, repo, suite, below) {
+			return
+		}
+	}
+	e, err := d.packageAt(repo, name)
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	if e == nil {
+		http.Error(w, "no index of this repository names such a file", http.StatusNotFound)
+		return
+	}
+	d.pass(w, r, repo, e.file(), maxPackage, e.path)
+}
+
+// index serves a file below dists/SUITE; false: the suite has none of that name.
+func (d *Depot) index(w http.ResponseWriter, r *http.Request, repo *Repository, suite, name string) bool {
+	key := suiteKey{repo.Name, suite}
+	if name == "InRelease" {
+		// Refused or not there: the last good one goes out, and apt itself judges
+		// how old it is.
+		err := d.refresh(r.Context(), repo, suite)
+		if g := d.head(key); g != nil {
+			d.serve(w, r, g.Release)
+			return true
+		}
+		d.refuse(w, r, err)
+		return true
+	}
+	generations := d.of(key)
+	if dir, hash := path.Split(name); isSHA256(hash) && strings.HasSuffix(dir, "/by-hash/SHA256/") {
+		// A machine may still go by the index before the newest.
+		for _, g := range generations {
+			if release, err := d.release(g); err == nil {
+				if full, ok := release.byHash(strings.TrimSuffix(dir, "/by-hash/SHA256/"), hash); ok {
+					d.pass(w, r, repo, release.files[full], maxIndex, release.paths(suite, full)...)
+					return true
+				}
+			}
+		}
+		return false
+	}
+	if len(generations) == 0 {
+		return false
+	}
+	release, err := d.release(generations[0])
+	if err != nil {
+		d.refuse(w, r, err)
+		return true
+	}
+	file, ok := release.File(name)
+	if ok {
+		d.pass(w, r, repo, file, maxIndex, release.paths(suite, name)...)
+	}
+	return ok
+}
+
+// byHash returns the name of the file in a folder that has the hash.
+func (r *Release) byHash(dir, hash string) (string, bool) {
+	for name, f := range r.files {
+		if f.SHA256 == hash && path.Dir(name) == dir {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// release reads a generation's InRelease. Its signature was checked when it was
+// accepted, its bytes are when it is opened.
+func (d *Depot) release(g *Generation) (*Release, error) {
+	g.parse.Lock()
+	defer g.parse.Unlock()
+	if g.parsed != nil {
+		return g.parsed, nil
+	}
+	text, err := d.blobs.read(g.Release)
+	if err != nil {
+		return nil, err
+	}
+	g.parsed, err = readVerified(text)
+	return g.parsed, err
+}
+
+// packageAt finds a package file by its name: in the newest indexes, and in
+// those before, for a machine that has not asked for the newest yet.
+func (d *Depot) packageAt(repo *Repository, name string) (*entry, error) {
+	for depth := range 2 {
+		for _, suite := range repo.Suites {
+			all := d.of(suiteKey{repo.Name, suite})
+			if depth >= len(all) {
+				continue
+			}
+			for _, i := range all[depth].Indexes {
+				c, err := d.catalogues.get(d.blobs, i, File{})
+				if err != nil {
+					return nil, err
+				}
+				if e, ok := c.at(name); ok {
+					return e, nil
+				}
+			}
+		}
+	}
+	return nil, nil
+}
+
+// pass serves a file, fetching it first if need be. It goes out once it was
+// checked as a whole.
+func (d *Depot) pass(w http.ResponseWriter, r *http.Request, repo *Repository, file File, limit int64, paths ...string) {
+	defer d.blobs.pin(file.SHA256)()
+	if err := d.fetch(r.Context(), repo, file, limit, paths...); err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	d.serve(w, r, file)
+	d.collectSometimes()
+}
+
+// frozen serves what a snapshot has.
+func (d *Depot) frozen(w http.ResponseWriter, r *http.Request) {
+	s, ok := d.byPath(r.PathValue("id"))
+	if !ok {
+		http.Error(w, "no such snapshot is kept on this server", http.StatusNotFound)
+		return
+	}
+	file, ok := s.at(r.PathValue("repository"), r.PathValue("generation"), r.PathValue("path"))
+	if !ok {
+		http.Error(w, "the snapshot has no such file", http.StatusNotFound)
+		return
+	}
+	d.serve(w, r, file)
+}
+
+// at finds a file of a snapshot by its path in a generation.
+func (s *Snapshot) at(repository, generation, name string) (File, bool) {
+	n := slices.IndexFunc(s.Generations, func(g Frozen) bool { return g.Repository == repository && g.Generation == generation })
+	if n < 0 {
+		return File{}, false
+	}
+	g := s.Generations[n]
+	if below, ok := strings.CutPrefix(name, "dists/"+g.Suite+"/"); ok {
+		if below == "InRelease" {
+			return g.Release, true
+		}
+		for _, i := range g.Indexes {
+			if below == i.Path || below == path.Dir(i.Path)+"/by-hash/SHA256/"+i.SHA256 {
+				return i.File, true
+			}
+		}
+	}
+	for _, p := range s.Packages {
+		if slices.Contains(p.Places, Place{Generation: generation, Path: name}) {
+			return p.File, true
+		}
+	}
+	return File{}, false
+}
+
+// slowest is how slowly a machine may read, in bytes a second.
+const slowest = 8 << 10
+
+// serve sends a file that is here.
+func (d *Depot) serve(w http.ResponseWriter, r *http.Request, file File) {
+	f, err := d.blobs.open(file)
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		d.refuse(w, r, err)
+		return
+	}
+	// Not every ResponseWriter has deadlines; a real connection does.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute + time.Duration(file.Size/slowest)*time.Second))
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("ETag", `"`+file.SHA256+`"`)
+	http.ServeContent(w, r, "", info.ModTime(), f)
+}
+
+// refuse answers why a file cannot be had. Apt prints the status alone, so the
+// particulars go into the log as well.
+func (d *Depot) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // nobody listens
+	}
+	status, words := http.StatusBadGateway, "the archive's file could not be had, or is not the one that was signed; the server's log says more"
+	var full *FullError
+	switch {
+	case errors.Is(err, errGone):
+		status, words = http.StatusNotFound, "the archive no longer has this file"
+	case errors.As(err, &full):
+		status, words = http.StatusInsufficientStorage, "the server's disk is full"
+	case errors.Is(err, errDamaged), errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrPermission):
+		status, words = http.StatusInternalServerError, "the server's copy of this file is lost or was changed"
+	case errors.Is(err, http.ErrServerClosed), errors.Is(err, context.Canceled):
+		status, words = http.StatusServiceUnavailable, "the server stops; try again"
+	}
+	d.log.Warn("a file was refused", zap.String("path", r.URL.Path), zap.Int("status", status), zap.Error(err))
+	http.Error(w, words, status)
+}

@@ -1,0 +1,236 @@
+package depot
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+)
+
+// Keys are the public keys that may sign a repository.
+type Keys []*openpgp.Entity
+
+// ReadKeys reads public keys, armored or binary, as "gpg --export" writes them.
+func ReadKeys(text []byte) (Keys, error) {
+	read := openpgp.ReadKeyRing
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("-----BEGIN")) {
+		read = openpgp.ReadArmoredKeyRing
+	}
+	list, err := read(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("keyring: %w", err)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("keyring: there is no key in it")
+	}
+	return Keys(list), nil
+}
+
+// File is bytes as something signed names them.
+type File struct {
+	SHA256 string `json:"sha256"` // hexadecimal, lower case
+	Size   int64  `json:"size"`
+}
+
+// Release is what a verified InRelease file says.
+type Release struct {
+	Fields map[string]string // Origin, Label, Suite, Codename, Version, …
+	Date   time.Time
+	// ValidUntil is zero where the archive sets no end.
+	ValidUntil time.Time
+	files      map[string]File
+}
+
+// File returns what the release says of an index ("main/binary-amd64/Packages.xz").
+func (r *Release) File(name string) (File, bool) {
+	f, ok := r.files[name]
+	return f, ok
+}
+
+const clearSigned = "-----BEGIN PGP SIGNED MESSAGE-----"
+
+// Verify checks an InRelease file and reads what was signed, nothing around it.
+// Keys and signatures must be good at that time. What the dates in the file say
+// is judged by [Release.Judge].
+func (k Keys) Verify(inRelease []byte, at time.Time) (*Release, error) {
+	// apt refuses text around the signed one too: somebody could read it.
+	block, rest := clearsign.Decode(inRelease)
+	if block == nil || len(bytes.TrimSpace(rest)) > 0 || !bytes.HasPrefix(inRelease, []byte(clearSigned)) {
+		return nil, errors.New("InRelease: not one clear-signed text and nothing else")
+	}
+	if err := k.signed(block, at); err != nil {
+		return nil, fmt.Errorf("InRelease: signature: %w", err)
+	}
+	return parseRelease(string(block.Plaintext))
+}
+
+// readVerified reads an InRelease whose signature was checked before.
+func readVerified(inRelease []byte) (*Release, error) {
+	block, _ := clearsign.Decode(inRelease)
+	if block == nil {
+		return nil, errors.New("InRelease: not a clear-signed text")
+	}
+	return parseRelease(string(block.Plaintext))
+}
+
+// signed wants one good signature. An archive signs with its old and its new
+// key for years, and a machine that lacks one of them has the other.
+func (k Keys) signed(block *clearsign.Block, at time.Time) error {
+	config := &packet.Config{Time: func() time.Time { return at }}
+	packets := packet.NewReader(block.ArmoredSignature.Body)
+	var why error
+	for n := 0; n < maxSignatures; n++ {
+		p, err := packets.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		sig, ok := p.(*packet.Signature)
+		if !ok {
+			return errors.New("something else stands among the signatures")
+		}
+		err = k.good(block, sig, config)
+		if err == nil {
+			return nil
+		}
+		why = errors.Join(why, err)
+	}
+	if why == nil {
+		why = errors.New("there is none")
+	}
+	return why
+}
+
+const maxSignatures = 16
+
+func (k Keys) good(block *clearsign.Block, sig *packet.Signature, config *packet.Config) error {
+	switch sig.Hash {
+	case crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512:
+	default:
+		return fmt.Errorf("made with the hash %v, which can be forged", sig.Hash)
+	}
+	var one bytes.Buffer
+	if err := sig.Serialize(&one); err != nil {
+		return err
+	}
+	_, err := openpgp.CheckDetachedSignature(openpgp.EntityList(k), bytes.NewReader(block.Bytes), &one, config)
+	if err != nil && sig.IssuerKeyId != nil {
+		return fmt.Errorf("of key %016X: %w", *sig.IssuerKeyId, err)
+	}
+	return err
+}
+
+// futureSlack is how far a date may lie ahead: apt's Acquire::Max-FutureTime.
+const futureSlack = 10 * time.Second
+
+// Judge says whether a release may be accepted for a suite at that time.
+func (r *Release) Judge(suite string, at time.Time) error {
+	is := []string{r.Fields["Suite"], r.Fields["Codename"]}
+	switch {
+	case is[0]+is[1] != "" && suite != is[0] && suite != is[1]:
+		return fmt.Errorf("it is of suite %q, codename %q, not of %s", is[0], is[1], suite)
+	case r.Date.After(at.Add(futureSlack)):
+		return fmt.Errorf("its date, %s, has not come: is the clock right?", stamp(r.Date))
+	case !r.ValidUntil.IsZero() && !at.Before(r.ValidUntil):
+		return fmt.Errorf("%w: Valid-Until %s has passed", errExpired, stamp(r.ValidUntil))
+	}
+	return nil
+}
+
+var errExpired = errors.New("it has expired")
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func parseRelease(text string) (*Release, error) {
+	r := &Release{Fields: map[string]string{}, files: map[string]File{}}
+	section := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.HasPrefix(line, " ") {
+			if section == "SHA256" {
+				if err := r.addFile(line); err != nil {
+					return nil, err
+				}
+			}
+			continue
+		}
+		field, value, ok := strings.Cut(line, ":")
+		if !ok {
+			return nil, fmt.Errorf("InRelease: line %.40q is no field", line)
+		}
+		if _, twice := r.Fields[field]; twice {
+			return nil, fmt.Errorf("InRelease: the field %q is there twice", field)
+		}
+		section = field
+		r.Fields[field] = strings.TrimSpace(value)
+	}
+	if len(r.files) == 0 {
+		return nil, errors.New("InRelease: it names no SHA256 of any index")
+	}
+	return r, r.dates()
+}
+
+func (r *Release) dates() (err error) {
+	if r.Date, err = parseDate(r.Fields["Date"]); err != nil {
+		return fmt.Errorf("InRelease: Date: %w", err)
+	}
+	if until := r.Fields["Valid-Until"]; until != "" {
+		if r.ValidUntil, err = parseDate(until); err != nil {
+			return fmt.Errorf("InRelease: Valid-Until: %w", err)
+		}
+	}
+	return nil
+}
+
+// parseDate takes RFC 1123 in UTC, the only zone that apt takes.
+func parseDate(s string) (time.Time, error) {
+	t, err := time.Parse("Mon, 2 Jan 2006 15:04:05 -0700", s)
+	if err != nil {
+		t, err = time.Parse("Mon, 2 Jan 2006 15:04:05 MST", s)
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	if _, offset := t.Zone(); offset != 0 {
+		return time.Time{}, fmt.Errorf("%q is not in UTC", s)
+	}
+	return t.UTC(), nil
+}
+
+func (r *Release) addFile(line string) error {
+	f := strings.Fields(line)
+	if len(f) != 3 || !isSHA256(f[0]) || !cleanPath(f[2]) {
+		return fmt.Errorf("InRelease: %.80q is not hash, size, name", line)
+	}
+	size, err := strconv.ParseInt(f[1], 10, 64)
+	if err != nil || size < 0 {
+		return fmt.Errorf("InRelease: size of %s: %q is none", f[2], f[1])
+	}
+	file := File{SHA256: f[0], Size: size}
+	if other, twice := r.files[f[2]]; twice && other != file {
+		return fmt.Errorf("InRelease: %s is named twice, with two hashes", f[2])
+	}
+	r.files[f[2]] = file
+	return nil
+}
+
+func isSHA256(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// cleanPath reports whether a path that an index names stays below its root.
+func cleanPath(p string) bool {
+	return p != "" && len(p) <= 1024 && p[0] != '/' && path.Clean(p) == p && p != "." && p != ".." && !strings.HasPrefix(p, "../") &&
+		!strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f })
+}

@@ -1,0 +1,122 @@
+package depot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// upstream reads from archives: from the configured hosts and no others.
+type upstream struct {
+	client *http.Client
+	// stall is how long an archive may send nothing.
+	stall time.Duration
+}
+
+// errGone: the archive answers that it has no such file.
+var errGone = errors.New("the archive no longer has it")
+
+func newUpstream(stall time.Duration) *upstream {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = stall
+	transport.MaxResponseHeaderBytes = 64 << 10
+	// Bytes are wanted as they were signed, not as they were packed on the way.
+	transport.DisableCompression = true
+	return &upstream{stall: stall, client: &http.Client{Transport: transport, CheckRedirect: sameHost}}
+}
+
+// sameHost refuses to be sent anywhere that nobody configured: a mirror inside
+// the network would fetch from there on behalf of whoever sent it.
+func sameHost(next *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	switch {
+	case len(via) > 5:
+		return errors.New("redirected more than five times")
+	case !strings.EqualFold(next.URL.Hostname(), first.Hostname()):
+		return fmt.Errorf("it redirects to the host %q, which is not configured: write the address that it sends to into the list of repositories, if you trust it", next.URL.Host)
+	case first.Scheme == "https" && next.URL.Scheme != "https":
+		return errors.New("it redirects from https to http")
+	}
+	return nil
+}
+
+// open returns a file of an archive. It is read until ctx ends, and as long as
+// something comes.
+func (u *upstream) open(ctx context.Context, base *url.URL, path string) (io.ReadCloser, error) {
+	if base.Scheme == "file" {
+		return openBelow(base.Path, path)
+	}
+	// Not JoinPath, which would read a percent sign in a file's name.
+	at := *base
+	at.Path, at.RawPath = base.Path+"/"+path, ""
+	ctx, cancel := context.WithCancelCause(ctx)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	request.Header.Set("User-Agent", "patchcycle-depot")
+	response, err := u.client.Do(request)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		cancel(nil)
+		if response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone {
+			return nil, fmt.Errorf("%w (%s)", errGone, response.Status)
+		}
+		return nil, fmt.Errorf("the archive answers %s", response.Status)
+	}
+	w := &watched{body: response.Body, ctx: ctx, cancel: cancel, stall: u.stall}
+	w.timer = time.AfterFunc(u.stall, func() { cancel(fmt.Errorf("the archive sent nothing for %s", u.stall)) })
+	return w, nil
+}
+
+// openBelow opens a file of a local archive; links that lead out of it are refused.
+func openBelow(dir, path string) (io.ReadCloser, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errGone
+	}
+	return f, err
+}
+
+// watched is a body that is given up when nothing comes.
+type watched struct {
+	body   io.ReadCloser
+	ctx    context.Context // the body's own: it says why it was given up
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	stall  time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.body.Read(p)
+	if n > 0 {
+		w.timer.Reset(w.stall)
+	}
+	if err != nil && !errors.Is(err, io.EOF) && w.ctx.Err() != nil {
+		err = context.Cause(w.ctx)
+	}
+	return n, err
+}
+
+func (w *watched) Close() error {
+	w.timer.Stop()
+	w.cancel(nil)
+	return w.body.Close()
+}
