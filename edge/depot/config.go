@@ -80,7 +80,7 @@ func ReadRepositories(file string) ([]Repository, error) {
 		Repositories []repositoryEntry `yaml:"repositories"`
 	}
 	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&listed); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %s (docs/repositories.md has an example)", file, strings.TrimSpace(yaml.FormatError(err, false, false)))
+		return nil, fmt.Errorf("%s: %s (docs/repositories.md has an example)", file, strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
 	if len(listed.Repositories) == 0 {
 		return nil, fmt.Errorf("%s: no repositories: write a list under \"repositories:\" (docs/repositories.md has an example)", file)
