@@ -37,9 +37,11 @@ type PlanStore interface {
 type Planning struct {
 	Store PlanStore
 	Now   Clock
-	// WayBack says what can be undone. Until the server keeps snapshots, that is
-	// what the machines' repositories are assumed to keep.
-	WayBack assess.WayBack
+	// Snapshots freezes what a plan is made from, and says so what can be undone.
+	// Where the server keeps none, WayBack does: what the machines' repositories
+	// are assumed to keep.
+	Snapshots Snapshots
+	WayBack   assess.WayBack
 }
 
 // Make makes the plan of a revision and keeps it. The first is built from the
@@ -104,11 +106,16 @@ func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *polic
 	if err != nil {
 		return plan.Input{}, err
 	}
-	f, err := assessFleet(ctx, newReader(p.Store), pol, ours, now)
+	read := newReader(p.Store)
+	f, err := assessFleet(ctx, read, pol, ours, now)
 	if err != nil {
 		return plan.Input{}, err
 	}
-	refs, texts := f.bundles(pol, p.WayBack)
+	back, err := p.wayBack(ctx, s, read, f)
+	if err != nil {
+		return plan.Input{}, err
+	}
+	refs, texts := f.bundles(pol, back)
 	if _, err := p.Store.PutContents(ctx, "bundle", texts); err != nil {
 		return plan.Input{}, fmt.Errorf("keep bundles: %w", err)
 	}

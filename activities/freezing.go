@@ -1,0 +1,70 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// Snapshots keeps packages for a cycle, with the signed indexes that name them.
+type Snapshots interface {
+	// Freeze keeps what can be had of the packages. The first time it may take
+	// long; called again after it broke off, it goes on.
+	Freeze(ctx context.Context, c patching.CycleID, wanted []patching.Package) (Frozen, error)
+}
+
+// Frozen is what a snapshot has.
+type Frozen struct {
+	ID patching.Digest
+	// Had and Missing count packages; Bytes is what those that it has take.
+	Had, Missing int
+	Bytes        int64
+	Has          func(name, arch, version string) bool
+}
+
+// wayBack says what can be undone: what the snapshot that is frozen here has.
+// Without snapshots it is what somebody assumes.
+func (p *Planning) wayBack(ctx context.Context, s contract.CycleState, read *reader, f fleet) (assess.WayBack, error) {
+	if p.Snapshots == nil {
+		return p.WayBack, nil
+	}
+	wanted, err := f.wanted(ctx, read)
+	if err != nil {
+		return nil, err
+	}
+	frozen, err := p.Snapshots.Freeze(ctx, s.ID, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot of the repositories: %w", err)
+	}
+	_, err = p.Store.AppendAudit(ctx, patching.AuditEntry{
+		At: p.Now().UTC(), Actor: "planning", Verb: "freeze", Subject: string(s.ID),
+		Body: fmt.Sprintf("Snapshot %s has %d of %d package versions (%d bytes).", frozen.ID, frozen.Had, frozen.Had+frozen.Missing, frozen.Bytes),
+	})
+	return assess.ByPackages(frozen.Has), err
+}
+
+// wanted is all that would be installed and all that is installed now, once.
+func (f fleet) wanted(ctx context.Context, read *reader) ([]patching.Package, error) {
+	all := map[patching.Package]bool{}
+	for _, key := range slices.SortedFunc(maps.Keys(f.kinds), compareKeys) {
+		set, err := read.packages(ctx, key.Packages)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range set.Packages {
+			all[patching.Package{Name: p.Name, Arch: p.Arch, Version: p.Version}] = true
+		}
+		for _, c := range f.kinds[key].Deploy() {
+			all[patching.Package{Name: c.Name, Arch: c.Arch, Version: c.To}] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(all), func(a, b patching.Package) int {
+		return strings.Compare(a.Name+"\x00"+a.Arch+"\x00"+a.Version, b.Name+"\x00"+b.Arch+"\x00"+b.Version)
+	}), nil
+}
