@@ -20,6 +20,9 @@ type ServeOptions struct {
 	Fleet string
 	// Uplink is where machines and relays speak to the server.
 	Uplink, UplinkCert, UplinkKey string
+	// Repositories is the file that lists the repositories of which snapshots are
+	// kept; empty: none are.
+	Repositories string
 	// API is an address for the API beside the socket; empty: none.
 	API string
 	// UI is where Temporal's pages are; empty: none.
@@ -50,6 +53,7 @@ It stops on SIGTERM and on Ctrl-C; cycles that run are taken up at the next star
 	f.StringVar(&o.Uplink, "uplink", "127.0.0.1:7440", "where machines and relays speak to the server; other than on this machine it needs --uplink-cert")
 	f.StringVar(&o.UplinkCert, "uplink-cert", "", "certificate of the uplink, in PEM")
 	f.StringVar(&o.UplinkKey, "uplink-key", "", "its key")
+	f.StringVar(&o.Repositories, "repositories", "", "file that lists package repositories: they are mirrored for the machines, and plans are made from snapshots of them; see docs/repositories.md (default: none)")
 	f.StringVar(&o.API, "api", "", "an address of this machine for the API, beside the socket; a proxy in front of it does TLS (default: none)")
 	f.StringVar(&o.UI, "ui", "127.0.0.1:7441", "where Temporal's pages are; empty: nowhere")
 	f.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")

@@ -29,6 +29,9 @@ type Config struct {
 	// loopback needs UplinkCert and UplinkKey.
 	Uplink                string
 	UplinkCert, UplinkKey string
+	// Repositories is the file that lists the package repositories of which
+	// snapshots are kept; empty: none are.
+	Repositories string
 	// API is a TCP address for the API beside the unix socket; empty: none.
 	API string
 	// UI is where Temporal's pages are; empty: none.

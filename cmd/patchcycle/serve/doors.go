@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/patchcycle/patchcycle/edge/depot"
 )
 
 // door is a listener with what is served behind it.
@@ -44,13 +46,26 @@ func (s *Server) openDoors() error {
 		}
 		secure = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}
 	}
-	if err := s.open("uplink", s.Config.Uplink, s.root.Handler(), secure); err != nil {
+	if err := s.open("uplink", s.Config.Uplink, s.uplink(), secure); err != nil {
 		return err
 	}
 	if ui := s.Engine.UIHandler(); ui != nil && s.Config.UI != "" {
 		return s.open("ui", s.Config.UI, ui, nil)
 	}
 	return nil
+}
+
+// uplink is the way that machines have to the server: the protocol, and beside it
+// the packages, for those that have no other way out.
+func (s *Server) uplink() http.Handler {
+	if s.depot == nil {
+		return s.root.Handler()
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.root.Handler())
+	mux.Handle(depot.MirrorPath, s.depot.Handler())
+	mux.Handle(depot.SnapshotPath, s.depot.Handler())
+	return mux
 }
 
 // openSocket opens the API's unix socket, which only its owner can reach. One

@@ -15,6 +15,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/console/api"
+	"github.com/patchcycle/patchcycle/edge/depot"
 	"github.com/patchcycle/patchcycle/edge/root"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/report"
@@ -25,6 +26,7 @@ import (
 	"github.com/patchcycle/patchcycle/worker"
 	"github.com/patchcycle/patchcycle/worker/engine"
 	"github.com/patchcycle/patchcycle/worker/rootstore"
+	"github.com/patchcycle/patchcycle/worker/snapshots"
 )
 
 // Server is a running control plane.
@@ -34,13 +36,15 @@ type Server struct {
 	Engine  *engine.Engine
 	Starter *starter.Starter
 
-	root   *root.Server
-	worker *worker.Worker
-	doors  []*door
-	cancel context.CancelFunc
-	tasks  sync.WaitGroup
-	once   sync.Once
-	failed chan error
+	root      *root.Server
+	depot     *depot.Depot // nil: no repositories are configured
+	snapshots *snapshots.Keeper
+	worker    *worker.Worker
+	doors     []*door
+	cancel    context.CancelFunc
+	tasks     sync.WaitGroup
+	once      sync.Once
+	failed    chan error
 }
 
 // Start starts a server and returns when it serves: the API answers, machines
@@ -88,6 +92,9 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 	}
 	s.Starter = starter.New(s.Engine.Client(), s.Store, s.Config.Now)
 	if err := s.openUplink(ctx, life); err != nil {
+		return err
+	}
+	if err := s.openDepot(); err != nil {
 		return err
 	}
 	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
@@ -149,6 +156,25 @@ func (s *Server) openUplink(ctx, life context.Context) error {
 	return nil
 }
 
+// openDepot opens the repositories, where some are configured.
+func (s *Server) openDepot() error {
+	if s.Config.Repositories == "" {
+		return nil
+	}
+	repositories, err := depot.ReadRepositories(s.Config.Repositories)
+	if err != nil {
+		return fmt.Errorf("--repositories: %w", err)
+	}
+	s.depot, err = depot.Open(depot.Options{
+		Dir: filepath.Join(s.Config.Dir, "depot"), Repositories: repositories, Log: s.Config.Log.Named("depot"),
+	})
+	if err != nil {
+		return err
+	}
+	s.snapshots = &snapshots.Keeper{Depot: s.depot, Record: s.Store, Now: time.Now}
+	return nil
+}
+
 // fleet is the installation's name: the one given at the first start, for
 // machines are bound to it.
 func (s *Server) fleet(ctx context.Context) (string, error) {
@@ -170,10 +196,14 @@ func (s *Server) fleet(ctx context.Context) (string, error) {
 // activities hands each activity its ports.
 func (s *Server) activities() activities.All {
 	st, now, look, orders := s.Store, time.Now, s.Config.Look, s.root.Dispatcher()
+	planning := &activities.Planning{Store: st, Now: now, WayBack: assess.ByPackages(kept)}
+	if s.snapshots != nil {
+		planning.Snapshots = s.snapshots
+	}
 	return activities.All{
 		Cycles:    &activities.Cycles{Store: st, Now: now, Log: slog.New(zapslog.NewHandler(s.Config.Log.Core()))},
 		Assessing: &activities.Assessing{Store: st, Now: now},
-		Planning:  &activities.Planning{Store: st, Now: now, WayBack: assess.ByPackages(kept)},
+		Planning:  planning,
 		People:    &activities.People{Store: st, History: worker.History{Client: s.Engine.Client()}, Now: now},
 		Waves:     &activities.Waves{Store: st, Dispatcher: orders, Now: now, Look: look},
 		Campaigns: &activities.Campaigns{Store: st, Dispatcher: orders, Now: now, Look: look},
@@ -182,9 +212,9 @@ func (s *Server) activities() activities.All {
 	}
 }
 
-// kept says whether an old version can still be had. Until the server keeps
-// snapshots of its own, an upgraded package is taken to be in its archive: a
-// machine that cannot fetch it ends as "manual work needed".
+// kept says whether an old version can still be had, where the server keeps no
+// snapshots: an upgraded package is taken to be in its archive, and a machine
+// that cannot fetch it ends as "manual work needed".
 func kept(string, string, string) bool { return true }
 
 // API returns the handler of the API.
@@ -226,6 +256,9 @@ func (s *Server) Stop() {
 		}
 		if s.worker != nil {
 			s.worker.Stop()
+		}
+		if s.depot != nil {
+			s.depot.Close()
 		}
 		s.cancel()
 		s.tasks.Wait()

@@ -21,6 +21,7 @@ import (
 const (
 	judgeTasks = 5 * time.Second
 	lookForDue = time.Minute
+	tidyDepot  = time.Hour
 )
 
 // watch looks after what no workflow does: tasks that wait for a rescan, and
@@ -29,6 +30,9 @@ func (s *Server) watch(ctx context.Context) {
 	tasks := &activities.Tasks{Store: s.Store, Now: time.Now}
 	s.every(ctx, judgeTasks, "judge tasks", tasks.Judge)
 	s.every(ctx, lookForDue, "look for missed cycles", s.alarm)
+	if s.snapshots != nil {
+		s.every(ctx, tidyDepot, "drop snapshots that nobody needs", s.snapshots.Tidy)
+	}
 	s.tasks.Go(func() {
 		select {
 		case err := <-s.Engine.Failed():
