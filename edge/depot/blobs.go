@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -226,8 +227,14 @@ func (b *blobs) pin(hashes ...string) (unpin func()) {
 }
 
 // evict removes what is neither needed nor pinned, least recently used first,
-// until at most limit bytes of such files are left.
-func (b *blobs) evict(needed map[string]bool, limit int64) error {
+// until at most limit bytes of such files are left. Whatever becomes needed while
+// needed looks is pinned when it begins, or used after that.
+func (b *blobs) evict(needed func() map[string]bool, limit int64) error {
+	b.mu.Lock()
+	began, pinned := time.Now(), maps.Clone(b.pins)
+	b.added = 0
+	b.mu.Unlock()
+	keep := needed()
 	type loose struct {
 		hash string
 		size int64
@@ -235,21 +242,17 @@ func (b *blobs) evict(needed map[string]bool, limit int64) error {
 	}
 	var all []loose
 	var sum int64
-	b.mu.Lock()
-	b.added = 0
-	b.mu.Unlock()
 	err := b.each(func(_ string, info fs.FileInfo) error {
 		hash := info.Name()
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if !isSHA256(hash) || needed[hash] || b.pins[hash] > 0 {
-			return nil
-		}
 		used, ok := b.used[hash]
 		if !ok {
 			used = info.ModTime()
 		}
-		all, sum = append(all, loose{hash, info.Size(), used}), sum+info.Size()
+		if isSHA256(hash) && !keep[hash] && pinned[hash] == 0 && b.pins[hash] == 0 && used.Before(began) {
+			all, sum = append(all, loose{hash, info.Size(), used}), sum+info.Size()
+		}
 		return nil
 	})
 	if err != nil {

@@ -65,8 +65,7 @@ func (d *Depot) Collect() error {
 	if err := d.forgetGenerations(); err != nil {
 		return fmt.Errorf("collect: %w", err)
 	}
-	// A file that becomes needed from here on is pinned, or was fetched before.
-	if err := d.blobs.evict(d.needed(), d.opts.Cache); err != nil {
+	if err := d.blobs.evict(d.needed, d.opts.Cache); err != nil {
 		return fmt.Errorf("collect: %w", err)
 	}
 	return nil
@@ -99,8 +98,7 @@ func (d *Depot) forgetGenerations() error {
 	var kept []*Generation
 	for n, g := range d.generations {
 		count[g.key()]++
-		_, configured := d.repository(g.Repository)
-		if frozen[g.ID] || d.pinned[g.ID] > 0 || configured && count[g.key()] <= d.opts.Generations {
+		if frozen[g.ID] || d.pinned[g.ID] > 0 || count[g.key()] <= d.opts.Generations {
 			kept = append(kept, g)
 			continue
 		}

@@ -184,7 +184,7 @@ func (d *Depot) fetch(ctx context.Context, r *Repository, want File, limit int64
 		for _, path := range paths {
 			err := d.fetchOne(ctx, r, want, path)
 			if err == nil {
-				d.log.Info("fetched", zap.String("repository", r.Name), zap.String("file", path), zap.Int64("bytes", want.Size))
+				d.log.Debug("fetched", zap.String("repository", r.Name), zap.String("file", path), zap.Int64("bytes", want.Size))
 				return nil
 			}
 			why = fmt.Errorf("%s of %s: %w", path, r.Name, err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -33,7 +34,7 @@ type Request struct {
 // full, are errors. Freeze can be called again after it broke off: what it
 // fetched is here.
 func (d *Depot) Freeze(ctx context.Context, r Request) (*Snapshot, error) {
-	f := &freeze{depot: d, had: map[Wanted]File{}, why: map[Wanted]Why{}, keys: map[string]Keys{}}
+	f := &freeze{depot: d, had: map[Wanted]File{}, why: map[Wanted]Why{}, silent: map[string]int{}}
 	f.wanted = slices.Clone(r.Wanted)
 	slices.SortFunc(f.wanted, compareWanted)
 	f.wanted = slices.Compact(f.wanted)
@@ -66,12 +67,13 @@ type freeze struct {
 	current, older []*Generation
 	// carried are the older ones that name something that the snapshot has.
 	carried []*Generation
-	keys    map[string]Keys
 	pins    []func()
 
 	mu  sync.Mutex
 	had map[Wanted]File
 	why map[Wanted]Why
+	// silent counts files that an archive did not deliver.
+	silent map[string]int
 }
 
 func (f *freeze) unpin() {
@@ -93,7 +95,6 @@ func (f *freeze) indexes(ctx context.Context, names []string) error {
 		if len(names) > 0 && !slices.Contains(names, r.Name) {
 			continue
 		}
-		f.keys[r.Name] = r.Keys
 		for _, suite := range r.Suites {
 			if err := f.suite(ctx, r, suite); err != nil {
 				return err
@@ -110,43 +111,28 @@ func (f *freeze) suite(ctx context.Context, r *Repository, suite string) error {
 	refused := d.refresh(ctx, r, suite)
 	all, unpin := d.hold(key)
 	f.pins = append(f.pins, unpin)
-	var good []*Generation
-	for _, g := range all {
-		if err := f.trust(g); err != nil {
-			d.log.Warn("an index that was accepted before is no longer used", zap.String("generation", g.ID), zap.Error(err))
-			continue
-		}
-		good = append(good, g)
-	}
-	switch now := d.opts.Now(); {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return ctx.Err()
-	case len(good) == 0 && refused != nil:
+	}
+	var good []*Generation
+	for n, g := range all {
+		err := d.trust(g)
+		switch {
+		case err != nil && n == 0: // to go on with the one before would be to go back in time
+			return errors.Join(fmt.Errorf("index of %s %s: %w", r.Name, suite, err), refused)
+		case err != nil:
+			d.log.Warn("an index that was accepted before is no longer used", zap.String("generation", g.ID), zap.Error(err))
+		default:
+			good = append(good, g)
+		}
+	}
+	if len(good) == 0 {
 		return refused
-	case len(good) == 0:
-		return fmt.Errorf("index of %s %s: none of those that are kept is signed by a key in its keyring", r.Name, suite)
-	case !good[0].ValidUntil.IsZero() && !now.Before(good[0].ValidUntil):
-		return errors.Join(fmt.Errorf("index of %s %s: the last good one was valid until %s", r.Name, suite, stamp(good[0].ValidUntil)), refused)
+	}
+	if until := good[0].ValidUntil; !until.IsZero() && !d.opts.Now().Before(until) {
+		return errors.Join(fmt.Errorf("index of %s %s: the last good one was valid until %s", r.Name, suite, stamp(until)), refused)
 	}
 	f.current, f.older = append(f.current, good[0]), append(f.older, good[1:]...)
-	return nil
-}
-
-// trust checks a kept index again: its bytes, and its signature against the keys
-// that count today, as of when it was accepted.
-func (f *freeze) trust(g *Generation) error {
-	text, err := f.depot.blobs.read(g.Release)
-	if err != nil {
-		return err
-	}
-	if _, err := f.keys[g.Repository].Verify(text, g.Accepted); err != nil {
-		return err
-	}
-	for _, i := range g.Indexes {
-		if !f.depot.blobs.has(i.File) {
-			return fmt.Errorf("its %s is lost or was changed", i.Path)
-		}
-	}
 	return nil
 }
 
@@ -204,9 +190,9 @@ func (f *freeze) from(ctx context.Context, g *Generation, wanted []Wanted) (got 
 
 // get gets one package file; the error is one that ends the freeze.
 func (f *freeze) get(ctx context.Context, r *Repository, w Wanted, e *entry) (had bool, err error) {
-	file := e.file()
-	unpin := f.depot.blobs.pin(file.SHA256)
-	err = f.depot.fetch(ctx, r, file, maxPackage, e.path)
+	d, file := f.depot, e.file()
+	unpin := d.blobs.pin(file.SHA256)
+	err = f.fetch(ctx, r, file, e.path)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.pins = append(f.pins, unpin)
@@ -214,10 +200,10 @@ func (f *freeze) get(ctx context.Context, r *Repository, w Wanted, e *entry) (ha
 		f.had[w] = file
 		return true, nil
 	}
-	f.depot.log.Warn("a package could not be frozen", zap.String("package", w.Name), zap.String("version", w.Version), zap.Error(err))
+	d.log.Warn("a package could not be frozen", zap.String("package", w.Name), zap.String("version", w.Version), zap.Error(err))
 	var full *FullError
 	switch {
-	case errors.As(err, &full), ctx.Err() != nil:
+	case errors.As(err, &full), ctx.Err() != nil, d.life.Err() != nil:
 		return false, err
 	case errors.Is(err, errGone):
 		f.why[w] = Gone
@@ -225,8 +211,42 @@ func (f *freeze) get(ctx context.Context, r *Repository, w Wanted, e *entry) (ha
 		f.why[w] = WrongBytes
 	default:
 		f.why[w] = NotFetched
+		f.silent[r.Name]++
 	}
 	return false, nil
+}
+
+// Bounds of patience with an archive: how often a file is tried that could not be
+// fetched for a reason that may pass, and how many such files there may be before
+// the archive is taken to be down. Each could cost a minute of waiting.
+const (
+	tries     = 3
+	maxSilent = 8
+)
+
+var errDown = errors.New("the archive did not deliver other files; this one was not tried")
+
+func (f *freeze) fetch(ctx context.Context, r *Repository, file File, path string) (err error) {
+	d := f.depot
+	for try := range tries {
+		f.mu.Lock()
+		down := f.silent[r.Name] >= maxSilent
+		f.mu.Unlock()
+		if down && !d.blobs.has(file) {
+			return cmp.Or(err, errDown)
+		}
+		err = d.fetch(ctx, r, file, maxPackage, path)
+		var full *FullError
+		if err == nil || errors.Is(err, errGone) || errors.Is(err, errWrongBytes) || errors.As(err, &full) || d.life.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(try+1) * d.opts.Stall / 10):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
 }
 
 // snapshot writes the manifest down.

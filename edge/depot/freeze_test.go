@@ -2,6 +2,7 @@ package depot_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -225,6 +226,52 @@ func TestAnIndexWhoseKeyWasTakenOutOfTheKeyringIsNotUsedAgain(t *testing.T) {
 	again := openDepot(t, depot.Options{Dir: d.dir, Repositories: []depot.Repository{r}})
 	_, err = again.tryFreeze(t, newTool)
 	require.ErrorContains(t, err, "unknown entity")
+
+	// Nor does it keep out what the new key signs, which has an earlier date.
+	a.key = otherKey(t)
+	a.publish(today.AddDate(0, 0, -2), time.Time{}, newerTool)
+	require.True(t, again.freeze(t, newerTool).Has("tool", "amd64", "3.0"))
+}
+
+func TestAnArchiveThatIsDownIsNotAskedForEveryFile(t *testing.T) {
+	a := newArchive(t)
+	var all []deb
+	for n := range 40 {
+		all = append(all, fake(fmt.Sprintf("tool%02d", n), "1"))
+	}
+	a.publish(today.AddDate(0, 0, -1), time.Time{}, all...)
+	d := openDepot(t, depot.Options{Dir: t.TempDir(), Repositories: []depot.Repository{a.repository("tests")}, Stall: 100 * time.Millisecond})
+	d.freeze(t)
+	a.answers(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	s := d.freeze(t, all...)
+	require.Len(t, s.Missing, 40)
+	require.Equal(t, depot.NotFetched, s.Missing[39].Why)
+	asked := 0
+	for _, one := range all {
+		asked += a.count("/" + one.path())
+	}
+	require.LessOrEqual(t, asked, 3*(8+4), "three times for eight files, and for those under way")
+	a.answers(nil)
+	require.Empty(t, d.freeze(t, all...).Missing)
+}
+
+func TestAServerThatStopsMakesNoSnapshotOfWhatItHasSoFar(t *testing.T) {
+	a := newArchive(t)
+	a.publish(today.AddDate(0, 0, -1), time.Time{}, newTool)
+	d := newDepot(t, a.repository("tests"))
+	a.answers(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/"+newTool.path() {
+			go d.Close()
+			<-r.Context().Done()
+		}
+		return false
+	})
+	_, err := d.tryFreeze(t, newTool)
+	require.Error(t, err)
+	require.Empty(t, d.Snapshots())
 }
 
 func TestAnIndexThatExpiredBeforeTheSnapshotIsNoneToPlanFrom(t *testing.T) {

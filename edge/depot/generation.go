@@ -256,8 +256,16 @@ func (d *Depot) write(file string, text []byte) error {
 func (d *Depot) load() error {
 	err := eachFile(filepath.Join(d.opts.Dir, "generations"), func(text []byte) error {
 		g := &Generation{}
+		if err := json.Unmarshal(text, g); err != nil {
+			return err
+		}
+		// One that a lost key signed must not keep better ones out by its date.
+		if err := d.trust(g); err != nil {
+			d.log.Warn("an index that was accepted before is no longer used", zap.String("generation", g.ID), zap.Error(err))
+			return nil
+		}
 		d.generations = append(d.generations, g)
-		return json.Unmarshal(text, g)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -270,6 +278,28 @@ func (d *Depot) load() error {
 		}
 		return err
 	})
+}
+
+// trust checks a kept index again: its bytes, and its signature against the keys
+// that count today, as of when it was accepted.
+func (d *Depot) trust(g *Generation) error {
+	r, ok := d.repository(g.Repository)
+	if !ok {
+		return fmt.Errorf("repository %q is not in the list of repositories", g.Repository)
+	}
+	text, err := d.blobs.read(g.Release)
+	if err != nil {
+		return err
+	}
+	if _, err := r.Keys.Verify(text, g.Accepted); err != nil {
+		return err
+	}
+	for _, i := range g.Indexes {
+		if !d.blobs.has(i.File) {
+			return fmt.Errorf("its %s is lost or was changed", i.Path)
+		}
+	}
+	return nil
 }
 
 // eachFile reads the files of a folder, and removes those that were half written
