@@ -150,17 +150,33 @@ func (d *Depot) accept(ctx context.Context, r *Repository, suite string) error {
 			return err
 		}
 	}
+	unpin, err := d.fetchIndexes(ctx, r, release, g)
+	defer unpin()
+	if err != nil {
+		return err
+	}
+	return d.keep(g)
+}
+
+// fetchIndexes completes a generation. Its indexes stay until unpin is called.
+func (d *Depot) fetchIndexes(ctx context.Context, r *Repository, release *Release, g *Generation) (unpin func(), err error) {
+	var pins []func()
+	unpin = func() {
+		for _, p := range pins {
+			p()
+		}
+	}
 	for _, component := range r.Components {
 		for _, arch := range r.Architectures {
-			index, unpin, err := d.fetchIndex(ctx, r, suite, release, component, arch)
-			defer unpin() //nolint:revive // a few a suite, and all are held until the generation is kept
+			index, pin, err := d.fetchIndex(ctx, r, g.Suite, release, component, arch)
+			pins = append(pins, pin)
 			if err != nil {
-				return err
+				return unpin, err
 			}
 			g.Indexes = append(g.Indexes, index)
 		}
 	}
-	return d.keep(g)
+	return unpin, nil
 }
 
 func (d *Depot) fetchRelease(ctx context.Context, r *Repository, suite string) ([]byte, error) {

@@ -108,7 +108,7 @@ func TestAnIndexThatIsNotRightIsRefusedAndTheLastGoodOneStays(t *testing.T) {
 		"signed by another key": {func(a *archive) { a.key = otherKey(t); a.publish(today, time.Time{}, next) }, "unknown entity"},
 		"tampered": {func(a *archive) {
 			a.publish(today, time.Time{}, next)
-			text, err := os.ReadFile(filepath.Join(a.dir, "dists/stable/InRelease"))
+			text, err := os.ReadFile(filepath.Join(a.dir, "dists", "stable", "InRelease"))
 			require.NoError(t, err)
 			a.write("dists/stable/InRelease", bytes.Replace(text, []byte("Label: Tests"), []byte("Label: Other"), 1))
 		}, "signature"},

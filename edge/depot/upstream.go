@@ -87,8 +87,8 @@ func openBelow(dir, path string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
 	f, err := root.Open(path)
+	_ = root.Close() // it was only looked through
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errGone
 	}
