@@ -179,6 +179,30 @@ func TestWhyAPackageCouldNotBeHad(t *testing.T) {
 	}
 }
 
+// An archive could send the server to doors that only it can reach.
+func TestAnArchiveCannotSendTheServerElsewhere(t *testing.T) {
+	a, other := newArchive(t), newArchive(t)
+	a.publish(today.AddDate(0, 0, -1), time.Time{}, newTool)
+	other.publish(today.AddDate(0, 0, -1), time.Time{}, newTool)
+	d := openDepot(t, depot.Options{Dir: t.TempDir(), Repositories: []depot.Repository{a.repository("tests")}, Stall: 100 * time.Millisecond})
+	a.answers(func(w http.ResponseWriter, r *http.Request) bool {
+		http.Redirect(w, r, other.server.URL+r.URL.Path, http.StatusMovedPermanently) // another port of the same host
+		return true
+	})
+	_, err := d.tryFreeze(t, newTool)
+	require.ErrorContains(t, err, "is not configured: write the address")
+	require.Zero(t, other.count("/dists/stable/InRelease"))
+	a.answers(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/moved") {
+			http.StripPrefix("/moved", http.FileServer(http.Dir(a.dir))).ServeHTTP(w, r)
+		} else {
+			http.Redirect(w, r, "/moved"+r.URL.Path, http.StatusFound)
+		}
+		return true
+	})
+	require.True(t, d.freeze(t, newTool).Has("tool", "amd64", "2.0"), "within the host it may")
+}
+
 func failing(path string, fail func(http.ResponseWriter)) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/"+path {

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/edge/depot"
+	"github.com/patchcycle/patchcycle/lab/fixtures/debian"
 )
 
 func debianFile(t *testing.T, name string) []byte {
@@ -41,6 +42,25 @@ func TestDebiansOwnIndexesVerifyAgainstDebiansKeys(t *testing.T) {
 		_, ok := release.File("main/binary-amd64/Packages.xz")
 		require.True(t, ok)
 	}
+}
+
+// Serves L3.
+func TestDebiansOwnArchiveIsFrozenAsItWasRecorded(t *testing.T) {
+	a := newArchive(t)
+	a.write("dists/bookworm-security/InRelease", debianFile(t, "bookworm-security.InRelease"))
+	a.write("dists/bookworm-security/main/binary-amd64/Packages.xz", debianFile(t, "bookworm-security.Packages.xz"))
+	r := a.repository("debian-security")
+	r.Suites, r.Keys = []string{"bookworm-security"}, debianKeys(t)
+	d := newDepot(t, r)
+	d.clock.forward(recorded.Sub(today))
+	known, err := debian.Load()
+	require.NoError(t, err)
+	openssl, ok := known.Updates[1].Package("openssl")
+	require.True(t, ok)
+	s := d.freeze(t, deb{name: "openssl", arch: "amd64", version: openssl.Version}, deb{name: "openssl", arch: "amd64", version: "0.9"})
+	require.Len(t, s.Generations, 1)
+	require.Equal(t, hash(debianFile(t, "bookworm-security.InRelease")), s.Generations[0].Release.SHA256)
+	require.Equal(t, []depot.Why{depot.NotNamed, depot.Gone}, []depot.Why{s.Missing[0].Why, s.Missing[1].Why}, "the recording has no packages")
 }
 
 func TestATamperedIndexOfDebianDoesNotVerify(t *testing.T) {

@@ -39,12 +39,18 @@ func sameHost(next *http.Request, via []*http.Request) error {
 	switch {
 	case len(via) > 5:
 		return errors.New("redirected more than five times")
-	case !strings.EqualFold(next.URL.Hostname(), first.Hostname()):
+	case !strings.EqualFold(next.URL.Host, first.Host) && !upgraded(first, next.URL):
 		return fmt.Errorf("it redirects to the host %q, which is not configured: write the address that it sends to into the list of repositories, if you trust it", next.URL.Host)
 	case first.Scheme == "https" && next.URL.Scheme != "https":
 		return errors.New("it redirects from https to http")
 	}
 	return nil
+}
+
+// upgraded: the same host's usual door for https in the place of that for http.
+func upgraded(first, next *url.URL) bool {
+	usual := (first.Port() == "" || first.Port() == "80") && (next.Port() == "" || next.Port() == "443")
+	return usual && first.Scheme == "http" && next.Scheme == "https" && strings.EqualFold(first.Hostname(), next.Hostname())
 }
 
 // open returns a file of an archive. It is read until ctx ends, and as long as
