@@ -144,7 +144,8 @@ func (d *Depot) accept(ctx context.Context, r *Repository, suite string) error {
 		Repository: r.Name, Suite: suite, Release: File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text))},
 		Date: release.Date, ValidUntil: release.ValidUntil, Accepted: now,
 	}
-	defer d.blobs.pin(g.Release.SHA256)()
+	unpinRelease := d.blobs.pin(g.Release.SHA256)
+	defer unpinRelease()
 	if !d.blobs.has(g.Release) { // its time on the disk is when it was new, and apt asks for that
 		if err := d.blobs.put(g.Release, bytes.NewReader(text)); err != nil {
 			return err

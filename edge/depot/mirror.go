@@ -163,7 +163,8 @@ func (d *Depot) packageAt(repo *Repository, name string) (*entry, error) {
 // pass serves a file, fetching it first if need be. It goes out once it was
 // checked as a whole.
 func (d *Depot) pass(w http.ResponseWriter, r *http.Request, repo *Repository, file File, limit int64, paths ...string) {
-	defer d.blobs.pin(file.SHA256)()
+	unpin := d.blobs.pin(file.SHA256)
+	defer unpin()
 	if err := d.fetch(r.Context(), repo, file, limit, paths...); err != nil {
 		d.refuse(w, r, err)
 		return
