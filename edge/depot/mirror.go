@@ -77,7 +77,8 @@ func (d *Depot) index(w http.ResponseWriter, r *http.Request, repo *Repository, 
 		// how old it is.
 		err := d.refresh(r.Context(), repo, suite)
 		if g := d.head(key); g != nil {
-			d.serve(w, r, g.Release)
+			// Its own date, for two may come within the second that HTTP counts in.
+			d.serveAs(w, r, g.Release, g.Date)
 			return true
 		}
 		d.refuse(w, r, err)
@@ -218,6 +219,11 @@ const slowest = 8 << 10
 
 // serve sends a file that is here.
 func (d *Depot) serve(w http.ResponseWriter, r *http.Request, file File) {
+	d.serveAs(w, r, file, time.Time{})
+}
+
+// serveAs sends a file with its time; zero: when it came.
+func (d *Depot) serveAs(w http.ResponseWriter, r *http.Request, file File, at time.Time) {
 	f, err := d.blobs.open(file)
 	if err != nil {
 		d.refuse(w, r, err)
@@ -233,7 +239,10 @@ func (d *Depot) serve(w http.ResponseWriter, r *http.Request, file File) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute + time.Duration(file.Size/slowest)*time.Second))
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("ETag", `"`+file.SHA256+`"`)
-	http.ServeContent(w, r, "", info.ModTime(), f)
+	if at.IsZero() {
+		at = info.ModTime()
+	}
+	http.ServeContent(w, r, "", at, f)
 }
 
 // refuse answers why a file cannot be had. Apt prints the status alone, so the
