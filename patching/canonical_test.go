@@ -227,6 +227,42 @@ func TestABundleWithOnePatchThatCannotBeUndoneHasNoWayBack(t *testing.T) {
 	}}, back.Steps[0])
 }
 
+// Serves G9: a kernel comes beside the one that runs, and leaves everything else
+// its way back.
+func TestABundleWithANewKernelLeadsBackAndNamesWhatMayStay(t *testing.T) {
+	image := patching.Patch{Action: patching.Install, Name: "linux-image-6-amd64", To: "6", NeedsReboot: true, Reversible: patching.UnlessRunning}
+	meta := patching.Patch{Action: patching.Upgrade, Name: "linux-image-amd64", From: "5", To: "6", NeedsReboot: true, Reversible: patching.ByDowngrade}
+	libc := patching.Patch{Action: patching.Upgrade, Name: "libc6", From: "1", To: "2", NeedsReboot: true, Reversible: patching.ByDowngrade}
+	b := patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: []patching.Patch{libc, image, meta}, Restart: true}}}
+	require.Equal(t, []patching.Patch{image}, b.MayStay())
+	back, ok := b.Revert()
+	require.True(t, ok)
+	require.Empty(t, back.MayStay())
+	require.Equal(t, []patching.Step{{Restart: true, Patches: []patching.Patch{
+		{Action: patching.Downgrade, Name: "libc6", From: "2", To: "1", NeedsReboot: true, Reversible: patching.Irreversible},
+		{Action: patching.Remove, Name: "linux-image-6-amd64", From: "6", Reversible: patching.Irreversible},
+		{Action: patching.Downgrade, Name: "linux-image-amd64", From: "6", To: "5", Reversible: patching.Irreversible},
+	}}}, back.Steps, "no restart for a kernel: none would change which one runs")
+
+	// One that is replaced under its own name runs again only after a restart.
+	image = patching.Patch{Action: patching.Upgrade, Name: "linux-image-5-amd64", From: "5.1", To: "5.2", NeedsReboot: true, Reversible: patching.ByDowngrade}
+	b.Steps[0].Patches = []patching.Patch{image}
+	require.Empty(t, b.MayStay())
+	back, ok = b.Revert()
+	require.True(t, ok)
+	require.True(t, back.Patches()[0].NeedsReboot)
+}
+
+func TestAMachineRunsFromItsKernel(t *testing.T) {
+	for name, want := range map[string]bool{
+		"linux-image-6.1.0-41-amd64": true, "linux-modules-6.1.0-41-amd64": true, "linux-image-unsigned-6.1.0-41-amd64": true,
+		"linux-image-6.1.0-4-amd64": false, "linux-image-amd64": false, "linux-headers-6.1.0-41-amd64": false, "linux-image-16.1.0-41-amd64": false,
+	} {
+		require.Equal(t, want, patching.RunsFrom(name, "6.1.0-41-amd64"), name)
+		require.False(t, patching.RunsFrom(name, ""), "%s on a machine that does not tell", name)
+	}
+}
+
 func TestABundleCountsWhatHasToBeDownloaded(t *testing.T) {
 	b := patching.Bundle{Steps: []patching.Step{{Patches: []patching.Patch{{Size: 3}, {Size: 4}}}, {Patches: []patching.Patch{{Size: 5}}}}}
 	assert.Equal(t, int64(12), b.Bytes())

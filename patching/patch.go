@@ -38,10 +38,13 @@ type Reversibility string
 
 // The ways back, from best to none.
 const (
-	ByDowngrade  Reversibility = "downgrade"
-	ByUninstall  Reversibility = "uninstall"
-	BySnapshot   Reversibility = "snapshot"
-	Irreversible Reversibility = "none"
+	ByDowngrade Reversibility = "downgrade"
+	ByUninstall Reversibility = "uninstall"
+	// UnlessRunning is that of a kernel which comes beside the one that runs: it
+	// is removed again, but stays on a machine that has come to run it.
+	UnlessRunning Reversibility = "uninstall-unless-running"
+	BySnapshot    Reversibility = "snapshot"
+	Irreversible  Reversibility = "none"
 )
 
 // Verdict is what was decided about a patch.
@@ -109,18 +112,23 @@ func (b Bundle) Digest() Digest { return DigestOf(b.Canonical()) }
 
 // Revert returns the bundle that undoes b: the whole transaction, in reverse
 // order of steps, each upgrade as a downgrade and each install as a removal.
+// What [Bundle.MayStay] names is removed only where it does not run.
 // ok is false when a patch of b cannot be undone that way; nothing is then
 // promised (G9: a named procedure says what to do instead).
 func (b Bundle) Revert() (back Bundle, ok bool) {
 	back.Manager = b.Manager
+	// Which kernel runs is not changed by going back behind a new one: either it
+	// never ran, or it stays, and every restart takes it again.
+	beside := len(b.MayStay()) > 0
 	for i := len(b.Steps) - 1; i >= 0; i-- {
 		step := Step{Restart: b.Steps[i].Restart}
 		for _, p := range b.Steps[i].Patches {
-			undo := Patch{Name: p.Name, Arch: p.Arch, From: p.To, To: p.From, NeedsReboot: p.NeedsReboot, Reversible: Irreversible}
+			undo := Patch{Name: p.Name, Arch: p.Arch, From: p.To, To: p.From, Reversible: Irreversible}
+			undo.NeedsReboot = p.NeedsReboot && !(beside && IsKernel(p.Name))
 			switch {
 			case p.Action == Upgrade && p.Reversible == ByDowngrade:
 				undo.Action = Downgrade
-			case p.Action == Install && p.Reversible == ByUninstall:
+			case p.Action == Install && (p.Reversible == ByUninstall || p.Reversible == UnlessRunning):
 				undo.Action = Remove
 			default:
 				return Bundle{}, false
@@ -130,4 +138,16 @@ func (b Bundle) Revert() (back Bundle, ok bool) {
 		back.Steps = append(back.Steps, step)
 	}
 	return back, true
+}
+
+// MayStay returns the patches of b that going back leaves in place on a machine
+// that has come to run them: that still differs then from before (G9).
+func (b Bundle) MayStay() []Patch {
+	var stay []Patch
+	for _, p := range b.Patches() {
+		if p.Action == Install && p.Reversible == UnlessRunning {
+			stay = append(stay, p)
+		}
+	}
+	return stay
 }

@@ -191,7 +191,7 @@ func TestTheWayBackIsAFactOfThePatch(t *testing.T) {
 		"an upgrade whose old version is kept":      {up("bash", "1", "2"), kept, patching.ByDowngrade},
 		"an upgrade whose old version is gone":      {up("gone", "1", "2"), kept, patching.Irreversible},
 		"a package that is new":                     {up("new", "", "2"), kept, patching.ByUninstall},
-		"a kernel, which cannot remove itself":      {up("linux-image-6.1.0-41-amd64", "", "2"), kept, patching.Irreversible},
+		"a kernel, which a machine may come to run": {up("linux-image-6.1.0-41-amd64", "", "2"), kept, patching.UnlessRunning},
 		"the package that depends on a kernel":      {up("linux-image-amd64", "1", "2"), kept, patching.ByDowngrade},
 		"anything, where nobody says what is kept":  {up("bash", "1", "2"), nil, patching.Irreversible},
 		"a machine that can be returned as a whole": {up("bash", "1", "2"), func(patching.Candidate) patching.Reversibility { return patching.BySnapshot }, patching.BySnapshot},
@@ -199,7 +199,51 @@ func TestTheWayBackIsAFactOfThePatch(t *testing.T) {
 		b := assess.Bundle(assess.Assessment{Manager: "apt", Findings: []assess.Finding{{Candidate: c.candidate, Verdict: patching.VerdictDeploy}}}, all, c.back)
 		assert.Equal(t, c.want, b.Patches()[0].Reversible, name)
 		_, ok := b.Revert()
-		assert.Equal(t, c.want == patching.ByDowngrade || c.want == patching.ByUninstall, ok, name)
+		assert.Equal(t, c.want == patching.ByDowngrade || c.want == patching.ByUninstall || c.want == patching.UnlessRunning, ok, name)
+	}
+}
+
+// Serves G9, Q2: what still differs after a roll-back is listed.
+func TestAMachineIsBackThoughItKeepsTheKernelThatItRuns(t *testing.T) {
+	set := offered(up("bash", "5", "6"), up("linux-image-6.1.0-41-amd64", "", "6.1.158-1"), up("linux-image-amd64", "6.1.123-1", "6.1.158-1"), up("tool", "", "2"))
+	has := installed("bash", "5", "linux-image-amd64", "6.1.123-1")
+	b := assess.Bundle(assess.Findings(has, set, all, now), all, kept)
+	back, ok := b.Revert()
+	require.True(t, ok)
+	for _, c := range []struct {
+		name, kernel string
+		after        patching.PackageSet
+		missing      []string
+		remains      []string
+	}{
+		{"nothing stays", "6.1.0-40-amd64", has, nil, nil},
+		{
+			"it runs the new kernel", "6.1.0-41-amd64", installed("bash", "5", "linux-image-amd64", "6.1.123-1", "linux-image-6.1.0-41-amd64", "6.1.158-1"),
+			nil, []string{"linux-image-6.1.0-41-amd64 6.1.158-1"},
+		},
+		{
+			"it runs the old one, and has the new one", "6.1.0-40-amd64", installed("bash", "5", "linux-image-amd64", "6.1.123-1", "linux-image-6.1.0-41-amd64", "6.1.158-1"),
+			[]string{"linux-image-6.1.0-41-amd64 removed (has 6.1.158-1)"}, []string{"linux-image-6.1.0-41-amd64 6.1.158-1"},
+		},
+		{
+			"it went back half the way", "6.1.0-41-amd64", installed("bash", "6", "linux-image-amd64", "6.1.123-1", "tool", "2"),
+			[]string{"bash 5 (has 6)", "tool removed (has 2)"}, []string{"bash 6", "tool 2"},
+		},
+		{
+			"an old package is gone", "6.1.0-40-amd64", installed("linux-image-amd64", "6.1.123-1"),
+			[]string{"bash 5 (not installed)"}, nil,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ok, missing := assess.Returned(back, c.after, c.kernel)
+			assert.Equal(t, c.missing, missing)
+			assert.Equal(t, len(c.missing) == 0, ok)
+			var remains []string
+			for _, p := range assess.Remains(b, c.after) {
+				remains = append(remains, p.Name+" "+p.Version)
+			}
+			assert.Equal(t, c.remains, remains)
+		})
 	}
 }
 

@@ -2,7 +2,6 @@ package assess
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/policy"
@@ -13,13 +12,13 @@ type WayBack func(patching.Candidate) patching.Reversibility
 
 // ByPackages is the way back through the package manager: an upgrade can be
 // undone where the old version can still be had, and an installation by
-// removing the package again. Kernels cannot: a machine refuses to remove the
-// one that it runs.
+// removing the package again. A new kernel comes beside the old one; a machine
+// refuses to remove the one that it runs.
 func ByPackages(kept func(name, arch, version string) bool) WayBack {
 	return func(c patching.Candidate) patching.Reversibility {
 		switch {
-		case c.From == "" && strings.HasPrefix(c.Name, "linux-image-"):
-			return patching.Irreversible
+		case c.From == "" && patching.IsKernel(c.Name):
+			return patching.UnlessRunning
 		case c.From == "":
 			return patching.ByUninstall
 		case kept(c.Name, c.Arch, c.From):

@@ -1,6 +1,10 @@
 package assess
 
-import "github.com/patchcycle/patchcycle/patching"
+import (
+	"slices"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
 
 // Verify judges by a fresh inventory whether a machine has what a bundle
 // brings. What it lacks is named ("nginx 1.22.1-9+deb12u2 (has 1.22.1-9)"). A
@@ -17,6 +21,34 @@ func Verify(b patching.Bundle, after patching.PackageSet) (ok bool, missing []st
 		}
 	}
 	return len(missing) == 0, missing
+}
+
+// Returned judges by a fresh inventory whether a machine is where the bundle of
+// its way back leads. A kernel that it runs could not be removed: that one is no
+// failure, but [Remains] names it.
+func Returned(back patching.Bundle, after patching.PackageSet, kernel string) (ok bool, missing []string) {
+	demanded := patching.Bundle{Manager: back.Manager}
+	for _, s := range back.Steps {
+		s.Patches = slices.DeleteFunc(slices.Clone(s.Patches), func(p patching.Patch) bool {
+			return p.Action == patching.Remove && patching.RunsFrom(p.Name, kernel)
+		})
+		demanded.Steps = append(demanded.Steps, s)
+	}
+	return Verify(demanded, after)
+}
+
+// Remains returns what is on a machine of a bundle's packages that was not there
+// before the bundle, in the versions that it has now: after a roll-back, what
+// still differs (G9).
+func Remains(b patching.Bundle, after patching.PackageSet) []patching.Package {
+	has := versionsOf(after)
+	var out []patching.Package
+	for _, p := range b.Patches() {
+		if now := has[key{p.Name, p.Arch}]; now != "" && now != p.From {
+			out = append(out, patching.Package{Name: p.Name, Arch: p.Arch, Version: now})
+		}
+	}
+	return out
 }
 
 func taken(manager string, p patching.Patch, has string) bool {
