@@ -14,7 +14,7 @@ import (
 )
 
 // stepTries is how often a step is begun at most without getting on: more than
-// once only if the agent was killed in it.
+// once only if the agent was killed in it, or had to repair what was in the way.
 const stepTries = 3
 
 // lookTries is how often a machine that cannot be looked at is tried.
@@ -84,7 +84,7 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 		return a.stumble(ctx, w, err, patching.ReasonPreflight)
 	}
 	if len(left) == 0 {
-		return a.finish(w, ending{Outcome: patching.AlreadyUpToDate, Reason: patching.ReasonNothingMissing}, nil)
+		return a.allDone(ctx, w, b, ending{Outcome: patching.AlreadyUpToDate, Reason: patching.ReasonNothingMissing})
 	}
 	rules, err := a.cfg.Host.Rules()
 	if err != nil {
@@ -113,8 +113,9 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	return a.keep(w, true)
 }
 
-// install carries one step out. What is in place already is left alone, what
-// is half done is repaired first, once.
+// install carries one step out. What is in place already is left alone, and
+// what is half done there is repaired first, once. What is half done at another
+// version is replaced: the script that left it so would only fail again.
 func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 	step := b.Steps[w.Step].Patches
 	standings, err := a.cfg.Machine.Look(ctx, step)
@@ -122,6 +123,10 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 		return a.stumble(ctx, w, err, patching.ReasonInstallFailed)
 	}
 	left, broken := pending(step, standings)
+	halfDone := firstBroken(step, standings)
+	if broken == "" && w.Tries > 0 && w.mendable() {
+		broken = halfDone // a try was cut off: the package manager wants that completed first
+	}
 	if len(left) < w.Left {
 		w.Tries = 0 // it was interrupted, but it got on
 	}
@@ -133,6 +138,8 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 		return a.fail(ctx, w, w.halfInstalled(broken))
 	case len(left) == 0:
 		return a.installed(ctx, w, b)
+	case w.Tries >= stepTries && halfDone != "":
+		return a.fail(ctx, w, w.halfInstalled(halfDone))
 	case w.Tries >= stepTries:
 		return a.fail(ctx, w, ending{patching.Failed, patching.ReasonInstallFailed, fmt.Sprintf("It was interrupted %d times.", w.Tries), "interrupted"})
 	}
@@ -145,7 +152,9 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 		}
 	}
 	w.Tries++
-	w.Mends, w.Mended = 0, false // a repair that helped is none of this try's
+	if halfDone == "" {
+		w.Mends, w.Mended = 0, false // a repair that helped is none of this try's
+	}
 	if err := a.keep(w, false); err != nil {
 		return err
 	}
@@ -161,7 +170,9 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 }
 
 // afterFailure looks at what a failed transaction left behind. What is half
-// done is repaired, and the rest of the step then tried again.
+// done is repaired, and the rest of the step then tried again. A transaction in
+// which only another package failed, one that was broken before and belongs to
+// a later step, has done what it was asked for.
 func (a *Agent) afterFailure(ctx context.Context, w *work, step []patching.Patch, failure error) error {
 	standings, err := a.cfg.Machine.Look(ctx, step)
 	if err != nil {
@@ -169,7 +180,8 @@ func (a *Agent) afterFailure(ctx context.Context, w *work, step []patching.Patch
 	}
 	end := endingOf(failure, patching.ReasonInstallFailed)
 	w.Last = &end
-	left, broken := pending(step, standings)
+	left, _ := pending(step, standings)
+	broken := firstBroken(step, standings)
 	switch {
 	case broken != "" && w.mendable():
 		return a.repairStep(ctx, w)
@@ -223,14 +235,31 @@ func (a *Agent) installed(ctx context.Context, w *work, b patching.Bundle) error
 
 // stepDone goes on to the next step, or ends the order well.
 func (a *Agent) stepDone(ctx context.Context, w *work, b patching.Bundle) error {
+	if w.Step+1 == len(b.Steps) {
+		return a.allDone(ctx, w, b, ending{Outcome: patching.Patched, Reason: patching.ReasonVerified})
+	}
 	w.Step++
 	w.Tries, w.Left, w.Mends, w.Mended, w.Last, w.Boots, w.Asked = 0, 0, 0, false, nil, 0, 0
 	a.calm(w)
-	if w.Step < len(b.Steps) {
-		w.Phase, w.Since = phaseInstall, a.cfg.Clock.Now().UTC()
-		return a.keep(w, false)
+	w.Phase, w.Since = phaseInstall, a.cfg.Clock.Now().UTC()
+	return a.keep(w, false)
+}
+
+// allDone ends the order well. A machine that went back says what is not as it
+// was before all the same.
+func (a *Agent) allDone(ctx context.Context, w *work, b patching.Bundle, end ending) error {
+	if w.Order.Verb == trust.Revert {
+		remains, settled, err := a.remains(ctx, w, b)
+		switch {
+		case err != nil:
+			return a.stumble(ctx, w, err, patching.ReasonNotTaken)
+		case !settled:
+			a.rest(w, a.cfg.Limits.Look)
+			return nil
+		}
+		end.Detail = remains
 	}
-	return a.finish(w, ending{Outcome: patching.Patched, Reason: patching.ReasonVerified}, a.changes(ctx, w, b))
+	return a.finish(w, end, a.changes(ctx, w, b))
 }
 
 // mend carries out the order to repair.

@@ -17,6 +17,11 @@ type box struct {
 	boot      int
 	installed map[string]string
 	broken    map[string]bool
+	bad       map[string]string // versions whose postinst fails
+	running   string            // the package from which the machine runs
+	// half is what was being unpacked when the agent was killed: the version that
+	// was coming. Until that is repaired no transaction begins.
+	half map[string]string
 	failing   []string
 	pending   bool // wants a restart
 	packages  string
@@ -39,7 +44,7 @@ type box struct {
 
 func newBox(f *fuse) *box {
 	return &box{
-		fuse: f, boot: 1, packages: "packages v1\tapt\n", broken: map[string]bool{},
+		fuse: f, boot: 1, packages: "packages v1\tapt\n", broken: map[string]bool{}, half: map[string]string{},
 		installed: map[string]string{"openssl": "1", "linux": "5", "nginx": "7"},
 	}
 }
@@ -76,7 +81,7 @@ func (b *box) Look(_ context.Context, patches []patching.Patch) ([]Standing, err
 	}
 	var out []Standing
 	for _, p := range patches {
-		out = append(out, Standing{b.installed[p.Name], b.broken[p.Name]})
+		out = append(out, Standing{Version: b.installed[p.Name], Broken: b.broken[p.Name], Running: p.Name == b.running})
 	}
 	return out, nil
 }
@@ -108,27 +113,63 @@ func (b *box) Simulate(_ context.Context, patches []patching.Patch) ([]patching.
 }
 
 func (b *box) Apply(ctx context.Context, patches []patching.Patch) error {
+	if len(b.half) > 0 {
+		return errors.New("dpkg was interrupted")
+	}
 	b.wrote = append(b.wrote, "apply for "+string(OrderOf(ctx).ID))
 	b.fuse.event("before the transaction")
+	var failed error
 	for _, p := range patches {
-		b.installed[p.Name], b.broken[p.Name] = p.To, true
-		b.wrote = append(b.wrote, "unpacked "+p.Name+" "+p.To)
+		if p.Action == patching.Remove {
+			if p.Name == b.running {
+				return errors.New("prerm returned 1")
+			}
+			delete(b.installed, p.Name)
+			b.broken[p.Name] = false
+			b.wrote = append(b.wrote, "removed "+p.Name)
+			continue
+		}
+		b.half[p.Name], b.broken[p.Name] = p.To, true
+		b.fuse.event("in the unpacking")
+		b.unpacked(p.Name)
 		b.fuse.event("between unpacking and configuring")
+		delete(b.half, p.Name)
 		if b.onApply != nil {
 			if err := b.onApply(p); err != nil {
 				return err
 			}
 		}
-		b.configure(p.Name)
+		failed = errors.Join(failed, b.configure(p.Name))
 		b.pending = b.pending || p.NeedsReboot
 		b.fuse.event("between two packages")
 	}
+	return errors.Join(failed, b.configureOthers(patches...))
+}
+
+func (b *box) unpacked(name string) {
+	b.installed[name] = b.half[name]
+	b.wrote = append(b.wrote, "unpacked "+name+" "+b.half[name])
+}
+
+func (b *box) configure(name string) error {
+	if b.bad[name] != "" && b.bad[name] == b.installed[name] {
+		b.wrote = append(b.wrote, "failed "+name+" "+b.installed[name])
+		return &Failure{Reason: patching.ReasonInstallFailed, Detail: "postinst returned 1", Signature: name + ": postinst"}
+	}
+	b.broken[name] = false
+	b.wrote = append(b.wrote, "configured "+name+" "+b.installed[name])
 	return nil
 }
 
-func (b *box) configure(name string) {
-	b.broken[name] = false
-	b.wrote = append(b.wrote, "configured "+name+" "+b.installed[name])
+// configureOthers tries what an earlier transaction left broken.
+func (b *box) configureOthers(than ...patching.Patch) (failed error) {
+	for _, name := range slices.Sorted(maps.Keys(b.broken)) {
+		tried := slices.ContainsFunc(than, func(p patching.Patch) bool { return p.Name == name })
+		if b.broken[name] && !tried {
+			failed = errors.Join(failed, b.configure(name))
+		}
+	}
+	return failed
 }
 
 func (b *box) Repair(context.Context) error {
@@ -136,13 +177,14 @@ func (b *box) Repair(context.Context) error {
 	if err := call(b.onRepair); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(b.broken)) {
-		if b.broken[name] {
-			b.fuse.event("in the repair")
-			b.configure(name)
+	b.fuse.event("in the repair")
+	for _, name := range slices.Sorted(maps.Keys(b.half)) {
+		if b.installed[name] != b.half[name] {
+			b.unpacked(name)
 		}
+		delete(b.half, name)
 	}
-	return nil
+	return b.configureOthers()
 }
 
 // Reboot ends the agent's process, as a real one does.

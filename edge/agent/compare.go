@@ -12,6 +12,16 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
+// at reports whether the package is where the patch leads, be it half done. No
+// removal leads anywhere while the machine runs from the package: it stays.
+func (s Standing) at(p patching.Patch) bool { return s.Version == p.To || s.stays(p) }
+
+// stays reports whether a patch would remove what the machine runs from.
+func (s Standing) stays(p patching.Patch) bool { return p.Action == patching.Remove && s.Running }
+
+// done reports whether the patch has nothing left to do.
+func (s Standing) done(p patching.Patch) bool { return s.at(p) && !s.Broken }
+
 // left returns the patches that are not in place, and the numbers of those
 // that are. A broken package is not in place.
 func (a *Agent) left(ctx context.Context, patches []patching.Patch) (left []patching.Patch, already []int, err error) {
@@ -20,7 +30,7 @@ func (a *Agent) left(ctx context.Context, patches []patching.Patch) (left []patc
 		return nil, nil, err
 	}
 	for i, p := range patches {
-		if standings[i].Version == p.To && !standings[i].Broken {
+		if standings[i].done(p) {
 			already = append(already, i)
 		} else {
 			left = append(left, p)
@@ -46,21 +56,36 @@ func (a *Agent) changes(ctx context.Context, w *work, b patching.Bundle) []uplin
 	return out
 }
 
-// pending returns the patches that remain to be carried out and the name of a
-// package that is half installed, if any is.
+// pending returns the patches that remain to be carried out, and the name of a
+// package that is broken at the version that is wanted, if any is: that one has
+// to be repaired. One that is broken at another version is merely left to do,
+// for installing the wanted version cures it.
 func pending(step []patching.Patch, standings []Standing) (left []patching.Patch, broken string) {
 	for i, p := range step {
-		if standings[i].Broken && broken == "" {
-			broken = p.Name
-		}
-		if standings[i].Version != p.To && !standings[i].Broken {
+		switch s := standings[i]; {
+		case s.done(p):
+		case !s.at(p):
 			left = append(left, p)
+		case broken == "":
+			broken = p.Name
 		}
 	}
 	return left, broken
 }
 
-// outside returns the changes that the patches do not cover.
+// firstBroken returns the name of a package that is broken, at whatever
+// version; empty: none is.
+func firstBroken(step []patching.Patch, standings []Standing) string {
+	for i, p := range step {
+		if standings[i].Broken {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// outside returns the changes that the patches do not cover. A broken package
+// may be installed again in its version: that is none.
 func outside(changes []patching.Change, patches []patching.Patch) []patching.Change {
 	covered := make(map[patching.Change]bool, len(patches))
 	for _, p := range patches {
@@ -68,7 +93,7 @@ func outside(changes []patching.Change, patches []patching.Patch) []patching.Cha
 	}
 	var out []patching.Change
 	for _, c := range changes {
-		if !covered[c] {
+		if c.From != c.To && !covered[c] {
 			out = append(out, c)
 		}
 	}

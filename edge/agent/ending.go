@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/patching"
@@ -71,7 +72,8 @@ func revertEnding(e ending) ending {
 		return ending{patching.RolledBack, patching.ReasonRolledBack, e.Detail, ""}
 	}
 	if e.Outcome == patching.AlreadyUpToDate {
-		return ending{patching.RolledBack, patching.ReasonRolledBack, "It had the earlier versions already.", ""}
+		detail := strings.TrimSpace("It had the earlier versions already. " + e.Detail)
+		return ending{patching.RolledBack, patching.ReasonRolledBack, detail, ""}
 	}
 	detail := e.Reason.Words()
 	if e.Detail != "" {

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/trust"
 )
 
 func TestAnOrderGoesFromAcceptedToPatched(t *testing.T) {
@@ -308,49 +307,6 @@ func TestAMachineThatDoesNotRestartNeedsHands(t *testing.T) {
 	assert.Equal(t, patching.NeedsHands, last.Outcome)
 	assert.Equal(t, patching.ReasonNoBoot, last.Reason)
 	assert.Equal(t, 3, strings.Count(strings.Join(b.box.wrote, "\n"), "reboot"))
-}
-
-// Serves G9.
-func TestARevertBringsTheEarlierVersionsBack(t *testing.T) {
-	b := newBench(t)
-	b.box.installed["openssl"], b.box.installed["nginx"] = "2", "8" // the kernel never came
-	b.office.issue(b.draft(trust.Revert, twoSteps()))
-	b.office.permit("o-1")
-	last := b.untilFinal("o-1")
-	assert.Equal(t, patching.RolledBack, last.Outcome)
-	assert.Equal(t, map[string]string{"openssl": "1", "nginx": "7", "linux": "5"}, b.box.installed)
-	assert.NotContains(t, b.box.wrote, "unpacked linux 5")
-}
-
-func TestARevertOfNothingIsDone(t *testing.T) {
-	b := newBench(t)
-	b.office.issue(b.draft(trust.Revert, twoSteps()))
-	b.office.permit("o-1")
-	assert.Equal(t, patching.RolledBack, b.untilFinal("o-1").Outcome)
-	assert.Empty(t, b.box.wrote)
-}
-
-func TestARevertThatFailsNeedsHands(t *testing.T) {
-	for name, spoil := range map[string]func(*bench){
-		"the old version is gone": func(b *bench) { b.box.onFetch = func() error { return errors.New("404") } },
-		"its script fails": func(b *bench) {
-			b.box.onApply = func(patching.Patch) error { return errors.New("postinst") }
-			b.box.onRepair = func() error { return errors.New("no") }
-		},
-		"it was never permitted": func(b *bench) { delete(b.office.leases, "o-1") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.box.installed["openssl"] = "2"
-			b.office.issue(b.draft(trust.Revert, small()))
-			b.office.permit("o-1")
-			spoil(b)
-			last := b.untilFinal("o-1")
-			assert.Equal(t, patching.NeedsHands, last.Outcome)
-			assert.Equal(t, patching.ReasonRollBackFailed, last.Reason)
-			assert.NotEmpty(t, last.Detail)
-		})
-	}
 }
 
 func TestADownloadThatFailsIsTriedAgain(t *testing.T) {

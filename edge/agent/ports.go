@@ -28,8 +28,10 @@ type Machine interface {
 	// Health says what is wrong with the machine now.
 	Health(context.Context) (Health, error)
 	// Preflight checks whether the bundle can be installed: space, inodes,
-	// broken state, foreign locks (waiting a bounded time for them). It changes
-	// nothing.
+	// foreign locks (waiting a bounded time for them), and packages that are
+	// broken. Those of the bundle are no obstacle, for carrying it out cures
+	// them; any other makes each transaction fail, and the error names them. It
+	// changes nothing.
 	Preflight(context.Context, patching.Bundle) error
 	// Fetch downloads what the bundle needs. It changes nothing that is
 	// installed, and costs little when all is there.
@@ -37,8 +39,10 @@ type Machine interface {
 	// Simulate returns all that the package manager would change if it were
 	// asked for the patches.
 	Simulate(context.Context, []patching.Patch) ([]patching.Change, error)
-	// Apply carries the patches out in one transaction. After an error the
-	// agent looks at what came of it.
+	// Apply carries the patches out in one transaction, over packages that are
+	// half installed in another version too. After an error the agent looks at
+	// what came of it: a transaction also fails when only a package that was
+	// broken before fails again.
 	Apply(context.Context, []patching.Patch) error
 	// Repair completes what was interrupted or left half installed
 	// (dpkg --configure -a); it installs nothing new.
@@ -56,6 +60,9 @@ type Standing struct {
 	Version string // installed; empty: it is not
 	// Broken: unpacked but not configured, or half removed.
 	Broken bool
+	// Running: the machine runs from this package now, as from its kernel. The
+	// package manager refuses to remove it.
+	Running bool
 }
 
 // Health is the state by which a machine is compared before and after.

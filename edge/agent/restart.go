@@ -89,6 +89,37 @@ func (a *Agent) check(ctx context.Context, w *work, step []patching.Patch, passe
 	return a.fail(ctx, w, ending{patching.Failed, patching.ReasonServiceBroken, "Not running: " + list(worse), worse[0] + ": not running"})
 }
 
+// remains says what is not as it was before, on a machine that went back: a
+// kernel that it runs, and services that did not come back with the earlier
+// versions. Those get time first; settled says that it is over.
+func (a *Agent) remains(ctx context.Context, w *work, b patching.Bundle) (words string, settled bool, err error) {
+	health, err := a.health(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	if len(health.Failing) > 0 && a.cfg.Clock.Now().Before(w.Since.Add(a.cfg.Limits.Settle)) {
+		return "", false, nil
+	}
+	all := b.Patches()
+	standings, err := a.cfg.Machine.Look(ctx, all)
+	if err != nil {
+		return "", false, err
+	}
+	var parts, stay []string
+	for i, p := range all {
+		if standings[i].stays(p) {
+			stay = append(stay, p.Name)
+		}
+	}
+	if len(stay) > 0 {
+		parts = append(parts, list(stay)+" stays installed: the machine runs it.")
+	}
+	if len(health.Failing) > 0 {
+		parts = append(parts, "Not running: "+list(health.Failing)+".")
+	}
+	return strings.Join(parts, " "), true, nil
+}
+
 // health asks what is wrong with the machine. Names are compared with those in
 // the journal, which holds UTF-8.
 func (a *Agent) health(ctx context.Context) (Health, error) {

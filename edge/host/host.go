@@ -54,6 +54,10 @@ func Boot(root fs.FS) (string, error) {
 	return clip(id), nil
 }
 
+// Kernel returns the release of the running kernel, as uname -r gives it; empty
+// where the system does not tell.
+func Kernel(root fs.FS) string { return line(root, "proc/sys/kernel/osrelease") }
+
 // readOS reads /etc/os-release (os-release(5)) and what stands beside it.
 func readOS(root fs.FS) patching.OS {
 	text, err := fs.ReadFile(root, "etc/os-release")
@@ -63,7 +67,7 @@ func readOS(root fs.FS) patching.OS {
 	said := parseOSRelease(text)
 	o := patching.OS{
 		Family: family(said, runtime.GOOS), Name: clip(said["NAME"]), Release: clip(said["VERSION_ID"]),
-		Kernel: line(root, "proc/sys/kernel/osrelease"), Arch: runtime.GOARCH,
+		Kernel: Kernel(root), Arch: runtime.GOARCH,
 	}
 	o.Revision = clip(revision(said, line(root, "etc/debian_version")))
 	return o

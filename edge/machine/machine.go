@@ -179,27 +179,32 @@ func (m *Machine) Look(ctx context.Context, patches []patching.Patch) ([]agent.S
 	if err != nil {
 		return nil, failure(err)
 	}
+	kernel := host.Kernel(m.root)
 	standings := make([]agent.Standing, 0, len(patches))
 	for _, p := range patches {
-		standings = append(standings, standing(all, p))
+		standings = append(standings, standing(all, p, kernel))
 	}
 	return standings, nil
 }
 
-// standing finds a patch's package. An upgrade may change its architecture
-// between "all" and the machine's own; where both are given they must be equal.
-func standing(all []packages.Installed, p patching.Patch) agent.Standing {
-	var s agent.Standing
-	for _, has := range all {
-		switch {
-		case has.Name != p.Name:
-		case has.Arch == p.Arch:
-			return agent.Standing{Version: has.Version, Broken: has.Broken}
-		case has.Arch == "all" || p.Arch == "all":
-			s = agent.Standing{Version: has.Version, Broken: has.Broken}
+// standing finds a patch's package on a machine that runs that kernel. An
+// upgrade may change its architecture between "all" and the machine's own; where
+// both are given they must be equal.
+func standing(all []packages.Installed, p patching.Patch, kernel string) agent.Standing {
+	var found *packages.Installed
+	for i := range all {
+		has := &all[i]
+		if has.Name != p.Name || has.Arch != p.Arch && has.Arch != "all" && p.Arch != "all" {
+			continue
+		}
+		if found = has; has.Arch == p.Arch {
+			break
 		}
 	}
-	return s
+	if found == nil {
+		return agent.Standing{}
+	}
+	return agent.Standing{Version: found.Version, Broken: found.Broken, Running: patching.RunsFrom(p.Name, kernel)}
 }
 
 // Health implements [agent.Machine]. A package that is half installed counts

@@ -33,10 +33,27 @@ func TestAPackageIsFoundThoughItsArchitectureChanged(t *testing.T) {
 		{Package: patching.Package{Name: "libc6", Arch: "i386", Version: "1"}, Broken: true},
 		{Package: patching.Package{Name: "tool", Arch: "all", Version: "7"}},
 	}
-	at := func(name, arch string) agent.Standing { return standing(all, patching.Patch{Name: name, Arch: arch}) }
+	at := func(name, arch string) agent.Standing {
+		return standing(all, patching.Patch{Name: name, Arch: arch}, "6.1.0-40-amd64")
+	}
 	require.Equal(t, agent.Standing{Version: "2"}, at("libc6", "amd64"))
 	require.Equal(t, agent.Standing{Version: "1", Broken: true}, at("libc6", "i386"))
 	require.Equal(t, agent.Standing{}, at("libc6", "arm64"))
 	require.Equal(t, agent.Standing{Version: "7"}, at("tool", "amd64"), "it was made for all before")
 	require.Equal(t, agent.Standing{}, at("none", "amd64"))
+}
+
+func TestTheKernelThatRunsIsKnown(t *testing.T) {
+	var all []packages.Installed
+	for _, name := range []string{"linux-image-6.1.0-40-amd64", "linux-image-6.1.0-41-amd64", "linux-image-amd64"} {
+		all = append(all, packages.Installed{Package: patching.Package{Name: name, Arch: "amd64", Version: "1"}})
+	}
+	for name, want := range map[string]agent.Standing{
+		"linux-image-6.1.0-40-amd64":   {Version: "1", Running: true},
+		"linux-image-6.1.0-41-amd64":   {Version: "1"},
+		"linux-image-amd64":            {Version: "1"},
+		"linux-headers-6.1.0-40-amd64": {},
+	} {
+		require.Equal(t, want, standing(all, patching.Patch{Name: name, Arch: "amd64"}, "6.1.0-40-amd64"), name)
+	}
 }

@@ -18,7 +18,7 @@ type pkg struct {
 	patching.Package
 	// phase is empty for what the image had; Removed for what is gone.
 	phase Phase
-	// before is the version that was configured last: what a half-installed
+	// before is the version that was there before this one: what a half-installed
 	// package still mostly is.
 	before string
 	// misfires counts how often the postinst of this version failed.
@@ -36,6 +36,8 @@ type dpkg struct {
 	changed map[string]pkg // by name
 	witness *witness
 	breaks  map[string]truth.Bad
+	// running reports whether the machine runs from a package, as from its kernel.
+	running func(name string) bool
 	now     func() time.Time
 	wait    func(context.Context, time.Duration) error
 }
@@ -58,7 +60,10 @@ func (d *dpkg) replay(events []Event) {
 func (d *dpkg) after(e Event) pkg {
 	p, known := d.get(e.Package)
 	before := p.before
-	if known && p.installed() {
+	switch {
+	case !known:
+		before = ""
+	case p.phase != Started && p.Version != e.Version:
 		before = p.Version
 	}
 	next := pkg{Package: patching.Package{Name: e.Package, Arch: e.Arch, Version: e.Version, Source: p.Source}, phase: e.Phase, before: before}
@@ -134,7 +139,8 @@ func (d *dpkg) broken() []pkg {
 
 // resolve returns all changes that an installation of the patches would make,
 // in the order in which it would make them, what comes along included. What is
-// as wanted already is left out, as apt says "already the newest version".
+// as wanted already is left out, as apt says "already the newest version"; be it
+// half configured, apt then only configures it.
 func (d *dpkg) resolve(patches []patching.Patch) ([]patching.Change, error) {
 	var changes []patching.Change
 	wanted := map[string]bool{}
@@ -145,12 +151,10 @@ func (d *dpkg) resolve(patches []patching.Patch) ([]patching.Change, error) {
 		from := ""
 		p, there := d.get(name)
 		switch {
-		case there && p.installed() && p.Version == to, !there && to == "":
+		case there && p.phase != Started && p.Version == to, !there && to == "":
 			return
-		case there && p.broken():
-			from = p.before
 		case there:
-			from = p.Version
+			from = d.shown(p).Version
 		}
 		changes = append(changes, patching.Change{Name: name, Arch: arch, From: from, To: to})
 	}
@@ -177,14 +181,19 @@ func (d *dpkg) resolve(patches []patching.Patch) ([]patching.Change, error) {
 }
 
 // install carries changes out as dpkg does: it unpacks everything, then
-// configures everything; one postinst that fails does not keep the others from
-// being configured.
+// configures everything, what an earlier transaction left included; one postinst
+// that fails does not keep the others from being configured.
 func (d *dpkg) install(ctx context.Context, o order, changes []patching.Change) error {
+	if d.interrupted() {
+		return &agent.Failure{
+			Reason: patching.ReasonPreflight, Signature: "dpkg interrupted",
+			Detail: "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.",
+		}
+	}
 	for _, c := range changes {
 		p := patching.Package{Name: c.Name, Arch: c.Arch, Version: c.To}
 		if c.To == "" {
-			p.Version = c.From
-			if err := d.note(o, p, Removed); err != nil {
+			if err := d.remove(o, p, c.From); err != nil {
 				return err
 			}
 			continue
@@ -197,6 +206,27 @@ func (d *dpkg) install(ctx context.Context, o order, changes []patching.Change) 
 		}
 	}
 	return d.configureAll(ctx, o)
+}
+
+// interrupted reports whether a transaction was cut off. One that merely failed
+// leaves no package but configured or with a failed postinst.
+func (d *dpkg) interrupted() bool {
+	return slices.ContainsFunc(d.broken(), func(p pkg) bool { return p.phase != Misfired })
+}
+
+// remove removes a package, but not the kernel that runs: its script asks
+// whether that is meant, and nobody answers yes (linux-check-removal of Debian's
+// linux-base).
+func (d *dpkg) remove(o order, p patching.Package, version string) error {
+	if d.running(p.Name) {
+		return &agent.Failure{
+			Reason: patching.ReasonInstallFailed, Signature: p.Name + ": prerm",
+			Detail: fmt.Sprintf("dpkg: error processing package %s (--remove):\n"+
+				" installed %s package pre-removal script subprocess returned error exit status 1", p.Name, p.Name),
+		}
+	}
+	p.Version = version
+	return d.note(o, p, Removed)
 }
 
 func (d *dpkg) unpack(ctx context.Context, o order, p patching.Package) error {
@@ -244,6 +274,28 @@ func (d *dpkg) configureAll(ctx context.Context, o order) error {
 	}
 	text.WriteString("E: Sub-process /usr/bin/dpkg returned an error code (1)")
 	return &agent.Failure{Reason: patching.ReasonInstallFailed, Detail: text.String(), Signature: failed[0] + ": postinst"}
+}
+
+// foreign names what is broken and none of the bundle's (dpkg --audit): every
+// transaction would try to configure it, and fail.
+func (d *dpkg) foreign(b patching.Bundle) error {
+	ours := map[string]bool{}
+	for _, p := range b.Patches() {
+		ours[p.Name] = true
+	}
+	var names []string
+	for _, p := range d.broken() {
+		if !ours[p.Name] {
+			names = append(names, p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return &agent.Failure{
+		Reason: patching.ReasonPreflight, Signature: names[0] + ": half installed",
+		Detail: "Half installed, and no part of this: " + strings.Join(names, ", ") + ".",
+	}
 }
 
 // repair is dpkg --configure -a, after the files of what was cut off while

@@ -83,7 +83,7 @@ func openMachine(dir string, m truth.Machine, c *catalog, p *pen, pace float64) 
 	mc := &machine{truth: m, dir: dir, pace: pace / m.Trouble.Drag, off: func() {}}
 	mc.dpkg = &dpkg{
 		catalog: c, image: img, changed: map[string]pkg{}, witness: log,
-		breaks: m.Breaks, now: mc.Now, wait: mc.wait,
+		breaks: m.Breaks, running: mc.runsFrom, now: mc.Now, wait: mc.wait,
 	}
 	mc.dpkg.replay(events)
 	if err := mc.readBoot(); err != nil {
@@ -158,7 +158,7 @@ func (m *machine) Look(_ context.Context, patches []patching.Patch) ([]agent.Sta
 	out := make([]agent.Standing, len(patches))
 	for i, p := range patches {
 		if have, ok := m.dpkg.get(p.Name); ok {
-			out[i] = agent.Standing{Version: m.dpkg.shown(have).Version, Broken: have.broken()}
+			out[i] = agent.Standing{Version: m.dpkg.shown(have).Version, Broken: have.broken(), Running: m.runsFrom(p.Name)}
 		}
 	}
 	return out, nil
@@ -184,13 +184,13 @@ func (m *machine) Preflight(ctx context.Context, b patching.Bundle) error {
 			Detail: "E: You don't have enough free space in /var/cache/apt/archives/.",
 		}
 	}
-	if len(m.dpkg.broken()) > 0 {
-		return &agent.Failure{
-			Reason: patching.ReasonPreflight, Signature: "dpkg interrupted",
-			Detail: "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.",
-		}
-	}
-	return nil
+	return m.dpkg.foreign(b)
+}
+
+// runsFrom reports whether the machine runs from a package, as from its kernel.
+func (m *machine) runsFrom(name string) bool {
+	release, ok := kernelRelease(name)
+	return ok && release == m.boot.Load().Kernel
 }
 
 // Fetch downloads what is not in the cache. A machine that is to die does so
