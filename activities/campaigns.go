@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/trust"
@@ -100,14 +101,27 @@ func usable(in contract.CampaignIn, d patching.Deployment) bool {
 	touched := d.Order != "" && d.Batch > 0
 	switch trust.Verb(in.Verb) {
 	case trust.Collect:
-		return d.Outcome == patching.Patched && d.Verified.IsZero()
+		return (d.Outcome == patching.Patched || d.Outcome == patching.RolledBack) && d.Verified.IsZero()
 	case trust.Clean:
 		return d.Outcome == patching.Patched
 	case trust.Revert:
-		bad := d.Outcome.Bad() && d.Outcome != patching.RolledBack && d.Reason.Cause() == patching.CausePackage
-		return touched && (bad || in.Scope == policy.RollBackRing && d.Outcome == patching.Patched)
+		return touched && goesBack(in.Scope, d)
 	default:
 		return false
+	}
+}
+
+// goesBack reports whether a roll-back of that scope takes a deployment. One
+// that was left between two states goes back whatever its cause: the earlier
+// versions are the only consistent ones that are known to work.
+func goesBack(scope policy.OnHalt, d patching.Deployment) bool {
+	switch d.Outcome {
+	case patching.Patched:
+		return scope == policy.RollBackRing
+	case patching.Failed:
+		return d.Reason.Cause() == patching.CausePackage
+	default:
+		return d.Outcome == patching.NeedsHands
 	}
 }
 
@@ -175,14 +189,14 @@ func (c *Campaigns) Await(ctx context.Context, in contract.AwaitOrdersIn) (contr
 	}
 }
 
-// Judge compares fresh inventories with what was to be installed. What an agent
-// claims is not enough: nothing counts as patched until an inventory taken
-// afterwards shows it (Q2).
+// Judge compares fresh inventories with what was to be installed, or to be there
+// again. What an agent claims is not enough: nothing counts as patched, or as
+// rolled back, until an inventory taken afterwards shows it (Q2).
 func (c *Campaigns) Judge(ctx context.Context, in contract.SliceIn) (contract.JudgeOut, error) {
 	stop := beat(ctx)
 	defer stop()
 	rows, err := c.Store.Deployments(ctx, store.DeploymentFilter{
-		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Outcomes: []patching.Outcome{patching.Patched},
+		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Outcomes: []patching.Outcome{patching.Patched, patching.RolledBack},
 	})
 	if err != nil {
 		return contract.JudgeOut{}, fmt.Errorf("machines to judge: %w", err)
@@ -223,6 +237,10 @@ func judge(ctx context.Context, read *reader, d patching.Deployment, asset patch
 	if !asset.Inventoried.After(d.Answered) {
 		return v, false, nil
 	}
+	if d.Outcome == patching.RolledBack {
+		v, err = judgeReturn(ctx, read, d, asset)
+		return v, err == nil, err
+	}
 	ok, missing, err := read.shows(ctx, asset, d.Bundle)
 	if err != nil {
 		return v, false, err
@@ -232,4 +250,37 @@ func judge(ctx context.Context, read *reader, d patching.Deployment, asset patch
 		v.Reason, v.Detail = patching.ReasonNotTaken, "The inventory lacks "+strings.Join(missing, ", ")+"."
 	}
 	return v, true, nil
+}
+
+// judgeReturn judges a machine that says it went back. What still differs from
+// before is added to what it said itself (G9).
+func judgeReturn(ctx context.Context, read *reader, d patching.Deployment, asset patching.Asset) (store.Verification, error) {
+	v := store.Verification{Asset: d.Asset, At: asset.Inventoried, Reason: patching.ReasonRolledBack, Detail: d.Detail}
+	back, err := read.bundle(ctx, d.Rollback)
+	if err != nil {
+		return v, err
+	}
+	forth, err := read.bundle(ctx, d.Bundle)
+	if err != nil {
+		return v, err
+	}
+	has, err := read.packages(ctx, asset.Packages)
+	if err != nil {
+		return v, err
+	}
+	var missing []string
+	if v.OK, missing = assess.Returned(back, has, asset.OS.Kernel); !v.OK {
+		v.Reason, v.Detail = patching.ReasonRollBackFailed, "The inventory lacks "+strings.Join(missing, ", ")+"."
+		return v, nil
+	}
+	var more []string
+	for _, p := range assess.Remains(forth, has) {
+		if !strings.Contains(d.Detail, p.Name) {
+			more = append(more, p.Name+" "+p.Version)
+		}
+	}
+	if len(more) > 0 {
+		v.Detail = strings.TrimSpace(d.Detail + " Still there: " + strings.Join(more, ", ") + ".")
+	}
+	return v, nil
 }

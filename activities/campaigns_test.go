@@ -1,12 +1,14 @@
 package activities_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/trust"
@@ -86,7 +88,7 @@ func TestOnlyAnInventoryTakenAfterwardsVerifiesAPatch(t *testing.T) {
 // Serves G9: what failed goes back, or the whole ring; what never started does
 // not, and what cannot go back is named.
 func TestARollBackIsForMachinesThatWereTouchedAndCanGoBack(t *testing.T) {
-	for scope, want := range map[policy.OnHalt]int{policy.RollBackAffected: 1, policy.RollBackRing: 3} {
+	for scope, want := range map[policy.OnHalt]int{policy.RollBackAffected: 2, policy.RollBackRing: 3} {
 		t.Run(string(scope), func(t *testing.T) {
 			h := newHouse(t)
 			h.enrol(12)
@@ -97,7 +99,7 @@ func TestARollBackIsForMachinesThatWereTouchedAndCanGoBack(t *testing.T) {
 			ring := h.ring(s.ID, "early")
 			h.ended(s.ID, ring[0], patching.Failed, patching.ReasonInstallFailed, "nginx: postinst")
 			h.ended(s.ID, ring[1], patching.Patched, patching.ReasonVerified, "")
-			h.ended(s.ID, ring[2], patching.Patched, patching.ReasonVerified, "")
+			h.ended(s.ID, ring[2], patching.NeedsHands, patching.ReasonDownload, "nginx: half installed") // whatever the cause
 			h.ended(s.ID, ring[3], patching.Failed, patching.ReasonPreflight, "preflight: space")
 			in := contract.CampaignIn{Cycle: s.ID, Ring: "early", Verb: "revert", Scope: scope, Until: h.now.Add(time.Hour)}
 			for range 2 {
@@ -116,6 +118,81 @@ func TestARollBackIsForMachinesThatWereTouchedAndCanGoBack(t *testing.T) {
 			require.Equal(t, patching.RolledBack, h.deployment(s.ID, ring[0]).Outcome)
 		})
 	}
+}
+
+// Serves G9, Q2: a machine's word that it went back is worth as much as its word
+// that it is patched, and what still differs is listed.
+func TestOnlyAnInventoryTakenAfterwardsShowsThatAMachineWentBack(t *testing.T) {
+	const newKernel = "linux-image-6.1.0-99-amd64"
+	h := newHouse(t)
+	h.enrol(12)
+	for n := 1; n <= 12; n++ {
+		has, offered := sets(t, map[bool]string{true: "db", false: "web"}[n%3 == 0])
+		offered.Candidates = append(slices.Clone(offered.Candidates), patching.Candidate{
+			Name: newKernel, Arch: "amd64", To: "6.1.999-1", Origin: "Debian-Security", Security: true, NeedsReboot: true,
+		})
+		offered.Sort()
+		h.inventory(n, has, offered)
+	}
+	h.planning.WayBack = assess.ByPackages(func(string, string, string) bool { return true })
+	s := h.begin(monthly, patching.Monthly)
+	h.plan(&s)
+	h.release(s, "early")
+	ring := h.ring(s.ID, "early")
+	for _, n := range ring {
+		h.ended(s.ID, n, patching.Patched, patching.ReasonVerified, "")
+	}
+	in := contract.CampaignIn{Cycle: s.ID, Ring: "early", Verb: "revert", Scope: policy.RollBackRing, Until: h.now.Add(time.Hour)}
+	_, err := h.campaigns.Start(h.ctx, in)
+	require.NoError(t, err)
+	reverts := h.desk.drafts(trust.Revert)
+	require.Len(t, reverts, 4, "a new kernel keeps nobody from going back")
+
+	h.now = h.now.Add(10 * time.Minute)
+	were, offered := make([]patching.PackageSet, 4), patching.CandidateSet{Manager: "apt"}
+	for i, n := range ring {
+		were[i], _ = sets(t, map[bool]string{true: "db", false: "web"}[n%3 == 0])
+		h.inventory(n, were[i], offered) // taken before it went back: it says nothing
+	}
+	h.now = h.now.Add(10 * time.Minute)
+	for _, n := range ring {
+		detail := ""
+		if n == ring[2] {
+			detail = newKernel + " stays installed: the machine runs it."
+		}
+		h.finished(reverts[asset(n)].ID, n, patching.Receipt{Outcome: patching.RolledBack, Reason: patching.ReasonRolledBack, Detail: detail})
+	}
+	slice := contract.SliceIn{Cycle: s.ID}
+	out, err := h.campaigns.Judge(h.ctx, slice)
+	require.NoError(t, err)
+	require.Equal(t, contract.JudgeOut{Unseen: 4}, out)
+	out2, err := h.campaigns.Start(h.ctx, contract.CampaignIn{Cycle: s.ID, Verb: "collect", Until: h.now.Add(time.Hour)})
+	require.NoError(t, err)
+	require.Equal(t, 4, out2.Asked, "they are asked for one")
+
+	h.now, h.kernel = h.now.Add(10*time.Minute), "6.1.0-99-amd64"
+	with := func(p patching.PackageSet) patching.PackageSet {
+		p.Packages = append(slices.Clone(p.Packages), patching.Package{Name: newKernel, Arch: "amd64", Version: "6.1.999-1"})
+		p.Sort()
+		return p
+	}
+	h.inventory(ring[0], were[0], offered)
+	h.inventory(ring[1], with(were[1]), offered)
+	h.inventory(ring[2], with(were[2]), offered)
+	h.inventory(ring[3], h.after(s.ID, ring[3], nil), offered)
+	out, err = h.campaigns.Judge(h.ctx, slice)
+	require.NoError(t, err)
+	require.Equal(t, contract.JudgeOut{Verified: 3, NotTaken: 1}, out)
+	for i, want := range []string{"", "Still there: " + newKernel + " 6.1.999-1.", newKernel + " stays installed: the machine runs it."} {
+		d := h.deployment(s.ID, ring[i])
+		require.Equal(t, patching.RolledBack, d.Outcome)
+		require.Equal(t, want, d.Detail)
+		require.False(t, d.Verified.IsZero())
+	}
+	d := h.deployment(s.ID, ring[3])
+	require.Equal(t, patching.NeedsHands, d.Outcome)
+	require.Equal(t, patching.ReasonRollBackFailed, d.Reason)
+	require.Contains(t, d.Detail, "The inventory lacks ")
 }
 
 func TestWhatCannotBeUndoneNeedsHands(t *testing.T) {

@@ -63,6 +63,8 @@ type house struct {
 	now  time.Time
 	desk *desk
 	said map[patching.DeviceID]uint64
+	// kernel is what machines say that they run.
+	kernel string
 
 	cycles    *activities.Cycles
 	assessing *activities.Assessing
@@ -191,7 +193,7 @@ func (h *house) inventory(n int, has patching.PackageSet, offered patching.Candi
 	require.NoError(h.t, err)
 	h.report(n, func(r *patching.Report) {
 		r.Facts = &patching.Asset{
-			Hostname: fmt.Sprintf("host%03d", n), OS: patching.OS{Family: "debian", Release: "12"}, Manager: "apt",
+			Hostname: fmt.Sprintf("host%03d", n), OS: patching.OS{Family: "debian", Release: "12", Kernel: h.kernel}, Manager: "apt",
 			Allowed: []string{"collect", "apply", "revert", "clean"}, Packages: has.Digest(), Candidates: offered.Digest(),
 		}
 	})

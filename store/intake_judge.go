@@ -184,6 +184,9 @@ func (in *intake) effect(d *deploymentNow, o *orderNow, c patching.Receipt, at i
 	}
 	switch {
 	case o.verb == verbRevert && c.Stage.Terminal():
+		if !d.closed {
+			d.answered = at // only an inventory from then on says that it went back
+		}
 		in.end(d, o, reverted(c), at, d.closed)
 	case o.verb != verbApply:
 	case d.order != o.id && (d.order != "" || d.state != patching.DeploymentPlanned):

@@ -214,8 +214,9 @@ func (t *tx) end(ctx context.Context, e EndSpec) (int, error) {
 }
 
 // MarkVerified notes what fresh inventories say of deployments that have ended.
-// One that holds is verified, from the first time on. One that does not turns
-// patched into failed, with the reason given.
+// One that holds is verified, from the first time on, with the detail if there is
+// one. One that does not turns patched into failed, and rolled back into needs
+// hands, with the reason given.
 func (s *Store) MarkVerified(ctx context.Context, c patching.CycleID, found []Verification) error {
 	columns := append(text("asset", "reason", "detail"), ints("at")...)
 	var holds, fails [][]any
@@ -228,14 +229,16 @@ func (s *Store) MarkVerified(ctx context.Context, c patching.CycleID, found []Ve
 		}
 	}
 	err := s.inTx(ctx, SerialFleet, func(t *tx) error {
-		_, err := t.bulk(ctx, `UPDATE deployments SET verified = v.at FROM {rows} AS v
+		_, err := t.bulk(ctx, `UPDATE deployments SET verified = v.at,
+			detail = CASE WHEN v.detail = '' THEN deployments.detail ELSE v.detail END FROM {rows} AS v
 			WHERE deployments.asset = v.asset AND deployments.state = 'done' AND deployments.verified = 0 AND deployments.cycle = ?`,
 			columns, holds, string(c))
 		if err != nil {
 			return err
 		}
-		_, err = t.bulk(ctx, `UPDATE deployments SET outcome = 'failed', reason = v.reason, detail = v.detail, verified = 0 FROM {rows} AS v
-			WHERE deployments.asset = v.asset AND deployments.outcome = 'patched' AND deployments.cycle = ?`,
+		_, err = t.bulk(ctx, `UPDATE deployments SET reason = v.reason, detail = v.detail, verified = 0,
+			outcome = CASE deployments.outcome WHEN 'patched' THEN 'failed' ELSE 'needs-hands' END FROM {rows} AS v
+			WHERE deployments.asset = v.asset AND deployments.outcome IN ('patched', 'rolled-back') AND deployments.cycle = ?`,
 			columns, fails, string(c))
 		return err
 	})

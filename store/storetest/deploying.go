@@ -262,7 +262,31 @@ func verifying(t *testing.T, s *store.Store) {
 		require.Equal(t, patching.Failed, f.deployment(1).Outcome)
 		require.True(t, f.deployment(1).Verified.IsZero())
 	})
-	t.Run("only patched turns into failed, and what has not ended is left alone", func(t *testing.T) {
+	// Serves G9.
+	t.Run("what was rolled back is verified with what still differs, and else needs hands", func(t *testing.T) {
+		f := with(t, s, "verify-return")
+		f.released(2)
+		f.issue("revert", 2)
+		for i := 1; i <= 2; i++ {
+			f.take(f.report(i, 1, f.finished("apply", i, patching.Failed)), f.report(i, 2, f.finished("revert", i, patching.RolledBack)))
+		}
+		require.NoError(t, f.MarkVerified(f.ctx, f.cycle(), []store.Verification{
+			{Asset: f.asset(1), OK: true, Detail: "the kernel stays", At: at(50)},
+			{Asset: f.asset(2), Reason: patching.ReasonRollBackFailed, Detail: "openssl is still 3.0.16", At: at(50)},
+		}))
+		d := f.deployment(1)
+		require.Equal(t, patching.RolledBack, d.Outcome)
+		require.Equal(t, "the kernel stays", d.Detail)
+		same(t, at(50), d.Verified)
+		d = f.deployment(2)
+		require.Equal(t, patching.NeedsHands, d.Outcome)
+		require.Equal(t, patching.ReasonRollBackFailed, d.Reason)
+		require.Equal(t, "openssl is still 3.0.16", d.Detail)
+		require.True(t, d.Verified.IsZero())
+		require.NoError(t, f.MarkVerified(f.ctx, f.cycle(), []store.Verification{{Asset: f.asset(1), OK: true, At: at(60)}}))
+		require.Equal(t, "the kernel stays", f.deployment(1).Detail)
+	})
+	t.Run("only what the machine said went well turns, and what has not ended is left alone", func(t *testing.T) {
 		verify(3, false, 50)
 		require.Empty(t, f.deployment(3).Reason)
 		verify(4, true, 50)

@@ -289,7 +289,9 @@ func strangeReceipts(t *testing.T, s *store.Store) {
 			f.take(f.report(i, 1, f.finished("apply", i, patching.Failed)))
 		}
 		require.NoError(t, f.MarkVerified(f.ctx, f.cycle(), []store.Verification{{Asset: f.asset(1), OK: true, At: at(40)}}))
-		f.take(f.report(1, 2, f.finished("revert", 1, patching.RolledBack)), f.report(2, 2, f.finished("revert", 2, patching.Failed)),
+		back := f.report(1, 2, f.finished("revert", 1, patching.RolledBack))
+		back.At = at(60)
+		f.take(back, f.report(2, 2, f.finished("revert", 2, patching.Failed)),
 			f.report(3, 2, f.said("revert", 3, patching.StageRefused)), f.report(4, 2, f.said("revert", 4, patching.StageStarted)))
 		want := []struct {
 			o patching.Outcome
@@ -301,6 +303,7 @@ func strangeReceipts(t *testing.T, s *store.Store) {
 			require.Equal(t, w.r, d.Reason, "machine %d", i+1)
 		}
 		require.True(t, f.deployment(1).Verified.IsZero(), "what was rolled back has to be looked at again")
+		same(t, at(60), f.deployment(1).Answered)
 	})
 	t.Run("other verbs add what they repaired and freed, once each", func(t *testing.T) {
 		f := with(t, s, "clean")
