@@ -299,6 +299,7 @@ func (p *Planning) summary(ctx context.Context, made patching.Plan, items []patc
 	}
 	waves := map[patching.RingName]map[patching.WaveID]bool{}
 	bundles := map[patching.Digest]patching.Bundle{}
+	var back plan.WayBack
 	read := newReader(p.Store)
 	for _, i := range items {
 		if i.Ring == "" {
@@ -313,7 +314,9 @@ func (p *Planning) summary(ctx context.Context, made patching.Plan, items []patc
 			return contract.PlanSummary{}, err
 		}
 		bundles[i.Bundle] = b
+		back.Add(b, i.Rollback != "", 1)
 	}
+	out.WayBack = back.Words()
 	for _, r := range made.Rings {
 		rules, _ := pol.Ring(r.Name)
 		soak := rules.Soak

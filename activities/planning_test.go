@@ -51,6 +51,7 @@ func TestAPlanPutsEachMachineInOneRingAndNamesWhoIsLeftOut(t *testing.T) {
 		require.Positive(t, out.Rings[i].Waves)
 	}
 	require.NotEmpty(t, out.Mirror)
+	require.Contains(t, out.WayBack, "12 of 12 machines have no way back with the package manager, because of linux-image-")
 	kept, err := h.Store.Plan(h.ctx, s.ID)
 	require.NoError(t, err)
 	require.Equal(t, out.Hash, kept.Hash(), "the plan that is kept is the one that people see")

@@ -65,6 +65,9 @@ func details(s contract.CycleState) string {
 	for _, r := range s.Plan.Rings {
 		fmt.Fprintf(&b, "- ring **%s**, %s: %s\n", r.Name, phrase.Count(r.Assets, "machine"), ringStands(s, r.Name))
 	}
+	if s.Plan.WayBack != "" {
+		fmt.Fprintf(&b, "\nGoing back: %s\n", s.Plan.WayBack)
+	}
 	if s.Phase == patching.PhaseApproval {
 		fmt.Fprintf(&b, "\nTo approve: send the signal `approve` with `{\"plan\": \"%s\"}`, or use the API or the CLI. "+
 			"This server's trust root is in mode `dispatcher`: approvals are counted, not signed.\n", s.Plan.Hash)

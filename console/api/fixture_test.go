@@ -136,11 +136,15 @@ func (h *house) cycle() patching.Plan {
 	bundle := patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: []patching.Patch{{
 		Action: patching.Upgrade, Name: "openssl", Arch: "amd64", From: "3.0.15-1", To: "3.0.16-1", Security: true, Reversible: patching.ByDowngrade,
 	}}}}}
-	_, err = h.store.PutContents(ctx, "bundle", [][]byte{bundle.Canonical()})
+	kernel := patching.Bundle{Manager: "apt", Steps: []patching.Step{{Restart: true, Patches: []patching.Patch{{
+		Action: patching.Install, Name: "linux-image-6.1.0-41-amd64", Arch: "amd64", To: "6.1.158-1", NeedsReboot: true, Reversible: patching.UnlessRunning,
+	}}}}}
+	back, _ := kernel.Revert()
+	_, err = h.store.PutContents(ctx, "bundle", [][]byte{bundle.Canonical(), kernel.Canonical(), back.Canonical()})
 	require.NoError(h.t, err)
 	items := []patching.PlanItem{
 		{Asset: "a-1", Device: "d-a-1", Site: "amsterdam", Ring: "test", Wave: patching.NewWaveID(cycleID, "test", "amsterdam", "open", "20261120T1200Z"), Start: noon, End: noon.Add(time.Hour), Bundle: bundle.Digest()},
-		{Asset: "a-2", Device: "d-a-2", Site: "amsterdam", Ring: "broad", Wave: patching.NewWaveID(cycleID, "broad", "amsterdam", "open", "20261120T1200Z"), Start: noon, End: noon.Add(time.Hour), Bundle: bundle.Digest()},
+		{Asset: "a-2", Device: "d-a-2", Site: "amsterdam", Ring: "broad", Wave: patching.NewWaveID(cycleID, "broad", "amsterdam", "open", "20261120T1200Z"), Start: noon, End: noon.Add(time.Hour), Bundle: kernel.Digest(), Rollback: back.Digest()},
 		{Asset: "a-3", Device: "d-a-3", Site: "tokyo", Exclude: patching.ReasonNotEnrolled, Would: bundle.Digest()},
 	}
 	plan := patching.Plan{

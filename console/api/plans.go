@@ -1,15 +1,18 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -81,6 +84,49 @@ func (s *server) plan(ctx context.Context, in *planInput) (wire.Plan, error) {
 		if n := p.Excluded[r]; n > 0 {
 			out.Excluded = append(out.Excluded, wire.Exclusion{Reason: r, Words: r.Words(), Machines: n})
 		}
+	}
+	if in.Revision == 0 {
+		out.WayBack, err = s.wayBack(ctx, p.Cycle)
+	}
+	return out, err
+}
+
+// bundlesAtOnce bounds how many bundles are held to count what they bring: a
+// large fleet has thousands, of some tens of kilobytes.
+const bundlesAtOnce = 200
+
+// wayBack counts where going back would lead; nil: the plan touches no machine,
+// or so old a cycle's bundles are not kept any more.
+func (s *server) wayBack(ctx context.Context, id patching.CycleID) (*wire.WayBack, error) {
+	counts, err := s.Store.BundleCounts(ctx, id)
+	if err != nil || len(counts) == 0 {
+		return nil, err
+	}
+	var w plan.WayBack
+	for some := range slices.Chunk(counts, bundlesAtOnce) {
+		addresses := make([]patching.Digest, len(some))
+		for i, c := range some {
+			addresses[i] = c.Bundle
+		}
+		texts, err := s.Store.Contents(ctx, addresses)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range some {
+			text, kept := texts[c.Bundle]
+			if !kept {
+				return nil, nil
+			}
+			bundle, err := patching.ParseBundle(text)
+			if err != nil {
+				return nil, fmt.Errorf("what %d machines of %s get: %w", c.Machines, id, err)
+			}
+			w.Add(bundle, c.Rollback != "", c.Machines)
+		}
+	}
+	out := &wire.WayBack{Words: w.Words(), Machines: w.Machines - w.Stuck, Stuck: w.Stuck, Stays: []wire.Staying{}}
+	for _, p := range w.Stays {
+		out.Stays = append(out.Stays, wire.Staying(p))
 	}
 	return out, nil
 }
@@ -172,8 +218,15 @@ func (s *server) machine(ctx context.Context, in *machineInput) (wire.MachineRec
 		Deployment: deploymentShape(d, names[d.Asset]), Steps: []wire.Step{}, Receipts: []wire.Receipt{},
 		Reversible: d.Rollback != "", Would: d.Bundle == "" && d.Would != "",
 	}
-	if out.Steps, err = s.steps(ctx, d); err != nil {
+	bundle, err := s.bundle(ctx, d)
+	if err != nil {
 		return out, err
+	}
+	out.Steps = stepsShape(bundle)
+	if out.Reversible {
+		for _, p := range bundle.MayStay() {
+			out.Stays = append(out.Stays, p.Name)
+		}
 	}
 	if d.Device != "" {
 		receipts, err := s.Store.Receipts(ctx, d.Device, d.Cycle)
@@ -191,23 +244,25 @@ func (s *server) machine(ctx context.Context, in *machineInput) (wire.MachineRec
 	return out, err
 }
 
-func (s *server) steps(ctx context.Context, d patching.Deployment) ([]wire.Step, error) {
-	out := []wire.Step{}
-	address := d.Bundle
+// bundle reads what a machine gets, or would have got.
+func (s *server) bundle(ctx context.Context, d patching.Deployment) (patching.Bundle, error) {
+	address := cmp.Or(d.Bundle, d.Would)
 	if address == "" {
-		address = d.Would
-	}
-	if address == "" {
-		return out, nil
+		return patching.Bundle{}, nil
 	}
 	texts, err := s.Store.Contents(ctx, []patching.Digest{address})
 	if err != nil {
-		return nil, err
+		return patching.Bundle{}, err
 	}
-	bundle, err := patching.ParseBundle(texts[address])
+	b, err := patching.ParseBundle(texts[address])
 	if err != nil {
-		return nil, fmt.Errorf("what %s installs: %w", d.Asset, err)
+		return b, fmt.Errorf("what %s installs: %w", d.Asset, err)
 	}
+	return b, nil
+}
+
+func stepsShape(bundle patching.Bundle) []wire.Step {
+	out := []wire.Step{}
 	for _, step := range bundle.Steps {
 		shape := wire.Step{Restart: step.Restart, Patches: []wire.Patch{}}
 		for _, p := range step.Patches {
@@ -217,7 +272,7 @@ func (s *server) steps(ctx context.Context, d patching.Deployment) ([]wire.Step,
 		}
 		out = append(out, shape)
 	}
-	return out, nil
+	return out
 }
 
 func (s *server) decisions(ctx context.Context, id patching.CycleID) (wire.Decisions, error) {

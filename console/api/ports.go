@@ -47,6 +47,7 @@ type cycleStore interface {
 	Waves(ctx context.Context, c patching.CycleID, r patching.RingName, offset, limit int) ([]patching.WaveSummary, error)
 	Deployments(ctx context.Context, want store.DeploymentFilter) ([]patching.Deployment, error)
 	Deployment(ctx context.Context, c patching.CycleID, a patching.AssetID) (patching.Deployment, error)
+	BundleCounts(ctx context.Context, c patching.CycleID) ([]store.BundleCount, error)
 	Receipts(ctx context.Context, d patching.DeviceID, c patching.CycleID) ([]patching.Receipt, error)
 	Approvals(ctx context.Context, c patching.CycleID) ([]patching.Approval, error)
 	Decisions(ctx context.Context, c patching.CycleID) ([]store.DecisionRow, error)

@@ -94,6 +94,12 @@ func TestThePlanIsShownWithTheTextThatItsHashIsOf(t *testing.T) {
 	assert.Equal(t, "open", got.Rings[0].Waves[0].Window)
 	require.Len(t, got.Excluded, 1)
 	assert.Equal(t, patching.ReasonNotEnrolled.Words(), got.Excluded[0].Words)
+	// Serves G9: before the approval.
+	require.NotNil(t, got.WayBack)
+	assert.Equal(t, 1, got.WayBack.Machines)
+	assert.Equal(t, 1, got.WayBack.Stuck)
+	assert.Equal(t, []wire.Staying{{Package: "linux-image-6.1.0-41-amd64", Version: "6.1.158-1", Machines: 1}}, got.WayBack.Stays)
+	assert.Contains(t, got.WayBack.Words, "1 of 2 machines have no way back")
 	_, err = aud.Plan(t.Context(), cycleID, 1)
 	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
 }
@@ -111,6 +117,13 @@ func TestOneMachineIsFollowedThroughACycle(t *testing.T) {
 	assert.Equal(t, "openssl", m.Steps[0].Patches[0].Name)
 	require.Len(t, m.Tasks, 1)
 	assert.False(t, m.Would)
+
+	assert.False(t, m.Reversible)
+	assert.Empty(t, m.Stays)
+	m, err = aud.Machine(t.Context(), cycleID, "a-2")
+	require.NoError(t, err)
+	assert.True(t, m.Reversible)
+	assert.Equal(t, []string{"linux-image-6.1.0-41-amd64"}, m.Stays)
 
 	out, err := aud.Machine(t.Context(), cycleID, "a-3")
 	require.NoError(t, err)

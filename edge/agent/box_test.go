@@ -21,7 +21,7 @@ type box struct {
 	running   string            // the package from which the machine runs
 	// half is what was being unpacked when the agent was killed: the version that
 	// was coming. Until that is repaired no transaction begins.
-	half map[string]string
+	half      map[string]string
 	failing   []string
 	pending   bool // wants a restart
 	packages  string

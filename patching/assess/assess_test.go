@@ -219,19 +219,23 @@ func TestAMachineIsBackThoughItKeepsTheKernelThatItRuns(t *testing.T) {
 		{"nothing stays", "6.1.0-40-amd64", has, nil, nil},
 		{
 			"it runs the new kernel", "6.1.0-41-amd64", installed("bash", "5", "linux-image-amd64", "6.1.123-1", "linux-image-6.1.0-41-amd64", "6.1.158-1"),
-			nil, []string{"linux-image-6.1.0-41-amd64 6.1.158-1"},
+			nil,
+			[]string{"linux-image-6.1.0-41-amd64 6.1.158-1"},
 		},
 		{
 			"it runs the old one, and has the new one", "6.1.0-40-amd64", installed("bash", "5", "linux-image-amd64", "6.1.123-1", "linux-image-6.1.0-41-amd64", "6.1.158-1"),
-			[]string{"linux-image-6.1.0-41-amd64 removed (has 6.1.158-1)"}, []string{"linux-image-6.1.0-41-amd64 6.1.158-1"},
+			[]string{"linux-image-6.1.0-41-amd64 removed (has 6.1.158-1)"},
+			[]string{"linux-image-6.1.0-41-amd64 6.1.158-1"},
 		},
 		{
 			"it went back half the way", "6.1.0-41-amd64", installed("bash", "6", "linux-image-amd64", "6.1.123-1", "tool", "2"),
-			[]string{"bash 5 (has 6)", "tool removed (has 2)"}, []string{"bash 6", "tool 2"},
+			[]string{"bash 5 (has 6)", "tool removed (has 2)"},
+			[]string{"bash 6", "tool 2"},
 		},
 		{
 			"an old package is gone", "6.1.0-40-amd64", installed("linux-image-amd64", "6.1.123-1"),
-			[]string{"bash 5 (not installed)"}, nil,
+			[]string{"bash 5 (not installed)"},
+			nil,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -59,6 +59,20 @@ func plans(t *testing.T, s *store.Store) {
 }
 
 func replanning(t *testing.T, s *store.Store) {
+	t.Run("the machines in the rings are counted by what they get", func(t *testing.T) {
+		f := with(t, s, "plan-bundles")
+		f.enrol(5)
+		f.open()
+		items := f.items(5)
+		items[3].Bundle, items[3].Rollback = f.digest("other"), ""
+		items[4] = patching.PlanItem{Asset: items[4].Asset, Device: items[4].Device, Site: "bern", Exclude: patching.ReasonFreeze, Would: f.digest("would")}
+		require.NoError(t, f.PutPlan(f.ctx, f.plan(1), items))
+		got, err := f.BundleCounts(f.ctx, f.cycle())
+		require.NoError(t, err)
+		require.ElementsMatch(t, []store.BundleCount{
+			{Bundle: f.digest("bundle"), Rollback: f.digest("rollback"), Machines: 3}, {Bundle: f.digest("other"), Machines: 1},
+		}, got)
+	})
 	t.Run("what a plan leaves out has ended with its reason, and the next plan may take it in", func(t *testing.T) {
 		f := with(t, s, "plan-excluded")
 		f.enrol(4)

@@ -67,8 +67,10 @@ type PlanSummary struct {
 	Rings    []RingSummary
 	Assets   int
 	Excluded int
-	// Mirror says how well the test ring mirrors production.
-	Mirror string
+	// Mirror says how well the test ring mirrors production, WayBack where going
+	// back would lead.
+	Mirror  string
+	WayBack string
 }
 
 // RingSummary is one ring of a plan, with its rules.

@@ -74,6 +74,8 @@ func TestAPlanIsReadKeptCheckedAndApprovedByItsHash(t *testing.T) {
 	assert.Contains(t, out, string(plan.Hash()))
 	assert.Contains(t, out, "2026-11-20 13:00 CET", "times in the reader's zone, with its name")
 	assert.Contains(t, out, patching.ReasonNoWindow.Words())
+	assert.Contains(t, out, "Going back: Every machine can return to its earlier versions with the package manager. "+
+		"What stays on a machine that has come to run it: linux-image-6.1.0-41-amd64 6.1.158-1 (1 machine).")
 	assert.NotContains(t, out, "sha256:1\n", "Merkle roots stay off the screen")
 
 	kept := filepath.Join(t.TempDir(), "plan.txt")
@@ -134,7 +136,9 @@ func TestACycleIsShownInWordsAndCounts(t *testing.T) {
 	assert.Contains(t, machines, "(weekend before 2026-11-21)", "deferred says why and until when")
 	page := decode[wire.DeploymentPage](h, "cycle", "machines", "--outcome", "deferred")
 	require.Len(t, page.Items, 1)
-	assert.Contains(t, h.ok("cycle", "machines", "--machine", "web-1"), "in progress")
+	followed := h.ok("cycle", "machines", "--machine", "web-1")
+	assert.Contains(t, followed, "in progress")
+	assert.Contains(t, followed, "automatically; stays once the machine runs it: linux-image-6.1.0-41-amd64")
 	assert.Equal(t, ExitUsage, h.run("cycle", "machines", "--outcome", "great").code)
 }
 

@@ -268,6 +268,9 @@ func (o cycleMachinesOptions) follow(ctx context.Context, s *session, c *client.
 	if m.Reversible {
 		undo = "automatically"
 	}
+	if len(m.Stays) > 0 {
+		undo += "; stays once the machine runs it: " + strings.Join(m.Stays, ", ")
+	}
 	s.fields("Machine", string(m.Asset), "Hostname", m.Hostname, "Site", string(m.Site), "Cycle", string(m.Cycle), "Ring", string(m.Ring),
 		"Window", s.span(m.Start, m.End), "State", string(m.State), "Outcome", m.Words, "Why", m.Why,
 		"Start permit", s.when(m.Released), "Answered", s.when(m.Answered), "Verified", s.when(m.Verified), "To undo it", undo)

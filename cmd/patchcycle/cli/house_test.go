@@ -138,8 +138,14 @@ func (h *house) cycle() patching.Plan {
 	}
 	_, err := h.store.OpenCycle(ctx, patching.Cycle{ID: cycleID, Kind: patching.Monthly, Policy: "demo", PolicyVersion: "sha256:123456789abcdef", Author: "ana", Opened: noon, Phase: patching.PhaseApproval, Mode: "dispatcher"})
 	require.NoError(h.t, err)
+	kernel := patching.Bundle{Manager: "apt", Steps: []patching.Step{{Restart: true, Patches: []patching.Patch{{
+		Action: patching.Install, Name: "linux-image-6.1.0-41-amd64", Arch: "amd64", To: "6.1.158-1", NeedsReboot: true, Reversible: patching.UnlessRunning,
+	}}}}}
+	back, _ := kernel.Revert()
+	_, err = h.store.PutContents(ctx, "bundle", [][]byte{kernel.Canonical(), back.Canonical()})
+	require.NoError(h.t, err)
 	require.NoError(h.t, h.store.PutPlan(ctx, plan, []patching.PlanItem{
-		{Asset: "web-1", Device: "d-web-1", Site: "amsterdam", Ring: "test", Wave: patching.NewWaveID(cycleID, "test", "amsterdam", "open", "20261120T1200Z"), Start: noon, End: noon.Add(time.Hour)},
+		{Asset: "web-1", Device: "d-web-1", Site: "amsterdam", Ring: "test", Wave: patching.NewWaveID(cycleID, "test", "amsterdam", "open", "20261120T1200Z"), Start: noon, End: noon.Add(time.Hour), Bundle: kernel.Digest(), Rollback: back.Digest()},
 		{Asset: "web-2", Device: "d-web-2", Site: "amsterdam", Exclude: patching.ReasonNoWindow, Why: "weekend before 2026-11-21"},
 	}))
 	h.phase(patching.PhaseApproval, "Waiting for approval by someone other than ana.")

@@ -84,6 +84,9 @@ func (s *session) printPlan(p wire.Plan) {
 		s.say("")
 		s.table([]string{"LEFT OUT", "WHY"}, rows)
 	}
+	if p.WayBack != nil {
+		s.say("\nGoing back: %s", p.WayBack.Words)
+	}
 	s.say("\nEach machine: patchcycle cycle machines %s", p.Cycle)
 	if p.Counts {
 		s.say("To approve it: patchcycle cycle approve %s --plan %s", p.Cycle, p.Hash.Short())

@@ -106,6 +106,7 @@ type Plan struct {
 	Machines int                  `json:"machines" doc:"That it would touch."`
 	Rings    []PlanRing           `json:"rings"`
 	Excluded []Exclusion          `json:"excluded" doc:"Machines that it leaves out, by reason."`
+	WayBack  *WayBack             `json:"way_back,omitempty" doc:"Where going back would lead; none: it is an earlier plan, or touches no machine."`
 	Text     string               `json:"text" doc:"The text that was hashed."`
 }
 
@@ -124,6 +125,21 @@ type Wave struct {
 	Start    time.Time         `json:"start"`
 	End      time.Time         `json:"end"`
 	Machines int               `json:"machines"`
+}
+
+// WayBack says of a plan how its machines return to their earlier versions.
+type WayBack struct {
+	Words    string    `json:"words"`
+	Machines int       `json:"machines" doc:"That can be returned automatically."`
+	Stuck    int       `json:"stuck" doc:"That cannot: a named procedure says what to do."`
+	Stays    []Staying `json:"stays" doc:"What stays on the machines that have come to run it."`
+}
+
+// Staying is a package that going back may leave in place.
+type Staying struct {
+	Package  string `json:"package"`
+	Version  string `json:"version"`
+	Machines int    `json:"machines" doc:"That get it."`
 }
 
 // Exclusion counts the machines that a plan leaves out for one reason.
@@ -166,6 +182,7 @@ type MachineRecord struct {
 	Deployment
 	Steps      []Step    `json:"steps" doc:"What is, or would have been, installed, in order."`
 	Reversible bool      `json:"reversible" doc:"Whether it can be undone automatically."`
+	Stays      []string  `json:"stays,omitempty" doc:"Packages that going back leaves in place once the machine runs them."`
 	Would      bool      `json:"would,omitempty" doc:"The steps are what it would have got: the plan leaves it out."`
 	Receipts   []Receipt `json:"receipts" doc:"What the machine said, signed by its key."`
 	Tasks      []Task    `json:"tasks,omitempty"`
