@@ -25,7 +25,7 @@ func (f *facts) document() *Document {
 		Total: m.Machines, Outcomes: outcomeCounts(m.Outcomes),
 		NotConcerned: max(0, f.known-m.Machines),
 		Repairs:      m.Repairs, Freed: m.Freed,
-		Machines: f.machines(), Bundles: f.bundleFacts(), Patches: f.patches(), Withdrawn: f.withdrawn(),
+		Machines: f.machines(), Bundles: f.bundleFacts(), Patches: f.patches(), Withdrawn: f.withdrawn(), Stayed: f.stayed(),
 		Rings: f.rings(), Approval: f.approval(), Plans: f.planFacts(),
 		Failures: f.failures(m), Coverage: f.coverage(m), TestRing: f.testRing(), Tasks: f.taskFacts(),
 		Corrections: f.correctionFacts(), Record: f.changeRecord(), Evidence: f.evidence(), Gaps: f.gaps,
@@ -50,6 +50,7 @@ func noNulls(d *Document) {
 	fill(&d.Rings)
 	fill(&d.Patches)
 	fill(&d.Withdrawn)
+	fill(&d.Stayed)
 	fill(&d.Tasks)
 	fill(&d.Corrections)
 	fill(&d.Machines)
@@ -192,7 +193,6 @@ func (f *facts) changeRecord() ChangeRecord {
 		}
 	}
 	names := map[string]bool{}
-	undoable, all := 0, 0
 	for i := range f.deployments {
 		d := &f.deployments[i]
 		if !d.Released.IsZero() && (r.Began.IsZero() || d.Released.Before(r.Began)) {
@@ -211,21 +211,7 @@ func (f *facts) changeRecord() ChangeRecord {
 			r.BackedOut++
 		default:
 		}
-		if d.Ring != "" {
-			all++
-			if d.Rollback != "" {
-				undoable++
-			}
-		}
 	}
-	r.Packages = len(names)
-	switch {
-	case all == 0:
-		r.Way = "Nothing was to be changed."
-	case undoable == all:
-		r.Way = "Every change of the plan could be undone with the package manager."
-	default:
-		r.Way = number(undoable) + " of " + plural(all, "machine") + " could be returned to the earlier versions with the package manager; it has no way back for the others."
-	}
+	r.Packages, r.Way = len(names), f.wayBack()
 	return r
 }

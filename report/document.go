@@ -43,6 +43,7 @@ type Document struct {
 	Rings        []Ring        `json:"rings"`
 	Patches      []Patch       `json:"patches"`
 	Withdrawn    []Withdrawn   `json:"withdrawn"`
+	Stayed       []Stayed      `json:"still_differs"`
 	Failures     Failures      `json:"failures"`
 	Coverage     Coverage      `json:"coverage"`
 	Repairs      int           `json:"repairs"`
@@ -227,6 +228,14 @@ type Withdrawn struct {
 	// Missing counts machines of the cycle that are still offered it.
 	Missing int    `json:"still_missing"`
 	Why     string `json:"why"`
+}
+
+// Stayed is what still differs from before on machines that were rolled back: a
+// package that they have come to run, such as a kernel.
+type Stayed struct {
+	Package  string `json:"package"`
+	Version  string `json:"version"`
+	Machines int    `json:"machines"`
 }
 
 // Failures groups machines that failed.

@@ -94,13 +94,47 @@ func TestAMachineThatOnlySaysThatItIsPatchedIsAnExceptionAtTheClose(t *testing.T
 func TestAMachineThatWentBackKeepsTheFailureThatLedToIt(t *testing.T) {
 	w := backedOut(t)
 	d := w.build()
-	m := find(t, d, w.of("early")[0].item.Asset)
+	m := find(t, d, w.of("early")[1].item.Asset)
 	assert.Equal(t, patching.RolledBack, m.Outcome)
+	assert.Equal(t, "rolled back", m.Words)
 	assert.Equal(t, "A service that ran before the patch does not run after it (libssl3: nginx.service).", m.Before)
 	assert.Empty(t, find(t, d, w.of("early")[5].item.Asset).Before, "it had gone well there")
 	require.NotEmpty(t, d.Failures.Groups)
 	assert.Equal(t, 8, d.Failures.Machines)
 	assert.Equal(t, "the gate of ring early", find(t, d, w.of("broad")[0].item.Asset).Hold.By)
+}
+
+// Serves G9: what still differs afterwards is listed.
+func TestWhatStaysOnMachinesThatWentBackIsListed(t *testing.T) {
+	w := backedOut(t)
+	d := w.build()
+	assert.Equal(t, []report.Stayed{{Package: "linux-image-6.1.0-40-amd64", Version: "6.1.153-1", Machines: 3}}, d.Stayed)
+	assert.Contains(t, d.Summary.Sentences,
+		"Still different from before on 3 of them: linux-image-6.1.0-40-amd64 6.1.153-1 is installed, because they run it.")
+	assert.Contains(t, d.Record.Way, "linux-image-6.1.0-40-amd64 6.1.153-1 stays on a machine that has come to run it.")
+	assert.Contains(t, find(t, d, w.of("early")[1].item.Asset).Detail, "linux-image-6.1.0-40-amd64 stays installed")
+}
+
+// Serves Q2.
+func TestAMachineThatSaysItWentBackIsNotConfirmedByThat(t *testing.T) {
+	w := backedOut(t)
+	source := unseen{w}
+	d, err := report.Build(t.Context(), source, w.cycle.ID, w.now)
+	require.NoError(t, err)
+	m := find(t, d, w.of("early")[1].item.Asset)
+	assert.Equal(t, "rolled back, not confirmed", m.Words)
+	assert.Contains(t, m.Why, "no fresh inventory has confirmed it")
+}
+
+// unseen is a source in which no machine was looked at after it answered.
+type unseen struct{ *world }
+
+func (s unseen) Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error) {
+	all, err := s.world.Deployments(ctx, f)
+	for i := range all {
+		all[i].Verified = time.Time{}
+	}
+	return all, err
 }
 
 // Serves U1, G6: who voted, with the roles of that day, and who was turned away.

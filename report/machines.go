@@ -50,6 +50,9 @@ func (f *facts) machine(d *patching.Deployment) Machine {
 	case unconfirmed(d):
 		m.Words = "patched, not confirmed"
 		m.Why = "The machine says that it installed everything; no fresh inventory has confirmed it."
+	case d.Outcome == patching.RolledBack && d.Verified.IsZero():
+		m.Words = "rolled back, not confirmed"
+		m.Why = "The machine says that it has its earlier versions again; no fresh inventory has confirmed it."
 	case d.Reason == patching.ReasonNothingMissing && d.Would != "":
 		m.Words = "nothing left to install"
 		m.Why = "Every patch that it misses was withdrawn after the test ring."

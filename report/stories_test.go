@@ -206,7 +206,11 @@ func backedOut(t *testing.T) *world {
 		case n == 2:
 			return failed(patching.ReasonInstallFailed, "libssl3: downgrade", "E: Version '3.0.15-1~deb12u1' for 'libssl3' was not found")
 		}
-		return &patching.Receipt{Outcome: patching.RolledBack, Reason: patching.ReasonRolledBack}
+		back := &patching.Receipt{Outcome: patching.RolledBack, Reason: patching.ReasonRolledBack}
+		if m.role == "app" {
+			back.Detail = "linux-image-6.1.0-40-amd64 stays installed: the machine runs it."
+		}
+		return back
 	})
 	w.wrapUp()
 	w.close(patching.ClosedBackedOut, "Closed: backed out. It ended early: ring early was halted: "+halted.Why+" Tasks for people: 4.")

@@ -36,6 +36,9 @@ func (f *facts) summary(d *Document) Summary {
 	if n := countOf(d.Outcomes, patching.RolledBack); n > 0 {
 		say("%s returned to the earlier versions", plural(n, "machine")+wereOr(n))
 	}
+	for _, s := range d.Stayed {
+		say("Still different from before on %s of them: %s %s is installed, because they run it", number(s.Machines), s.Package, s.Version)
+	}
 	if _, why, early := strings.Cut(f.cycle.Words, " It ended early: "); early && f.closed() && !strings.HasPrefix(why, "ring ") {
 		why, _, _ = strings.Cut(why, " Tasks for people:")
 		say("It ended early: %s", why)

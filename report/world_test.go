@@ -109,7 +109,7 @@ func (w *world) enrol(n int) {
 			Asset: a.ID, Device: a.Device, Site: site, Stratum: "debian 12 " + m.role, WindowRule: "daily 22:00 for 6h in UTC",
 			Bundle: w.bundle(w.patchesOf(m.role)), Position: i,
 		}
-		if m.role != "app" { // a kernel cannot be taken back
+		if m.role != "db" { // a database's data do not go back
 			m.item.Rollback = patching.DigestOf([]byte("back " + m.role))
 		}
 		_, err := w.Enrol(ctx, token, w.now, patching.Device{ID: a.Device, Key: []byte(a.Device)}, patching.Asset{ID: a.ID, Hostname: a.Hostname})
@@ -147,11 +147,13 @@ func (w *world) patchesOf(role string) []patching.Patch {
 	case "web":
 		all = append(all, up("nginx", "1.22.1-9", "1.22.1-9+deb12u3", "Debian-Security", true, false))
 	case "db":
-		all = append(all, up("postgresql-15", "15.10-0+deb12u1", "15.14-0+deb12u1", "Debian", false, false))
+		server := up("postgresql-15", "15.10-0+deb12u1", "15.14-0+deb12u1", "Debian", false, false)
+		server.Reversible = patching.Irreversible
+		all = append(all, server)
 	default:
 		all = append(all, patching.Patch{
 			Action: patching.Install, Name: "linux-image-6.1.0-40-amd64", Arch: "amd64", To: "6.1.153-1", Origin: "Debian-Security",
-			Codename: "bookworm", Security: true, NeedsReboot: true, Reversible: patching.Irreversible,
+			Codename: "bookworm", Security: true, NeedsReboot: true, Reversible: patching.UnlessRunning,
 		})
 	}
 	return all
@@ -295,7 +297,7 @@ func failed(reason patching.Reason, signature, detail string) *patching.Receipt 
 }
 
 // answer lets the machines of a ring answer an order, a minute after the other,
-// and confirms by a fresh inventory, an hour after, those that say patched.
+// and confirms by a fresh inventory, an hour after, those that say it went well.
 func (w *world) answer(verb string, ring patching.RingName, says say) {
 	w.t.Helper()
 	machines := w.of(ring)
@@ -314,7 +316,7 @@ func (w *world) answer(verb string, ring patching.RingName, says say) {
 			Device: r.Device, Counter: w.counter[r.Device], Boot: "b2", At: w.now, Receipts: []patching.Receipt{*r},
 			Digest: patching.DigestOf(fmt.Append(nil, m.item.Asset, verb, w.counter[r.Device])),
 		})
-		if r.Outcome == patching.Patched {
+		if r.Outcome == patching.Patched || r.Outcome == patching.RolledBack {
 			verified = append(verified, store.Verification{Asset: m.item.Asset, OK: true, Reason: patching.ReasonVerified, At: w.now.Add(time.Hour)})
 		}
 	}
