@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -111,43 +110,6 @@ func requireCode(t *testing.T, err error, code wire.Code) {
 	var p *wire.Problem
 	require.ErrorAs(t, err, &p)
 	require.Equal(t, code, p.Code, "%s", p.Detail)
-}
-
-// The last ring meets a patch that did no harm in the rings before. Serves G8, Q9.
-func provesHalt(t *testing.T, h *house) {
-	s := h.newSite(t, "halt", truth.Profile{
-		Machines: 20, Bad: []truth.Bad{{Package: "openssl", How: truth.ServiceDies, Rate: 0.5}},
-	}, func(all []truth.Machine, r *rules) {
-		sound := slices.DeleteFunc(slices.Clone(all), func(m truth.Machine) bool { return len(m.Breaks) > 0 })
-		r.Test, r.Early = hosts(sound), hosts(sound)
-		r.Hold = "linux-image-*" // a machine does not go back behind its kernel
-	})
-	c := h.finish(t, s.begin(t))
-	require.Equal(t, patching.ClosedBackedOut, c.ClosedAs, c.Words)
-	require.Contains(t, c.Words, "ring broad was halted")
-	h.requireConserved(t, c.ID, 20)
-	s.requireNoRepeat(t)
-	rolled, stayed := 0, 0
-	for host, d := range h.machines(t, c.ID) {
-		switch {
-		case d.Ring == "broad" && d.Outcome == patching.RolledBack:
-			rolled++
-			require.Equal(t, patching.ReasonRolledBack, d.Reason, host)
-		case d.Ring == "broad":
-			require.NotEqual(t, patching.Patched, d.Outcome, "%s was left in the halted ring: %s", host, d.Why)
-		case d.Outcome == patching.Patched:
-			stayed++
-		}
-	}
-	require.GreaterOrEqual(t, rolled, 2)
-	require.Positive(t, stayed, "rings that passed their gates stay")
-	decisions, err := h.admin.Decisions(t.Context(), c.ID)
-	require.NoError(t, err)
-	halted := false
-	for _, d := range decisions.Items {
-		halted = halted || d.Verb == patching.Halt
-	}
-	require.True(t, halted)
 }
 
 // Serves G3: what is in force stays until something better is.

@@ -133,7 +133,6 @@ type rules struct {
 	TestCount   int
 	EarlyCount  int
 	Batch       int
-	Hold        string // packages
 }
 
 // newSite makes a fleet, waits for its inventories and puts its policy in force.

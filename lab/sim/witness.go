@@ -227,47 +227,49 @@ func repeats(events []Event) []Repeat {
 	return found
 }
 
-// Events counts the lines of all witnesses under a fleet's folder by phase.
-func Events(dir string) (map[Phase]int, error) {
+// Witnessed returns what the witnesses under a fleet's folder say, by the index
+// of the machine.
+func Witnessed(dir string) (map[int][]Event, error) {
 	logs, err := filepath.Glob(filepath.Join(dir, "machines", "*", witnessName))
 	if err != nil {
 		return nil, err
 	}
-	n := map[Phase]int{}
+	said := make(map[int][]Event, len(logs))
 	for _, log := range logs {
-		events, _, err := readWitness(log)
+		index, err := strconv.Atoi(filepath.Base(filepath.Dir(log)))
 		if err != nil {
+			return nil, fmt.Errorf("%s: its folder is no machine's: %w", log, err)
+		}
+		if said[index], _, err = readWitness(log); err != nil {
 			return nil, err
 		}
+	}
+	return said, nil
+}
+
+// Events counts the lines of all witnesses under a fleet's folder by phase.
+func Events(dir string) (map[Phase]int, error) {
+	said, err := Witnessed(dir)
+	n := map[Phase]int{}
+	for _, events := range said {
 		for _, e := range events {
 			n[e.Phase]++
 		}
 	}
-	return n, nil
+	return n, err
 }
 
 // HalfDone returns the packages that the witnesses under a fleet's folder leave
 // begun and not configured, by the index of the machine.
 func HalfDone(dir string) (map[int][]string, error) {
-	logs, err := filepath.Glob(filepath.Join(dir, "machines", "*", witnessName))
-	if err != nil {
-		return nil, err
-	}
+	said, err := Witnessed(dir)
 	half := map[int][]string{}
-	for _, log := range logs {
-		events, _, err := readWitness(log)
-		if err != nil {
-			return nil, err
-		}
-		index, err := strconv.Atoi(filepath.Base(filepath.Dir(log)))
-		if err != nil {
-			return nil, fmt.Errorf("%s: its folder is no machine's: %w", log, err)
-		}
+	for index, events := range said {
 		if left := halfDone(events); len(left) > 0 {
 			half[index] = left
 		}
 	}
-	return half, nil
+	return half, err
 }
 
 func halfDone(events []Event) (names []string) {
