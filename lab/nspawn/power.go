@@ -112,7 +112,7 @@ func (h *Host) nspawn(dirs []string) *exec.Cmd {
 		// This machine's own first process need not be systemd.
 		"--keep-unit", "--register=no",
 		"--network-namespace-path="+string(h.net),
-		"--directory="+h.root(), "--machine="+h.Name,
+		"--directory="+h.root(), "--machine="+machine(h.lab.options.Name, h.Name),
 		"--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe")
 	c := exec.Command("sh", args...)
 	c.Env = []string{"PATH=" + path, "LC_ALL=C.UTF-8", "TERM=dumb"}

@@ -32,7 +32,7 @@ type State struct {
 	Hosts []string `json:"hosts"`
 }
 
-var names = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
+var names = regexp.MustCompile(`^[a-z][a-z0-9-]{0,23}$`)
 
 func labDir(name string) string { return filepath.Join(Cache(), "labs", name) }
 
@@ -127,6 +127,9 @@ func removeLab(ctx context.Context, name string) error {
 	if err := labGroup(name).remove(ctx); err != nil {
 		return err
 	}
+	if err := removeTraces(name); err != nil {
+		return err
+	}
 	// Killed machines take a moment to let go of their file systems.
 	err := await(ctx, 20*time.Second, "the lab's folder to go", func() (bool, error) {
 		err := removeTree(labDir(name))
@@ -136,4 +139,28 @@ func removeLab(ctx context.Context, name string) error {
 		return err
 	}
 	return restoreLimit(ctx)
+}
+
+// machine is a machine's name for nspawn, which keeps folders by it that all
+// labs share.
+func machine(lab, host string) string { return "pclab-" + lab + "-" + host }
+
+// removeTraces removes what nspawn leaves in /run when it is killed: a folder by
+// the machine's name, and a lock by the device and number of its root.
+func removeTraces(lab string) error {
+	hosts, err := os.ReadDir(filepath.Join(labDir(lab), "hosts"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	const dir = "/run/systemd/nspawn"
+	for _, h := range hosts {
+		if err := os.RemoveAll(filepath.Join(dir, "propagate", machine(lab, h.Name()))); err != nil {
+			return err
+		}
+		var at unix.Stat_t
+		if err := unix.Stat(filepath.Join(labDir(lab), "hosts", h.Name(), "root"), &at); err == nil {
+			os.Remove(filepath.Join(dir, "locks", fmt.Sprintf("inode-%d:%d", at.Dev, at.Ino)))
+		}
+	}
+	return nil
 }
