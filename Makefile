@@ -22,7 +22,7 @@ fast_tests = packages=$$(go list ./... | grep -v '/patchcycle/e2e\(/\|$$\)'); \
 # What make test-fast looks at, e.g. make test-fast PKG=./trust/...
 PKG ?=
 
-# What make crash does.
+# What make crash does; N is also how many machines make lab boots.
 N ?= 10
 ENGINE ?= sqlite
 
@@ -81,6 +81,14 @@ requirements: ## List each requirement with the tests that serve it.
 .PHONY: crash
 crash: ## Kill a cycle N times (default 10) on ENGINE=sqlite|postgres, and see it end as if nothing had been.
 	go run ./lab/crash -n $(N) -engine $(ENGINE)
+
+.PHONY: lab
+lab: ## Boot N real Debian machines (default 10) on this one, as root; then go run ./lab/hosts -h.
+	go run ./lab/hosts up -n $(N)
+
+.PHONY: lab-down
+lab-down: ## Take them down again, also after a crash.
+	go run ./lab/hosts down
 
 .PHONY: histories
 histories: ## Record workflow histories of a release, for the tests that replay them.

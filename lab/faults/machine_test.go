@@ -29,13 +29,16 @@ func newHouse(t *testing.T) *house {
 	labtest.Need(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
-	repo, err := faults.Open(t.TempDir())
-	require.NoError(t, err)
-	require.NoError(t, repo.PublishAll(faults.Good, faults.Bad, faults.Fixed))
-	key, err := repo.Key()
-	require.NoError(t, err)
-	lab := labtest.Up(t, nspawn.Options{Name: "faults", Repositories: []nspawn.Repository{
-		{Name: "lab", Suite: faults.Suite, Key: key, Handler: repo.Handler()},
+	var repo *faults.Repository
+	lab := labtest.Up(t, nspawn.Options{Name: "faults", Repositories: func(folder string) (_ []nspawn.Repository, err error) {
+		if repo, err = faults.Open(folder); err != nil {
+			return nil, err
+		}
+		if err := repo.PublishAll(faults.Good, faults.Bad, faults.Fixed); err != nil {
+			return nil, err
+		}
+		key, err := repo.Key()
+		return []nspawn.Repository{{Name: "lab", Suite: faults.Suite, Key: key, Handler: repo.Handler()}}, err
 	}})
 	install := []string{"install", "-y", "-q"}
 	for _, f := range faults.Faults() {
@@ -142,7 +145,7 @@ func TestEveryFaultShowsAsItDoesOnARealMachine(t *testing.T) {
 			require.Equal(t, 100, code)
 			require.Contains(t, said, "trying to overwrite '/usr/share/lab-conffile/version', which is also in package lab-conffile")
 			state, version := h.state(faults.Clash)
-			require.Equal(t, "ii "+faults.Good, state+version)
+			require.Equal(t, "ii "+faults.Good, state+version, said)
 		}},
 		{"a dependency that nobody has is refused before anything is done", func(t *testing.T) {
 			code, said := h.install(bad(faults.Unmet))

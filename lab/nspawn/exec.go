@@ -72,8 +72,9 @@ func (g group) command(ctx context.Context, args ...string) (*exec.Cmd, func(), 
 		return nil, nil, err
 	}
 	full := append([]string{
-		"--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd=/", "--",
-		"env", "-i", "PATH=" + path, "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "TERM=dumb",
+		"--target", strconv.Itoa(pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--",
+		// nsenter keeps our own working directory, which is outside.
+		"env", "--chdir=/", "--ignore-environment", "PATH=" + path, "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "TERM=dumb",
 	}, args...)
 	c := exec.CommandContext(ctx, "nsenter", full...)
 	alone(c)

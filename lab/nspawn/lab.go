@@ -19,7 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/patchcycle/patchcycle/lab/archive"
 	"github.com/patchcycle/patchcycle/lab/netns"
 )
 
@@ -43,8 +42,9 @@ type Options struct {
 	// OwnServer says that somebody else will listen at the server's address.
 	// Otherwise the lab serves the archive there itself.
 	OwnServer bool
-	// Repositories are known to every machine beside Debian's.
-	Repositories []Repository
+	// Repositories returns what every machine knows beside Debian's archive.
+	// It gets [Folder] to keep it in.
+	Repositories func(folder string) ([]Repository, error)
 	// Log gets what takes long, and what failed.
 	Log io.Writer
 }
@@ -65,10 +65,11 @@ type Lab struct {
 	// Network is the lab's own: the server's end of the bridge.
 	Network netns.Namespace
 
-	options Options
-	dir     string
-	servers []*http.Server
-	door    *http.Server // at the server's address, nil if that is another's
+	options      Options
+	dir          string
+	repositories []Repository
+	servers      []*http.Server
+	door         *http.Server // at the server's address, nil if that is another's
 
 	mu     sync.Mutex
 	state  State
@@ -167,6 +168,14 @@ func (l *Lab) build(ctx context.Context) error {
 	if err := l.wire(ctx); err != nil {
 		return err
 	}
+	if l.options.Repositories != nil {
+		if err := os.Mkdir(Folder(l.options.Name), 0o755); err != nil {
+			return err
+		}
+		if l.repositories, err = l.options.Repositories(Folder(l.options.Name)); err != nil {
+			return err
+		}
+	}
 	if _, err := l.serve(upstreamAddr, l.handler("")); err != nil {
 		return err
 	}
@@ -221,14 +230,11 @@ func (l *Lab) packages() string { return "http://" + l.Server() + l.options.Pack
 func (l *Lab) handler(prefix string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", l.Base.Archive())
-	for _, r := range l.options.Repositories {
+	for _, r := range l.repositories {
 		mux.Handle("/"+r.Name+"/", http.StripPrefix("/"+r.Name, r.Handler))
 	}
 	return http.StripPrefix(prefix, mux)
 }
-
-// Archive is Debian's archive as the lab has it.
-func (l *Lab) Archive() *archive.Archive { return l.Base.Archive() }
 
 // serve answers at an address in the lab's network, from this process.
 func (l *Lab) serve(addr string, h http.Handler) (*http.Server, error) {
@@ -265,6 +271,17 @@ func (l *Lab) OpenDoor() (err error) {
 // say, that listens at [Lab.Server].
 func (l *Lab) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return l.Network.Command(ctx, args...)
+}
+
+// Folder is where a lab keeps its repositories; it goes with the lab.
+func Folder(lab string) string { return filepath.Join(labDir(lab), "repositories") }
+
+// NetworkOf is the network of a lab that another process keeps.
+func NetworkOf(lab string) (netns.Namespace, error) {
+	if _, err := Load(lab); err != nil {
+		return "", fmt.Errorf("lab %s: %w", lab, err)
+	}
+	return netns.Namespace(filepath.Join(labDir(lab), "net")), nil
 }
 
 // Hosts are the machines in the order of their making.

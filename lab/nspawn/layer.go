@@ -30,7 +30,7 @@ func (l *Lab) prepareLayer(ctx context.Context) error {
 		return err
 	}
 	files := map[string][]byte{debianSources: []byte(sources(l.packages()))}
-	for _, r := range l.options.Repositories {
+	for _, r := range l.repositories {
 		files["etc/apt/keyrings/"+r.Name+".gpg"] = r.Key
 		files["etc/apt/sources.list.d/"+r.Name+".sources"] = fmt.Appendf(nil,
 			"Types: deb\nURIs: %s/%s\nSuites: %s\nComponents: main\nSigned-By: /etc/apt/keyrings/%s.gpg\n",

@@ -15,7 +15,7 @@ import (
 
 // overlay mounts lower folders, the topmost first, below one that is written.
 func overlay(root, upper, work string, lower ...string) error {
-	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(lower, ":"), upper, work)
+	options := fmt.Sprintf("index=off,lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(lower, ":"), upper, work)
 	return os.NewSyscallError("mount overlay", unix.Mount("overlay", root, "overlay", 0, options))
 }
 
