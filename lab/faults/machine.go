@@ -80,7 +80,9 @@ func FillDisk(ctx context.Context, h *nspawn.Host, leave int) error {
 	if err != nil {
 		return err
 	}
-	if take := free - leave; take > 0 {
+	// The file system needs a little for itself to note so large a file.
+	const slack = 16
+	if take := free - max(leave, slack); take > 0 {
 		if _, err := h.Output(ctx, "fallocate", "-l", strconv.Itoa(take)+"MiB", filler); err != nil {
 			return err
 		}
@@ -88,9 +90,9 @@ func FillDisk(ctx context.Context, h *nspawn.Host, leave int) error {
 	if leave > 0 {
 		return nil
 	}
-	// What is left of the last megabyte; dd ends when it is full.
+	// What is left, first by blocks; dd ends when the disk is full.
 	for _, block := range []string{"4k", "1"} {
-		if _, err := h.Exec(ctx, "dd", "if=/dev/zero", "of="+filler+block, "bs="+block, "count=4096", "status=none"); err != nil {
+		if _, err := h.Exec(ctx, "dd", "if=/dev/zero", "of="+filler+block, "bs="+block, "count=16384", "status=none"); err != nil {
 			return err
 		}
 	}

@@ -125,13 +125,20 @@ func TestAnInterruptTakesTheLabDown(t *testing.T) {
 	var said bytes.Buffer
 	c.Stderr = &said
 	require.NoError(t, c.Start())
-	require.Eventually(t, func() bool {
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	for begun := false; !begun; {
 		s, err := nspawn.Load(name)
-		return err == nil && len(s.Hosts) > 0
-	}, 6*time.Minute, 100*time.Millisecond)
+		begun = err == nil && len(s.Hosts) > 0
+		select {
+		case err := <-ended:
+			require.FailNow(t, "it ended before it was told to", "%v: %s", err, said.String())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 	// In the middle of its boot, which is as good a moment as any.
 	require.NoError(t, c.Process.Signal(os.Interrupt))
-	_ = c.Wait()
+	<-ended
 	require.True(t, c.ProcessState.Exited(), "it ends by itself: %s", said.String())
 	require.Empty(t, traces(t, name))
 }

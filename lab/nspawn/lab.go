@@ -311,7 +311,7 @@ func (l *Lab) Down(ctx context.Context) error {
 	for _, s := range l.servers {
 		_ = s.Close()
 	}
-	if err := removeLab(ctx, l.options.Name); err != nil {
+	if err := removeAlone(ctx, l.options.Name); err != nil {
 		return err
 	}
 	for _, h := range hosts {

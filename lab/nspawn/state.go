@@ -115,6 +115,20 @@ func TakeDown(ctx context.Context, name string) error {
 			_ = unix.Kill(s.Keeper, unix.SIGKILL)
 		}
 	}
+	return removeAlone(ctx, name)
+}
+
+// removeAlone is removeLab while nobody else sweeps: half a lab looks like one
+// whose process is gone.
+func removeAlone(ctx context.Context, name string) error {
+	if !exists(Cache()) {
+		return nil
+	}
+	unlock, err := lock(ctx, filepath.Join(Cache(), "labs.lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	return removeLab(ctx, name)
 }
 
