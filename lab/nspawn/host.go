@@ -126,7 +126,8 @@ func (h *Host) ownDisk(ctx context.Context, at string) error {
 	}
 	err = errors.Join(f.Truncate(int64(h.DiskMB)<<20), f.Close())
 	if err == nil {
-		err = run(ctx, h.lab.options.Log, "mkfs.ext4", "-q", "-m", "0", image)
+		err = run(ctx, h.lab.options.Log, "mkfs.ext4", "-q", "-m", "0",
+			"-i", "16384", image) // few enough inodes to be used up in seconds
 	}
 	if err == nil {
 		err = run(ctx, h.lab.options.Log, "mount", "-o", "loop", image, at)
