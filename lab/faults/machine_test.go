@@ -253,9 +253,10 @@ func TestEveryFaultShowsAsItDoesOnARealMachine(t *testing.T) {
 			require.NotZero(t, <-done)
 			state, _ := h.state(faults.Big)
 			require.Equal(t, "iHR", state)
-			code, said = h.run("dpkg", "--configure", "-a")
-			require.Equal(t, 1, code, "which clears the journal but repairs nothing")
-			require.Contains(t, said, "package is in a very bad inconsistent state")
+			// Clears the journal, and repairs nothing, whatever it answers.
+			h.run("dpkg", "--configure", "-a")
+			state, _ = h.state(faults.Big)
+			require.NotEqual(t, "ii ", state)
 			code, said = h.run("apt-get", "install", "-y", "-q", "--reinstall", "--allow-downgrades", string(faults.Big)+"="+faults.Good)
 			require.Zero(t, code, said)
 			h.good(faults.Big)

@@ -25,9 +25,9 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("LAB_HOSTS_COMMAND") != "" {
 		main()
-		os.Exit(0)
+		os.Exit(0) //nolint:forbidigo // here it is the command
 	}
-	os.Exit(m.Run())
+	os.Exit(m.Run()) //nolint:forbidigo // as TestMain must
 }
 
 func command(t *testing.T, args ...string) *exec.Cmd {

@@ -215,14 +215,14 @@ func fillBase(ctx context.Context, b *Base, url string, log io.Writer) error {
 		}
 	}
 	for _, unit := range masked {
-		link := filepath.Join(root, "etc/systemd/system", unit)
+		link := filepath.Join(root, "etc", "systemd", "system", unit)
 		os.Remove(link)
 		if err := os.Symlink("/dev/null", link); err != nil {
 			return err
 		}
 	}
 	// Each machine has its own id, and D-Bus takes systemd's.
-	id := filepath.Join(root, "var/lib/dbus/machine-id")
+	id := filepath.Join(root, "var", "lib", "dbus", "machine-id")
 	os.Remove(id)
 	if err := os.Symlink("/etc/machine-id", id); err != nil {
 		return err
@@ -246,7 +246,7 @@ func fillBase(ctx context.Context, b *Base, url string, log io.Writer) error {
 			return err
 		}
 	}
-	return os.MkdirAll(filepath.Join(root, "var/cache/apt/archives/partial"), 0o755)
+	return os.MkdirAll(filepath.Join(root, "var", "cache", "apt", "archives", "partial"), 0o755)
 }
 
 // installs finds the lines of a simulated upgrade:

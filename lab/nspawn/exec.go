@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -104,7 +103,7 @@ func outcome(ctx context.Context, c *exec.Cmd) (Outcome, error) {
 // from its disk when it is off.
 func (h *Host) seen() string {
 	if pid, err := h.leader(); err == nil {
-		return filepath.Join("/proc", strconv.Itoa(pid), "root")
+		return "/proc/" + strconv.Itoa(pid) + "/root"
 	}
 	return h.root()
 }

@@ -227,7 +227,7 @@ func (g group) processes() ([]Process, error) {
 	}
 	var all []Process
 	for _, pid := range pids {
-		dir := filepath.Join("/proc", strconv.Itoa(pid))
+		dir := "/proc/" + strconv.Itoa(pid)
 		status, err := os.ReadFile(filepath.Join(dir, "status"))
 		if err != nil {
 			continue // it has ended
