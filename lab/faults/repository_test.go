@@ -15,8 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/edge/depot"
 	"github.com/patchcycle/patchcycle/lab/faults"
-	"github.com/patchcycle/patchcycle/lab/fixtures/debian/signed"
 )
 
 func TestEveryPackageIsOneThatDpkgReads(t *testing.T) {
@@ -79,12 +79,14 @@ func repository(t *testing.T) (*faults.Repository, func(path string) (int, []byt
 }
 
 // packages follows the signature down to the list of packages.
-func packages(t *testing.T, r *faults.Repository, get func(string) (int, []byte)) (signed.Release, string) {
+func packages(t *testing.T, r *faults.Repository, get func(string) (int, []byte)) (*depot.Release, string) {
 	t.Helper()
 	key, err := r.Key()
 	require.NoError(t, err)
 	_, in := get("/dists/lab/InRelease")
-	release, err := signed.Verify(in, key)
+	keys, err := depot.ReadKeys(key)
+	require.NoError(t, err)
+	release, err := keys.Verify(in, time.Now())
 	require.NoError(t, err)
 	f, ok := release.File("main/binary-amd64/Packages")
 	require.True(t, ok)

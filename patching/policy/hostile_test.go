@@ -62,7 +62,7 @@ func TestAFileThatIsMeantToHurtIsRefusedInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			all := problems(t, c.text)
-			assert.Less(t, time.Since(start), 10*time.Second)
+			assert.Less(t, time.Since(start), time.Minute, "what grows without bound takes hours")
 			require.NotEmpty(t, all)
 			assert.LessOrEqual(t, len(all), 101)
 			var told []string
