@@ -271,6 +271,10 @@ func TestEveryFaultShowsAsItDoesOnARealMachine(t *testing.T) {
 			require.Equal(t, "iF ", state)
 			_, said := h.run("dpkg", "--audit")
 			require.Contains(t, said, "lab-slow")
+			require.NoError(t, h.host.WriteFile("var/lib/dpkg/info/lab-slow.postinst", []byte("#!/bin/sh\n"), 0o755))
+			code, said := h.run("dpkg", "--configure", "-a")
+			require.Zero(t, code, said)
+			h.good(faults.Slow)
 		}},
 		{"versions that the archive has dropped cannot be had", func(t *testing.T) {
 			require.NoError(t, h.repo.Drop(faults.Reboot, faults.Good, faults.Bad))
