@@ -181,7 +181,7 @@ func makeBase(ctx context.Context, cache string, up archive.Upstream, log io.Wri
 	}
 	server := &http.Server{Handler: a, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }()
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	if err := fillBase(ctx, &b, "http://"+l.Addr().String(), log); err != nil {
 		return Base{}, err
 	}
