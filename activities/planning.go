@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -79,21 +80,21 @@ func (p *Planning) first(ctx context.Context, in contract.MakePlanIn, pol *polic
 	if err != nil {
 		return patching.Plan{}, nil, err
 	}
-	out, err := plan.Build(input)
-	if err != nil {
-		return patching.Plan{}, nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	input.Busy = map[patching.AssetID]patching.CycleID{}
+	for {
+		out, err := plan.Build(input)
+		if err != nil {
+			return patching.Plan{}, nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		// Who is busy in another cycle is known once we try to lock those that the
+		// plan would touch; what cannot be taken over leaves the plan by name. Others
+		// may get its place in a ring, so they are locked in their turn.
+		busy, err := p.lock(ctx, in.State.ID, out.Items)
+		if err != nil || len(busy) == 0 {
+			return out.Plan, out.Items, err
+		}
+		maps.Copy(input.Busy, busy)
 	}
-	// Who is busy in another cycle is known once we try to lock those that the
-	// plan would touch; what cannot be taken over leaves the plan by name.
-	input.Busy, err = p.lock(ctx, in.State.ID, out.Items)
-	if err != nil || len(input.Busy) == 0 {
-		return out.Plan, out.Items, err
-	}
-	out, err = plan.Build(input)
-	if err != nil {
-		return patching.Plan{}, nil, fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	return out.Plan, out.Items, nil
 }
 
 func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *policy.Policy) (plan.Input, error) {

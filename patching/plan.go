@@ -32,6 +32,9 @@ type PlanRing struct {
 	Assets int
 	// Root is the Merkle root over the ring's items; a grant signs it.
 	Root Digest
+	// StandIns says which other machines make up the ring, and why, where none of
+	// those that the policy selects for it takes part; empty: the policy's do.
+	StandIns string
 }
 
 // PlanItem is what the plan says of one asset: its ring, wave and bundle, or
@@ -77,6 +80,9 @@ func (p Plan) Canonical() []byte {
 		p.Made.UTC().Format(time.RFC3339), p.CloseBy.UTC().Format(time.RFC3339))
 	for _, r := range p.Rings {
 		fmt.Fprintf(&b, "ring\t%s\t%d\t%s\n", r.Name, r.Assets, r.Root)
+		if r.StandIns != "" {
+			fmt.Fprintf(&b, "stand-ins\t%s\t%s\n", r.Name, r.StandIns)
+		}
 	}
 	for _, r := range AllReasons() {
 		if n := p.Excluded[r]; n > 0 {

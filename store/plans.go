@@ -14,6 +14,8 @@ type ringDocument struct {
 	Name   patching.RingName `json:"name"`
 	Assets int               `json:"assets"`
 	Root   patching.Digest   `json:"root"`
+	// Absent in the plans of nearly all cycles.
+	StandIns string `json:"stand_ins,omitempty"`
 }
 
 // PutPlan makes a plan the one that counts in its cycle, and its items the

@@ -92,14 +92,19 @@ func Build(in Input) (Output, error) {
 	out.Plan = Summarize(patching.Plan{
 		Cycle: in.Cycle, Revision: max(1, in.Revision), Kind: in.Kind, Shadow: in.Shadow,
 		Policy: in.Policy.Name, PolicyVersion: in.PolicyVersion, Author: in.Author,
-		Made: in.Now, CloseBy: in.CloseBy,
+		Made: in.Now, CloseBy: in.CloseBy, Rings: []patching.PlanRing{{Name: policy.TestRing, StandIns: b.standIns}},
 	}, out.Items)
 	return out, nil
 }
 
 // Summarize returns p with its rings and exclusions counted anew from items,
-// without roots. Rings stand in the order in which items name them.
+// without roots. Rings stand in the order in which items name them; who stands
+// in for whom stays as p has it.
 func Summarize(p patching.Plan, items []patching.PlanItem) patching.Plan {
+	standIns := map[patching.RingName]string{}
+	for _, r := range p.Rings {
+		standIns[r.Name] = r.StandIns
+	}
 	p.Rings, p.Excluded = nil, map[patching.Reason]int{}
 	at := map[patching.RingName]int{}
 	for i := range items {
@@ -111,7 +116,7 @@ func Summarize(p patching.Plan, items []patching.PlanItem) patching.Plan {
 		if !seen {
 			n = len(p.Rings)
 			at[items[i].Ring] = n
-			p.Rings = append(p.Rings, patching.PlanRing{Name: items[i].Ring})
+			p.Rings = append(p.Rings, patching.PlanRing{Name: items[i].Ring, StandIns: standIns[items[i].Ring]})
 		}
 		p.Rings[n].Assets++
 	}
@@ -125,6 +130,8 @@ type builder struct {
 	calendar *calendar
 	carry    map[patching.AssetID]bool
 	machines []*machine
+	// standIns says in words who tests in the place of whom; empty: nobody.
+	standIns string
 	// notSelected counts what the policy does not concern.
 	notSelected int
 }

@@ -58,12 +58,13 @@ func anInput(t *rapid.T) plan.Input {
 		start := now.Add(time.Duration(from) * time.Hour)
 		p.Freezes = []policy.Freeze{{Name: "freeze", From: start, Until: start.Add(36 * time.Hour)}}
 	}
+	in.Busy = map[patching.AssetID]patching.CycleID{}
 	for _, asset := range assets {
 		switch rapid.IntRange(0, 15).Draw(t, "elsewhere") {
 		case 0:
 			in.CarryOver = append(in.CarryOver, asset.ID)
 		case 1:
-			in.Busy = map[patching.AssetID]patching.CycleID{asset.ID: "emergency/servers/xz"}
+			in.Busy[asset.ID] = "emergency/servers/xz"
 		}
 	}
 	return in
@@ -76,6 +77,7 @@ func TestEverySelectedMachineIsInThePlanExactlyOnce(t *testing.T) {
 		out, err := plan.Build(in)
 		require.NoError(t, err)
 		require.Equal(t, len(in.Assets), len(out.Items)+out.NotSelected)
+		requireTested(t, out.Items)
 		seen := map[patching.AssetID]bool{}
 		for _, i := range out.Items {
 			require.False(t, seen[i.Asset], "%s twice", i.Asset)
@@ -216,7 +218,12 @@ func TestPlanningAgainLaterKeepsWhatWasApproved(t *testing.T) {
 			begun = append(begun, "test")
 		}
 		moved, err := plan.Reschedule(in, out.Items, begun...)
-		require.NoError(t, err)
+		if err != nil {
+			require.ErrorContains(t, err, "would be patched untested")
+			require.Empty(t, begun)
+			return
+		}
+		requireTested(t, moved)
 		require.NoError(t, plan.Shrunk(out.Items, moved, nil))
 		was := map[patching.AssetID]patching.PlanItem{}
 		for _, i := range out.Items {
@@ -246,4 +253,13 @@ func byAsset(items []patching.PlanItem) func(func(patching.AssetID, patching.Pla
 			}
 		}
 	}
+}
+
+// requireTested holds of every plan: none but the test ring goes first.
+func requireTested(t require.TestingT, items []patching.PlanItem) {
+	in := map[patching.RingName]int{}
+	for _, i := range items {
+		in[i.Ring]++
+	}
+	require.False(t, in["test"] == 0 && len(items) > in[""], "machines would be patched untested: %v", in)
 }

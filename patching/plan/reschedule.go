@@ -13,7 +13,8 @@ import (
 // of their windows that are next from in.Now on: testing and approval took
 // their time, and a plan must not point into the past. Rings, window rules and
 // bundles stay, so nothing has to be approved again. A machine for which no
-// occurrence is left before the cycle closes leaves the plan.
+// occurrence is left before the cycle closes leaves the plan. If that is all of
+// the test ring and others are left, it fails: what is not tested is not patched.
 //
 // Of in it uses Cycle, Kind, Author, Roles, Now, CloseBy and Policy.
 func Reschedule(in Input, items []patching.PlanItem, begun ...patching.RingName) ([]patching.PlanItem, error) {
@@ -55,6 +56,9 @@ func Reschedule(in Input, items []patching.PlanItem, begun ...patching.RingName)
 		waiting = append(waiting, m)
 	}
 	scheduler{in.Cycle, in.Kind, in.Policy}.run(waiting, in.Now)
+	if n := untested(machines); n > 0 {
+		return nil, fmt.Errorf("plan %s again: the test ring has no window left before the cycle closes, and %d machines would be patched untested", in.Cycle, n)
+	}
 	return itemsOf(machines), nil
 }
 

@@ -27,12 +27,12 @@ func (b *builder) assignRings() error {
 	slices.SortFunc(ordinary, (*machine).before)
 	total := len(ordinary) + len(own)
 	left := ordinary
-	for i, ring := range b.Policy.Rings {
-		pool, err := b.takenBy(i, left)
+	for i := range b.Policy.Rings {
+		members, err := b.membersOf(i, left, total)
 		if err != nil {
 			return err
 		}
-		for _, m := range pick(pool, ring.Room(total)) {
+		for _, m := range members {
 			m.ring = i
 		}
 		left = slices.DeleteFunc(left, func(m *machine) bool { return m.ring != noRing })
@@ -50,6 +50,16 @@ func (b *builder) assignRings() error {
 	return b.checkRings()
 }
 
+// membersOf returns those of the machines left that make up a ring.
+func (b *builder) membersOf(ring int, left []*machine, total int) ([]*machine, error) {
+	room := b.Policy.Rings[ring].Room(total)
+	pool, err := b.takenBy(ring, left)
+	if err == nil && ring == 0 && len(pool) == 0 {
+		return b.standInsFrom(left, room)
+	}
+	return pick(pool, room), err
+}
+
 func (b *builder) takenBy(ring int, from []*machine) ([]*machine, error) {
 	var pool []*machine
 	for _, m := range from {
@@ -65,24 +75,30 @@ func (b *builder) takenBy(ring int, from []*machine) ([]*machine, error) {
 }
 
 // checkRings refuses a plan that would patch machines without having tested on
-// any, and names those that no ring takes.
+// any, which is a mistake in the policy, and names those that no ring takes.
 func (b *builder) checkRings() error {
-	first, planned := 0, 0
 	for _, m := range b.machines {
-		switch {
-		case m.out():
-			continue
-		case m.ring == noRing:
+		if !m.out() && m.ring == noRing {
 			m.leave(patching.ReasonNoRing, "")
-			continue
-		case m.ring == 0:
-			first++
 		}
-		planned++
 	}
-	if planned > 0 && first == 0 {
+	if n := untested(b.machines); n > 0 {
 		return fmt.Errorf("ring %s would be empty while %d machines are to be patched: let it select machines that mirror the others",
-			b.Policy.Rings[0].Name, planned)
+			b.Policy.Rings[0].Name, n)
 	}
 	return nil
+}
+
+// untested counts the machines that have a ring if none of them has the first.
+func untested(machines []*machine) (n int) {
+	for _, m := range machines {
+		switch m.ring {
+		case 0:
+			return 0
+		case noRing:
+		default:
+			n++
+		}
+	}
+	return n
 }
