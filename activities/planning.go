@@ -326,7 +326,8 @@ func (p *Planning) summary(ctx context.Context, made patching.Plan, items []patc
 		}
 		out.Rings = append(out.Rings, contract.RingSummary{
 			Name: r.Name, Assets: r.Assets, Waves: len(waves[r.Name]), Batch: rules.Batch, Parallel: rules.Parallel,
-			Soak: soak, Gate: rules.Gate, Approve: rules.Approve,
+			Soak: soak, Gate: rules.Gate, StandIns: r.StandIns,
+			Approve: rules.Approve || r.StandIns != "", // a pre-approval is for machines that the policy selects
 		})
 	}
 	if made.Assets() > 0 {

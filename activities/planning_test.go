@@ -253,6 +253,74 @@ func TestAnEmergencyTakesOverWhatHasNoStartPermitAndNamesTheRest(t *testing.T) {
 	}
 }
 
+// lab is the house's policy with a test ring of named machines.
+func (h *house) lab(hosts string) {
+	h.t.Helper()
+	h.applyPolicy(strings.Replace(servers, "{name: test, count: 2,", "{name: test, select: 'hostname in ["+hosts+"]',", 1))
+}
+
+// Serves U4, G5: the month's test ring has start permits; the emergency tests on
+// others, and asks before it does.
+func TestAnEmergencyBesideAMonthTestsOnOthersWhereTheTestRingIsAtWork(t *testing.T) {
+	h := newHouse(t)
+	h.lab(`"host001", "host002"`)
+	h.enrol(12)
+	month := h.begin(monthly, patching.Monthly)
+	require.False(t, h.plan(&month).Rings[0].Approve, "the test ring has its pre-approval")
+	h.release(month, "test")
+
+	urgent := h.begin("emergency/servers/openssl", patching.Emergency)
+	out := h.plan(&urgent)
+	require.Equal(t, "its 2 machines are busy in "+string(month.ID)+"; 2 machines of ring early stand in", out.Rings[0].StandIns)
+	require.True(t, out.Rings[0].Approve)
+	testers := h.ring(urgent.ID, "test")
+	require.Len(t, testers, 2)
+	for _, n := range testers {
+		require.NotZero(t, h.deployment(urgent.ID, n).Fence, "host %d tests without the lock of its machine", n)
+	}
+	kept, err := h.Store.Plan(h.ctx, urgent.ID)
+	require.NoError(t, err)
+	require.Equal(t, out.Hash, kept.Hash())
+	require.Contains(t, string(kept.Canonical()), out.Rings[0].StandIns)
+
+	again := h.plan(&urgent) // sent back
+	require.Equal(t, out.Rings[0].StandIns, again.Rings[0].StandIns)
+	require.True(t, again.Rings[0].Approve)
+}
+
+// Serves Q1, G5: the month closed at its date when its test ring was done.
+func TestTheRemainderOfAMonthIsTestedOnOthersThanThoseThatAreUpToDate(t *testing.T) {
+	h := newHouse(t)
+	h.lab(`"host001", "host002"`)
+	h.enrol(12)
+	for n := 1; n <= 2; n++ {
+		has, _ := sets(t, "web")
+		h.inventory(n, has, patching.CandidateSet{Manager: "apt"})
+	}
+	s := h.begin(monthly, patching.Monthly)
+	out := h.plan(&s)
+	require.Equal(t, "its 2 machines are already up to date; 2 machines of ring early stand in", out.Rings[0].StandIns)
+	require.Equal(t, 10, out.Assets)
+}
+
+// Whoever gets a ring's place because another machine is busy is locked too.
+func TestAMachineThatTakesABusyOnesPlaceIsLocked(t *testing.T) {
+	h := newHouse(t)
+	h.applyPolicy(strings.Replace(servers, "{name: broad, soak: 1h,", "{name: broad, count: 1, soak: 1h,", 1))
+	h.enrol(12)
+	month := h.begin(monthly, patching.Monthly)
+	h.plan(&month)
+	h.release(month, "test")
+	urgent := h.begin("emergency/servers/openssl", patching.Emergency)
+	out := h.plan(&urgent)
+	require.Equal(t, 7, out.Assets)
+	for n := 1; n <= 12; n++ {
+		if d := h.deployment(urgent.ID, n); d.Ring != "" {
+			require.NotZero(t, d.Fence, "host %d", n)
+		}
+	}
+}
+
 func TestAPolicyThatCannotBeReadIsRefusedAndNotTriedAgain(t *testing.T) {
 	h := newHouse(t)
 	h.enrol(3)

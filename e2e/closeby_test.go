@@ -11,11 +11,13 @@ import (
 )
 
 // A cycle that nobody approves before its date closes, with what is left named;
-// the next one takes those machines before all others. Serves Q1.
+// the next one takes those machines before all others. Its test ring is done with
+// by then: of the remainder some go first, as a test. Serves G5, Q1.
 func provesCloseBy(t *testing.T, h *house) {
 	const machines = 14
-	s := h.newSite(t, "closeby", truth.Profile{Machines: machines}, func(_ []truth.Machine, r *rules) {
-		r.CloseAfter, r.TestCount, r.EarlyCount = "1m", 8, 3
+	s := h.newSite(t, "closeby", truth.Profile{Machines: machines}, func(all []truth.Machine, r *rules) {
+		r.CloseAfter, r.EarlyCount = "1m", 3
+		r.Test, r.TestCount = hosts(all[:3]), 3
 	})
 	first := h.await(t, s.begin(t), patching.PhaseClosed)
 	require.Equal(t, patching.ClosedWithExceptions, first.ClosedAs, first.Words)
@@ -34,11 +36,12 @@ func provesCloseBy(t *testing.T, h *house) {
 		require.Contains(t, report, host, "the report does not name it")
 	}
 
-	// New to the site, and as much behind: they would be as good as any.
-	s.rules.CloseAfter, s.rules.TestCount = "2h", min(3, len(left))
+	s.rules.CloseAfter = "2h"
 	s.apply(t)
 	second := s.begin(t)
 	require.NotEqual(t, first.ID, second)
+	plan := h.approveStandIns(t, second)
+	require.Equal(t, "its 3 machines are already up to date; 3 machines of ring early stand in", plan.Rings[0].StandIns)
 	c := h.finish(t, second)
 	require.Equal(t, patching.ClosedSuccessful, c.ClosedAs, c.Words)
 	h.requireConserved(t, second, machines)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,8 @@ import (
 
 // A monthly cycle waits for its approval when an emergency is called. Two of its
 // machines have a start permit and no answer yet: they are dead, which nobody
-// can know. Serves G10.
+// can know. The test ring is up to date or busy, so others test in its place, once
+// somebody has agreed to them. Serves G5, G10, U4.
 func provesEmergency(t *testing.T, h *house) {
 	const machines = 16
 	s := h.newSite(t, "emergency", truth.Profile{Machines: machines, Dead: 2}, func(all []truth.Machine, r *rules) {
@@ -40,9 +42,6 @@ func provesEmergency(t *testing.T, h *house) {
 	require.NotEmpty(t, planned)
 	require.NotEmpty(t, told)
 
-	// What the test ring was is up to date or busy: others have to be tried first.
-	s.rules.Test, s.rules.TestCount = "", 4
-	s.apply(t)
 	call := wire.StartEmergency{Slug: "openssl-cve-2026-1", Reason: "it is being exploited"}
 	_, err := h.as(t, aud).StartEmergency(t.Context(), s.policy(), call, client.NewKey())
 	requireCode(t, err, wire.CodeNotAllowed)
@@ -50,6 +49,9 @@ func provesEmergency(t *testing.T, h *house) {
 	require.NoError(t, err)
 	emergency := started.Cycle
 	require.Equal(t, patching.CycleID("emergency/emergency/openssl-cve-2026-1"), emergency)
+	plan := h.approveStandIns(t, emergency)
+	require.Contains(t, plan.Rings[0].StandIns, fmt.Sprintf("%d are busy in %s", len(told), monthly))
+	require.Contains(t, plan.Rings[0].StandIns, "machines of ring early stand in")
 	e := h.finish(t, emergency)
 	require.Equal(t, patching.Emergency, e.Kind)
 	require.Equal(t, "it is being exploited", e.Reason)
@@ -78,6 +80,7 @@ func provesEmergency(t *testing.T, h *house) {
 	report = h.report(t, emergency)
 	require.Contains(t, report, patching.ReasonBusyElsewhere.Words())
 	require.Contains(t, report, call.Reason)
+	require.Contains(t, report, plan.Rings[0].StandIns)
 	for host := range told {
 		require.Contains(t, report, host, "a busy machine is named in the emergency's report")
 	}

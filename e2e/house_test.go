@@ -257,6 +257,28 @@ func (h *house) approve(t *testing.T, id patching.CycleID) {
 	require.NoError(t, err)
 }
 
+// approveStandIns approves a plan in whose test ring others stand in, before any
+// of them is touched, and waits until the cycle asks for the rest.
+func (h *house) approveStandIns(t *testing.T, id patching.CycleID) wire.Plan {
+	t.Helper()
+	c := h.await(t, id, patching.PhaseApproval)
+	plan, err := h.admin.Plan(t.Context(), id, 0)
+	require.NoError(t, err)
+	require.NotEmpty(t, plan.Rings[0].StandIns)
+	require.Contains(t, c.Words, plan.Rings[0].StandIns)
+	for host, d := range h.machines(t, id) {
+		require.Zero(t, d.Released, "%s was touched, and nobody had agreed to that", host)
+	}
+	h.approve(t, id)
+	until(t, 2*time.Minute, "the test of "+string(id), func() bool {
+		now, err := h.admin.Cycle(t.Context(), id)
+		require.NoError(t, err)
+		require.False(t, now.Phase.Terminal(), now.Words)
+		return now.Phase == patching.PhaseApproval && now.Plan != plan.Hash
+	})
+	return plan
+}
+
 // finish approves a cycle and waits for its end.
 func (h *house) finish(t *testing.T, id patching.CycleID) wire.CycleDetail {
 	t.Helper()

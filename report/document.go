@@ -177,6 +177,9 @@ type Ring struct {
 	// Words say how it stands where no gate has spoken, and under which
 	// permission it ran.
 	Words string `json:"words"`
+	// StandIns says why machines that the policy selects for a later ring made up
+	// this one, and how many; empty: they did not.
+	StandIns string `json:"stand_ins,omitempty"`
 }
 
 // GateFact is a gate's decision with what is needed to run it again.

@@ -54,6 +54,16 @@ func TestAPatchThatFailedOnTheTestRingIsWithdrawnOnlyIfNoLaterRingInstallsIt(t *
 	assert.Empty(t, still.build().Withdrawn, "it was made again, with nginx")
 }
 
+// Serves G5, G6: others than those that the policy selects were the test ring.
+func TestATestRingThatOthersStoodInForSaysSo(t *testing.T) {
+	w := begun(t, 8, 3, 2, func(w *world) { w.standIns = "its 2 machines are already up to date; 3 machines of ring early stand in" })
+	w.tested(patched)
+	ring := w.build().Rings[0]
+	assert.Equal(t, w.standIns, ring.StandIns)
+	assert.Equal(t, "Needed an approval of its own, because others stood in: "+w.standIns+".", ring.Words)
+	assert.Empty(t, w.build().Rings[1].StandIns)
+}
+
 // A machine of whose bundle nothing is left is on record as up to date; it is not.
 func TestAMachineThatGetsNothingBecauseAllWasWithdrawnIsNamed(t *testing.T) {
 	w := begun(t, 8, 3, 2, nil)

@@ -50,6 +50,7 @@ func (f *facts) rings() []Ring {
 		}
 	}
 	for i := range out {
+		out[i].StandIns = f.standIns(out[i].Name)
 		out[i].Outcomes, out[i].Waves, out[i].Sites = outcomeCounts(outcomes[i]), len(waves[i]), len(sites[i])
 		f.judged(&out[i])
 		out[i].Words = f.ringWords(&out[i])
@@ -77,6 +78,18 @@ func (f *facts) ringNames() []patching.RingName {
 		add(f.deployments[i].Ring)
 	}
 	return names
+}
+
+// standIns is what the plan that counts says of the ring.
+func (f *facts) standIns(name patching.RingName) string {
+	if n := len(f.plans); n > 0 {
+		for _, r := range f.plans[n-1].Rings {
+			if r.Name == name {
+				return r.StandIns
+			}
+		}
+	}
+	return ""
 }
 
 func (f *facts) soakOf(name patching.RingName) time.Duration {
@@ -154,6 +167,8 @@ func (f *facts) ringWords(r *Ring) string {
 	switch {
 	case f.cycle.Shadow:
 		return "Shadow mode: nothing was installed, so nobody was asked."
+	case r.StandIns != "":
+		permission = "Needed an approval of its own, because others stood in: " + r.StandIns + "."
 	case r.Name == policy.TestRing:
 		permission = "Runs before the approval, under the test ring's pre-approval."
 	}

@@ -29,13 +29,15 @@ const policyName = patching.PolicyName("web")
 // store's own doors, in the order in which the server fills it.
 type world struct {
 	*store.Store
-	t       *testing.T
-	cycle   patching.Cycle
-	policy  *policy.Policy
-	now     time.Time // moves with the story
-	fleet   []*machine
-	plan    patching.Plan
-	counter map[patching.DeviceID]uint64
+	t      *testing.T
+	cycle  patching.Cycle
+	policy *policy.Policy
+	now    time.Time // moves with the story
+	fleet  []*machine
+	plan   patching.Plan
+	// standIns is what plans say of the test ring.
+	standIns string
+	counter  map[patching.DeviceID]uint64
 }
 
 // machine is one of the fleet with what the plan says of it.
@@ -239,6 +241,7 @@ func (w *world) makePlan(revision int) {
 	w.plan = plan.Summarize(patching.Plan{
 		Cycle: w.cycle.ID, Revision: revision, Kind: w.cycle.Kind, Shadow: w.cycle.Shadow, Policy: policyName, PolicyVersion: w.policy.Digest(),
 		Author: "ana", Made: w.now, CloseBy: opened.Add(14 * 24 * time.Hour),
+		Rings: []patching.PlanRing{{Name: "test", StandIns: w.standIns}},
 	}, items)
 	w.must(w.PutPlan(w.t.Context(), w.plan, items))
 }

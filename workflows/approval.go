@@ -49,6 +49,9 @@ func (c *cycle) approval(ctx workflow.Context) (patching.Phase, error) {
 	}
 	c.s.Cleared = append(c.s.Cleared, ring.Name)
 	c.s.Votes = nil
+	if len(c.s.Rings) == 0 {
+		return patching.PhaseTest, nil
+	}
 	return patching.PhaseDeploy, nil
 }
 

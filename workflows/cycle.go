@@ -163,7 +163,8 @@ func (c *cycle) plan(ctx workflow.Context) (patching.Phase, error) {
 	if len(c.s.Plan.Rings) == 0 {
 		return patching.PhaseReport, nil
 	}
-	if len(c.s.Rings) > 0 { // the test ring has been patched: this plan was sent back
+	// Where the test ring has been patched already, this plan was sent back.
+	if len(c.s.Rings) > 0 || c.asksBefore(c.s.Plan.Rings[0]) {
 		return patching.PhaseApproval, nil
 	}
 	return patching.PhaseTest, nil

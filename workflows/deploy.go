@@ -13,7 +13,8 @@ import (
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
-// test patches the test ring under its pre-approval, then makes the plan again:
+// test patches the test ring under its pre-approval, or the approval of those
+// that stand in for it, then makes the plan again:
 // same inputs less what failed. It may only shrink; its hash is what people approve.
 func (c *cycle) test(ctx workflow.Context) (patching.Phase, error) {
 	if err := c.deployRing(ctx, c.s.Plan.Rings[0]); err != nil {
@@ -46,7 +47,7 @@ func (c *cycle) deploy(ctx workflow.Context) (patching.Phase, error) {
 		case c.tooLong(ctx):
 			return patching.PhaseDeploy, nil // in a new run
 		}
-		if !c.s.Shadow && ring.Approve && !slices.Contains(c.s.Cleared, ring.Name) {
+		if c.asksBefore(*ring) {
 			return patching.PhaseApproval, nil
 		}
 		if err := c.deployRing(ctx, *ring); err != nil {
@@ -54,6 +55,12 @@ func (c *cycle) deploy(ctx workflow.Context) (patching.Phase, error) {
 		}
 	}
 	return c.afterEnding(), nil
+}
+
+// asksBefore reports whether people have to agree before the ring begins. The
+// test ring has its pre-approval, unless others stand in for its machines.
+func (c *cycle) asksBefore(ring contract.RingSummary) bool {
+	return !c.s.Shadow && ring.Approve && !slices.Contains(c.s.Cleared, ring.Name)
 }
 
 // nextRing returns the first ring that has not ended, or nil.
@@ -79,7 +86,7 @@ func (c *cycle) afterEnding() patching.Phase {
 // deployRing runs the ring as a child and takes its gate's decision over. The
 // ring is on the saga's list before it starts.
 func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) error {
-	if len(c.s.Rings) > 0 {
+	if len(c.s.Rings) > 0 || len(c.s.Cleared) > 0 {
 		// Testing and approval took their time: windows may have passed meanwhile.
 		if _, err := contract.Reschedule.Run(ctx, "next occurrences of the windows", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision}); err != nil {
 			return err

@@ -33,10 +33,10 @@ func Words(s contract.CycleState) string {
 	case patching.PhasePlan:
 		return "Deciding who gets what, when. Nobody has to act."
 	case patching.PhaseTest:
-		return fmt.Sprintf("Patching the test ring (%s of %d) under its pre-approval. Nobody has to act.", testWords(s), s.Plan.Assets)
+		return fmt.Sprintf("Patching the test ring (%s). Nobody has to act.", testWords(s))
 	case patching.PhaseApproval:
-		return fmt.Sprintf("Waiting for approval of plan %s by someone other than its author, %s: %d of %d approvals. An approver has to act by %s.",
-			s.Plan.Hash.Short(), s.Author, len(s.Votes), max(1, s.Rules.Approval.Quorum), clock(expiry(s)))
+		return fmt.Sprintf("Waiting for approval of plan %s by someone other than its author, %s%s: %d of %d approvals. An approver has to act by %s.",
+			s.Plan.Hash.Short(), s.Author, beforeTestWords(s), len(s.Votes), max(1, s.Rules.Approval.Quorum), clock(expiry(s)))
 	case patching.PhaseDeploy:
 		return fmt.Sprintf("Patching ring after ring (%s). Nobody has to act.", ringsWords(s))
 	case patching.PhaseRollBack:
@@ -64,6 +64,9 @@ func details(s contract.CycleState) string {
 	}
 	for _, r := range s.Plan.Rings {
 		fmt.Fprintf(&b, "- ring **%s**, %s: %s\n", r.Name, phrase.Count(r.Assets, "machine"), ringStands(s, r.Name))
+		if r.StandIns != "" {
+			fmt.Fprintf(&b, "  - %s\n", r.StandIns)
+		}
 	}
 	if s.Plan.WayBack != "" {
 		fmt.Fprintf(&b, "\nGoing back: %s\n", s.Plan.WayBack)
@@ -123,9 +126,22 @@ func expiry(s contract.CycleState) time.Time {
 
 func testWords(s contract.CycleState) string {
 	if len(s.Plan.Rings) == 0 {
-		return "0"
+		return "0 machines"
 	}
-	return fmt.Sprint(s.Plan.Rings[0].Assets)
+	ring := s.Plan.Rings[0]
+	words := fmt.Sprintf("%d of %s", ring.Assets, phrase.Count(s.Plan.Assets, "machine"))
+	if ring.StandIns != "" {
+		return words + ": " + ring.StandIns
+	}
+	return words + ", under its pre-approval"
+}
+
+// beforeTestWords says why the test ring itself waits for an approval.
+func beforeTestWords(s contract.CycleState) string {
+	if len(s.Rings) > 0 || len(s.Plan.Rings) == 0 || s.Plan.Rings[0].StandIns == "" {
+		return ""
+	}
+	return ", before the test ring begins (" + s.Plan.Rings[0].StandIns + ")"
 }
 
 func ringsWords(s contract.CycleState) string {

@@ -38,6 +38,7 @@ type world struct {
 	saved    []contract.CycleState
 	gates    []contract.NoteGateIn
 	reminds  []string
+	moved    []int         // rings that had begun when windows were looked for again
 	windowAt time.Duration // how long after the start the first window opens
 	windowIs time.Duration // how long it is
 	onePage  int           // waves that a ring gets at once; 0: as many as it asks for
@@ -129,7 +130,10 @@ func (w *world) register() {
 		return contract.AssessOut{Machines: len(w.machines)}, nil
 	})
 	on(w, contract.MakePlan, w.plan)
-	on(w, contract.Reschedule, func(contract.MakePlanIn) (contract.None, error) { return contract.None{}, nil })
+	on(w, contract.Reschedule, func(in contract.MakePlanIn) (contract.None, error) {
+		w.moved = append(w.moved, len(in.State.Rings))
+		return contract.None{}, nil
+	})
 	on(w, contract.VerifyAct, w.verifyAct)
 	on(w, contract.ApplyAmend, func(in contract.AmendIn) (contract.AmendOut, error) {
 		w.note("amend")

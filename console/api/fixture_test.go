@@ -149,7 +149,7 @@ func (h *house) cycle() patching.Plan {
 	}
 	plan := patching.Plan{
 		Cycle: cycleID, Revision: 2, Kind: patching.Monthly, Policy: "demo", PolicyVersion: patching.DigestOf(text), Author: "ana", Made: noon, CloseBy: noon.Add(time.Hour),
-		Rings:    []patching.PlanRing{{Name: "test", Assets: 1, Root: "sha256:1"}, {Name: "broad", Assets: 1, Root: "sha256:2"}},
+		Rings:    []patching.PlanRing{{Name: "test", Assets: 1, Root: "sha256:1", StandIns: "its 1 machine is already up to date; 1 machine of ring broad stands in"}, {Name: "broad", Assets: 1, Root: "sha256:2"}},
 		Excluded: map[patching.Reason]int{patching.ReasonNotEnrolled: 1},
 	}
 	require.NoError(h.t, h.store.PutPlan(ctx, plan, items))

@@ -70,7 +70,7 @@ func (s *server) plan(ctx context.Context, in *planInput) (wire.Plan, error) {
 		Made: p.Made, CloseBy: p.CloseBy, Machines: p.Assets(), Rings: []wire.PlanRing{}, Excluded: []wire.Exclusion{}, Text: string(p.Canonical()),
 	}
 	for _, r := range p.Rings {
-		ring := wire.PlanRing{Name: r.Name, Machines: r.Assets, Waves: []wire.Wave{}}
+		ring := wire.PlanRing{Name: r.Name, Machines: r.Assets, Waves: []wire.Wave{}, StandIns: r.StandIns}
 		waves, err := s.Store.Waves(ctx, p.Cycle, r.Name, 0, wavesShown)
 		if err != nil {
 			return wire.Plan{}, err

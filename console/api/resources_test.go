@@ -92,6 +92,8 @@ func TestThePlanIsShownWithTheTextThatItsHashIsOf(t *testing.T) {
 	require.Len(t, got.Rings, 2)
 	require.Len(t, got.Rings[0].Waves, 1)
 	assert.Equal(t, "open", got.Rings[0].Waves[0].Window)
+	assert.Equal(t, plan.Rings[0].StandIns, got.Rings[0].StandIns)
+	assert.Empty(t, got.Rings[1].StandIns)
 	require.Len(t, got.Excluded, 1)
 	assert.Equal(t, patching.ReasonNotEnrolled.Words(), got.Excluded[0].Words)
 	// Serves G9: before the approval.

@@ -163,7 +163,7 @@ type ringDoc struct {
 	Soak duration `yaml:"soak"`
 	// When the ring may go on, and when it has to halt.
 	Gate gateDoc `yaml:"gate"`
-	// Whether an approval is asked for before this ring. The ring after the test ring always asks, the test ring never.
+	// Whether an approval is asked for before this ring. The ring after the test ring always asks, the test ring only where others stand in for its machines.
 	Approve bool `yaml:"approve"`
 }
 

@@ -137,7 +137,8 @@ type Ring struct {
 	Soak time.Duration
 	Gate gate.Params
 	// Approve asks for an approval before this ring. The test ring runs under
-	// its pre-approval; the ring after it always asks.
+	// its pre-approval, unless others stand in for its machines; the ring after it
+	// always asks.
 	Approve bool
 }
 

@@ -113,7 +113,7 @@ func (f fixture) plan(revision int) patching.Plan {
 	return patching.Plan{
 		Cycle: f.cycle(), Revision: revision, Kind: patching.Monthly, Policy: patching.PolicyName(f.name), PolicyVersion: f.digest("policy"),
 		Author: "ana", Made: noon.UTC(), CloseBy: at(10000).UTC(),
-		Rings:    []patching.PlanRing{{Name: "test", Assets: 1, Root: f.digest("r1")}, {Name: "broad", Assets: 9, Root: f.digest("r2")}},
+		Rings:    []patching.PlanRing{{Name: "test", Assets: 1, Root: f.digest("r1"), StandIns: "its 2 machines are already up to date; 1 machine of ring broad stands in"}, {Name: "broad", Assets: 9, Root: f.digest("r2")}},
 		Excluded: map[patching.Reason]int{patching.ReasonHostRules: 1, patching.ReasonFreeze: 2},
 	}
 }

@@ -83,6 +83,8 @@ type RingSummary struct {
 	Soak     time.Duration
 	Gate     gate.Params
 	Approve  bool
+	// StandIns is as in [patching.PlanRing].
+	StandIns string
 }
 
 // RingState is how far a ring has come.

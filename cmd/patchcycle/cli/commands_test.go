@@ -77,6 +77,7 @@ func TestAPlanIsReadKeptCheckedAndApprovedByItsHash(t *testing.T) {
 	assert.Contains(t, out, "Going back: Every machine can return to its earlier versions with the package manager. "+
 		"What stays on a machine that has come to run it: linux-image-6.1.0-41-amd64 6.1.158-1 (1 machine).")
 	assert.NotContains(t, out, "sha256:1\n", "Merkle roots stay off the screen")
+	assert.Contains(t, out, "Ring test: "+plan.Rings[0].StandIns+".")
 
 	kept := filepath.Join(t.TempDir(), "plan.txt")
 	require.NoError(t, os.WriteFile(kept, []byte(h.ok("cycle", "plan", "--text")), 0o600))

@@ -134,7 +134,7 @@ func (h *house) cycle() patching.Plan {
 	}
 	plan := patching.Plan{
 		Cycle: cycleID, Revision: 1, Kind: patching.Monthly, Policy: "demo", Author: "ana", Made: noon, CloseBy: noon.Add(time.Hour),
-		Rings: []patching.PlanRing{{Name: "test", Assets: 1, Root: "sha256:1"}}, Excluded: map[patching.Reason]int{patching.ReasonNoWindow: 1},
+		Rings: []patching.PlanRing{{Name: "test", Assets: 1, Root: "sha256:1", StandIns: "its 1 machine is already up to date; 1 machine of ring early stands in"}}, Excluded: map[patching.Reason]int{patching.ReasonNoWindow: 1},
 	}
 	_, err := h.store.OpenCycle(ctx, patching.Cycle{ID: cycleID, Kind: patching.Monthly, Policy: "demo", PolicyVersion: "sha256:123456789abcdef", Author: "ana", Opened: noon, Phase: patching.PhaseApproval, Mode: "dispatcher"})
 	require.NoError(h.t, err)

@@ -76,6 +76,11 @@ func (s *session) printPlan(p wire.Plan) {
 		s.say("")
 		s.table([]string{"RING", "SITE", "WINDOW", "OPENS", "CLOSES", "MACHINES"}, rows)
 	}
+	for _, r := range p.Rings {
+		if r.StandIns != "" {
+			s.say("\nRing %s: %s.", r.Name, r.StandIns)
+		}
+	}
 	rows = nil
 	for _, x := range p.Excluded {
 		rows = append(rows, []string{fmt.Sprint(x.Machines), x.Words})

@@ -115,6 +115,7 @@ type PlanRing struct {
 	Name     patching.RingName `json:"name"`
 	Machines int               `json:"machines"`
 	Waves    []Wave            `json:"waves" doc:"By start; at most 200."`
+	StandIns string            `json:"stand_ins,omitempty" doc:"Why machines that the policy selects for a later ring make up this one, and how many."`
 }
 
 // Wave is the machines of a ring that share a site and a window.
