@@ -111,6 +111,50 @@ func TestTheSecondPlanIsTheFirstLessThePackageThatFailed(t *testing.T) {
 	}
 }
 
+// Serves G8, Q1, Q4: a machine that misses only what was withdrawn is not up to
+// date. It ends deferred, by name, and the next cycle takes it first.
+func TestAMachineThatMissesOnlyWhatWasWithdrawnIsDeferredAndCarriedOver(t *testing.T) {
+	h := newHouse(t)
+	h.lab(`"host001", "host002"`)
+	h.enrol(12)
+	const only = 4 // a web server, as they are
+	has, offered := sets(t, "web")
+	bad := offered.Candidates[0]
+	h.inventory(only, has, patching.CandidateSet{Manager: "apt", Candidates: []patching.Candidate{bad}})
+	s := h.begin(monthly, patching.Monthly)
+	h.plan(&s)
+	tested := h.ring(s.ID, "test")
+	require.Contains(t, names(h.patches(s.ID, tested[0])), bad.Name)
+	h.release(s, "test")
+	for _, n := range tested {
+		h.ended(s.ID, n, patching.Failed, patching.ReasonInstallFailed, bad.Name+": postinst")
+	}
+	s.Rings = []contract.RingState{{Name: "test", Ended: true}}
+	second := h.plan(&s)
+	d := h.deployment(s.ID, only)
+	require.Equal(t, patching.Deferred, d.Outcome)
+	require.Equal(t, patching.ReasonWithdrawn, d.Reason)
+	require.Equal(t, bad.Name+" failed in ring test", d.Detail)
+	require.NotEmpty(t, d.Would, "what it misses")
+	require.Equal(t, 1, second.Excluded)
+
+	closed, err := h.cycles.Close(h.ctx, contract.CloseCycleIn{State: s})
+	require.NoError(t, err)
+	require.Equal(t, patching.ClosedWithExceptions, closed.ClosedAs)
+	require.Equal(t, patching.ReasonWithdrawn, h.deployment(s.ID, only).Reason, "closing keeps it")
+	h.now = h.now.Add(time.Hour)
+	next := h.begin("cycle/servers/2026-12.1", patching.Monthly)
+	h.plan(&next)
+	d = h.deployment(next.ID, only)
+	waves := h.waveList(next.ID, d.Ring)
+	require.NotEmpty(t, waves)
+	rows, err := h.Deployments(h.ctx, store.DeploymentFilter{Cycle: next.ID, Wave: d.Wave})
+	require.NoError(t, err)
+	for _, before := range rows[:d.Position-1] {
+		require.Equal(t, patching.Deferred, h.deployment(s.ID, number(t, before.Asset)).Outcome, "%s goes before it and was reached", before.Asset)
+	}
+}
+
 // What failed for a reason of the machine's own says nothing about a package.
 func TestAFailureThatIsNotThePackagesShrinksNothing(t *testing.T) {
 	h := newHouse(t)

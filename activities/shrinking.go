@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,12 +18,14 @@ import (
 // packages whose patch failed on a machine of a ring that has begun, and the
 // machines of whose bundle nothing is left.
 func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleState, rows []patching.Deployment) ([]patching.PlanItem, plan.Less, error) {
-	less := plan.Less{Bundles: map[patching.Digest]plan.BundleRef{}, Out: map[patching.AssetID]plan.Leave{}}
+	less := plan.Less{
+		Out: map[patching.AssetID]plan.Leave{}, Bundles: map[patching.Digest]plan.BundleRef{}, Withdrawn: map[patching.Digest]string{},
+	}
 	for _, r := range s.Rings {
 		less.Begun = append(less.Begun, r.Name)
 	}
 	items := make([]patching.PlanItem, 0, len(rows))
-	var failed []string
+	failed := failures{}
 	for _, d := range rows {
 		items = append(items, d.PlanItem)
 		switch {
@@ -31,20 +34,51 @@ func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleSta
 			if err != nil {
 				return nil, less, err
 			}
-			if name != "" && !slices.Contains(failed, name) {
-				failed = append(failed, name)
-			}
+			failed.add(name, d.Ring)
 		case d.State.Terminal() && d.Ring != "":
 			// Ended before its turn: another cycle or a person took it.
 			less.Out[d.Asset] = plan.Leave{Reason: d.Reason, Why: d.Detail}
 		}
 	}
-	slices.Sort(failed)
-	less.Emptied = plan.Leave{Reason: patching.ReasonNothingMissing, Why: "all that it misses failed on the test ring: " + strings.Join(failed, ", ")}
-	if len(failed) == 0 {
-		return items, less, nil
-	}
 	return items, less, p.shrinkBundles(ctx, read, items, failed, &less)
+}
+
+// failures are the rings in which packages failed.
+type failures map[string][]patching.RingName
+
+func (f failures) add(name string, ring patching.RingName) {
+	if name != "" && !slices.Contains(f[name], ring) {
+		f[name] = append(f[name], ring)
+	}
+}
+
+// among returns those of the packages that a bundle installs, by name.
+func (f failures) among(b patching.Bundle) []string {
+	var names []string
+	for _, patch := range b.Patches() {
+		if len(f[patch.Name]) > 0 {
+			names = append(names, patch.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// words says it of some packages: "nginx, openssl failed in ring test". Of rings
+// in their order the first is named in which one failed.
+func (f failures) words(names []string, order []patching.RingName) string {
+	byRing := map[patching.RingName][]string{}
+	for _, name := range names {
+		first := slices.MinFunc(f[name], func(a, b patching.RingName) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
+		byRing[first] = append(byRing[first], name)
+	}
+	var parts []string
+	for _, ring := range order {
+		if len(byRing[ring]) > 0 {
+			parts = append(parts, strings.Join(byRing[ring], ", ")+" failed in ring "+string(ring))
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // packageOf returns the package that a failure's signature blames, if the
@@ -63,22 +97,32 @@ func (p *Planning) packageOf(ctx context.Context, read *reader, d patching.Deplo
 	return "", nil
 }
 
-func (p *Planning) shrinkBundles(ctx context.Context, read *reader, items []patching.PlanItem, failed []string, less *plan.Less) error {
+// shrinkBundles takes what failed out of the bundles of rings that have not begun.
+func (p *Planning) shrinkBundles(ctx context.Context, read *reader, items []patching.PlanItem, failed failures, less *plan.Less) error {
 	var texts [][]byte
+	seen := map[patching.Digest]bool{}
 	for _, i := range items {
-		if _, done := less.Bundles[i.Bundle]; done || i.Ring == "" || slices.Contains(less.Begun, i.Ring) {
+		if len(failed) == 0 || i.Ring == "" || seen[i.Bundle] || slices.Contains(less.Begun, i.Ring) {
 			continue
 		}
+		seen[i.Bundle] = true
 		b, err := read.bundle(ctx, i.Bundle)
 		if err != nil {
 			return err
 		}
-		left := assess.Without(b, failed...)
-		if len(left.Patches()) == len(b.Patches()) {
+		lost := failed.among(b)
+		if len(lost) == 0 {
 			continue
 		}
-		ref, more := refOf(left)
+		ref, more := refOf(assess.Without(b, lost...))
+		if ref.Empty {
+			less.Withdrawn[i.Bundle] = failed.words(lost, less.Begun)
+			continue
+		}
 		less.Bundles[i.Bundle], texts = ref, append(texts, more...)
+	}
+	if len(texts) == 0 {
+		return nil
 	}
 	if _, err := p.Store.PutContents(ctx, "bundle", texts); err != nil {
 		return fmt.Errorf("keep bundles: %w", err)

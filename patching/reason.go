@@ -31,6 +31,7 @@ const (
 const (
 	ReasonVerified       Reason = "verified"
 	ReasonNothingMissing Reason = "nothing-missing"
+	ReasonWithdrawn      Reason = "withdrawn"
 	ReasonManagerUnknown Reason = "manager-unknown"
 	ReasonHostRules      Reason = "host-rules"
 	ReasonNotEnrolled    Reason = "not-enrolled"
@@ -78,6 +79,7 @@ type reasonText struct {
 var reasons = map[Reason]reasonText{
 	ReasonVerified:       {CauseNone, "A fresh inventory after the deployment shows the new versions."},
 	ReasonNothingMissing: {CauseNone, "The machine's package manager offers nothing that this policy would install."},
+	ReasonWithdrawn:      {CausePackage, "All that the machine misses was withdrawn from this cycle."},
 	ReasonManagerUnknown: {CausePolicy, "No package manager that patchcycle speaks to runs on this machine."},
 	ReasonHostRules:      {CausePolicy, "The machine's own rules do not let patchcycle install anything on it."},
 	ReasonNotEnrolled:    {CauseProcess, "The machine is known, but no agent is enrolled on it."},
@@ -140,7 +142,7 @@ func (r Reason) LeavesAs() (o Outcome, ok bool) {
 		return NotApplicable, true
 	case ReasonExcludedBy, ReasonHostRules, ReasonNotEnrolled, ReasonNoRing:
 		return Excluded, true
-	case ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,
+	case ReasonWithdrawn, ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,
 		ReasonCarriedOver, ReasonClosedEarly, ReasonCancelled, ReasonNotApproved, ReasonRingHalted, ReasonWindowOver:
 		return Deferred, true
 	default:

@@ -56,7 +56,9 @@ func TestAPatchThatFailedOnTheTestRingIsWithdrawnOnlyIfNoLaterRingInstallsIt(t *
 
 // Serves G5, G6: others than those that the policy selects were the test ring.
 func TestATestRingThatOthersStoodInForSaysSo(t *testing.T) {
-	w := begun(t, 8, 3, 2, func(w *world) { w.standIns = "its 2 machines are already up to date; 3 machines of ring early stand in" })
+	w := begun(t, 8, 3, 2, func(w *world) {
+		w.standIns = "its 2 machines are already up to date; 3 machines of ring early stand in"
+	})
 	w.tested(patched)
 	ring := w.build().Rings[0]
 	assert.Equal(t, w.standIns, ring.StandIns)
@@ -64,17 +66,22 @@ func TestATestRingThatOthersStoodInForSaysSo(t *testing.T) {
 	assert.Empty(t, w.build().Rings[1].StandIns)
 }
 
-// A machine of whose bundle nothing is left is on record as up to date; it is not.
-func TestAMachineThatGetsNothingBecauseAllWasWithdrawnIsNamed(t *testing.T) {
+// Serves G8, Q4: a machine of whose bundle nothing is left is not up to date.
+func TestAMachineThatGetsNothingBecauseAllWasWithdrawnIsAnException(t *testing.T) {
 	w := begun(t, 8, 3, 2, nil)
 	w.tested(patched)
-	w.fleet[7].leave(patching.ReasonNothingMissing, "all that it misses failed on the test ring: nginx")
+	w.fleet[7].leave(patching.ReasonWithdrawn, "nginx failed in ring test")
 	w.makePlan(2)
-	m := find(t, w.build(), w.fleet[7].item.Asset)
-	assert.Equal(t, report.GroupLeftOut, m.Group)
-	assert.Equal(t, "nothing left to install", m.Words)
+	d := w.build()
+	m := find(t, d, w.fleet[7].item.Asset)
+	assert.Equal(t, report.GroupException, m.Group)
+	assert.Equal(t, patching.Deferred, m.Outcome)
+	assert.Equal(t, "All that the machine misses was withdrawn from this cycle.", m.Why)
+	assert.Equal(t, "nginx failed in ring test", m.Detail)
 	assert.NotEmpty(t, m.Bundle, "what it misses is listed")
 	require.NotNil(t, m.Hold)
+	assert.Equal(t, "a version that works is offered; the next cycle takes it first", m.Hold.Until)
+	assert.Zero(t, d.Coverage.Covered-3, "it is not covered")
 }
 
 // Serves Q2: nothing counts as patched until it was verified.

@@ -11,13 +11,10 @@ import (
 // holdOf says who keeps a machine from its patches and until when; nil where
 // nobody does. Deferred and excluded are never shown without it.
 func (f *facts) holdOf(d *patching.Deployment) *Hold {
-	o, leaves := d.Reason.LeavesAs()
-	withheld := d.Reason == patching.ReasonNothingMissing && d.Would != ""
-	held := d.Outcome == patching.Deferred || d.Outcome == patching.Excluded || d.Outcome == patching.NotApplicable || withheld
-	if !held {
+	if d.Outcome != patching.Deferred && d.Outcome != patching.Excluded && d.Outcome != patching.NotApplicable {
 		return nil
 	}
-	if !leaves || (o == patching.AlreadyUpToDate && !withheld) {
+	if o, leaves := d.Reason.LeavesAs(); !leaves || o == patching.AlreadyUpToDate {
 		return &Hold{By: "patchcycle", Until: "the cause is gone"}
 	}
 	h := Hold{By: f.decider(d), Until: untils[d.Reason]}
@@ -41,7 +38,7 @@ func (f *facts) holdOf(d *patching.Deployment) *Hold {
 // untils end the sentence "until …" for every reason by which a machine can be
 // deferred, left out or found not to be ours; a test finds a missing one.
 var untils = map[patching.Reason]string{
-	patching.ReasonNothingMissing: "a version that works is offered",
+	patching.ReasonWithdrawn:      "a version that works is offered; the next cycle takes it first",
 	patching.ReasonManagerUnknown: "patchcycle speaks to its package manager",
 	patching.ReasonHostRules:      "the machine's own rules allow it",
 	patching.ReasonNotEnrolled:    "an agent is enrolled",
@@ -75,8 +72,8 @@ func (f *facts) decider(d *patching.Deployment) string {
 		return orElse(strings.TrimPrefix(orElse(d.Detail, d.Why), "taken over by "), "another cycle")
 	case patching.ReasonRingHalted:
 		return "the gate of ring " + f.haltedBefore(d.Ring)
-	case patching.ReasonNothingMissing:
-		return "patchcycle, after the test ring"
+	case patching.ReasonWithdrawn:
+		return "patchcycle, by what failed before the machine's ring"
 	case patching.ReasonManagerUnknown:
 		return "patchcycle"
 	default:

@@ -53,9 +53,6 @@ func (f *facts) machine(d *patching.Deployment) Machine {
 	case d.Outcome == patching.RolledBack && d.Verified.IsZero():
 		m.Words = "rolled back, not confirmed"
 		m.Why = "The machine says that it has its earlier versions again; no fresh inventory has confirmed it."
-	case d.Reason == patching.ReasonNothingMissing && d.Would != "":
-		m.Words = "nothing left to install"
-		m.Why = "Every patch that it misses was withdrawn after the test ring."
 	}
 	if r, ok := f.before[d.Asset]; ok && r.Outcome != patching.Patched && r.Outcome != patching.AlreadyUpToDate {
 		m.Before = orElse(r.Reason.Words(), sentence(r.Outcome.Words()))
@@ -80,9 +77,6 @@ func (f *facts) groupOf(d *patching.Deployment) Group {
 		}
 		return GroupPatched
 	case patching.AlreadyUpToDate:
-		if d.Would != "" { // withdrawn after the test ring: it still misses something
-			return GroupLeftOut
-		}
 		return GroupUpToDate
 	case patching.Excluded, patching.NotApplicable:
 		return GroupLeftOut

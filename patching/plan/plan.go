@@ -174,7 +174,7 @@ func newBuilder(in Input) (*builder, error) {
 // leave takes a machine out of the plan.
 func (m *machine) leave(reason patching.Reason, why string) {
 	m.ring = noRing
-	m.item = withdrawn(m.item, Leave{reason, why})
+	m.item = without(m.item, Leave{reason, why})
 }
 
 func (m *machine) out() bool { return m.item.Exclude != "" }

@@ -175,14 +175,15 @@ func TestWhatShrinksIsProvedToShrink(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		out, err := plan.Build(anInput(t))
 		require.NoError(t, err)
-		less := plan.Less{Out: map[patching.AssetID]plan.Leave{}, Emptied: plan.Leave{Reason: patching.ReasonRemoved, Why: "nothing remains"}}
+		less := plan.Less{Out: map[patching.AssetID]plan.Leave{}, Withdrawn: map[patching.Digest]string{}}
 		for _, i := range out.Items {
 			if rapid.IntRange(0, 4).Draw(t, "leaves") == 0 {
 				less.Out[i.Asset] = plan.Leave{Reason: patching.ReasonRemoved, Why: "by omar"}
 			}
 		}
 		if rapid.Bool().Draw(t, "a bundle loses patches") {
-			less.Bundles = map[patching.Digest]plan.BundleRef{bundles[kindA].Bundle: {Bundle: part}, bundles[kindB].Bundle: {Empty: true}}
+			less.Bundles = map[patching.Digest]plan.BundleRef{bundles[kindA].Bundle: {Bundle: part}}
+			less.Withdrawn[bundles[kindB].Bundle] = "nginx failed in ring test"
 		}
 		if rapid.Bool().Draw(t, "the test ring has begun") {
 			less.Begun = []patching.RingName{"test"}

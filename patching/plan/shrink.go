@@ -18,8 +18,9 @@ type Less struct {
 	Out map[patching.AssetID]Leave
 	// Bundles are those that lose patches, by the old address.
 	Bundles map[patching.Digest]BundleRef
-	// Emptied is why a machine leaves of whose bundle nothing remains.
-	Emptied Leave
+	// Withdrawn says of each bundle of which nothing remains who took what out of
+	// it, and why. Its machines leave: they still miss it.
+	Withdrawn map[patching.Digest]string
 }
 
 // Shrink returns what remains of a plan's items. What stays keeps its ring and
@@ -31,15 +32,12 @@ func Shrink(items []patching.PlanItem, less Less) []patching.PlanItem {
 			continue
 		}
 		if out, gone := less.Out[item.Asset]; gone {
-			left[i] = withdrawn(item, out)
+			left[i] = without(item, out)
 			continue
 		}
-		ref, changed := less.Bundles[item.Bundle]
-		switch {
-		case !changed:
-		case ref.Empty:
-			left[i] = withdrawn(item, less.Emptied)
-		default:
+		if why, gone := less.Withdrawn[item.Bundle]; gone {
+			left[i] = without(item, Leave{patching.ReasonWithdrawn, why})
+		} else if ref, changed := less.Bundles[item.Bundle]; changed {
 			left[i].Bundle, left[i].Rollback = ref.Bundle, ref.Rollback
 		}
 	}
@@ -52,8 +50,8 @@ func Shrink(items []patching.PlanItem, less Less) []patching.PlanItem {
 	return left
 }
 
-// withdrawn returns the item of a machine that is left out.
-func withdrawn(i patching.PlanItem, l Leave) patching.PlanItem {
+// without returns the item of a machine that is left out.
+func without(i patching.PlanItem, l Leave) patching.PlanItem {
 	return patching.PlanItem{
 		Asset: i.Asset, Device: i.Device, Site: i.Site, Stratum: i.Stratum,
 		Exclude: l.Reason, Why: l.Why, Would: cmp.Or(i.Bundle, i.Would),

@@ -79,6 +79,9 @@ func (s *stage) checkOutcomes(ctx context.Context, st *store.Store, id patching.
 		}
 		seen[d.Asset] = true
 		s.result.Outcomes[d.Outcome]++
+		if d.Outcome == patching.Deferred && d.Reason != patching.ReasonWithdrawn {
+			s.putOff++
+		}
 		if d.Outcome == patching.Patched {
 			a, err := st.Asset(ctx, d.Asset)
 			if err != nil {
@@ -98,7 +101,8 @@ func (s *stage) checkOutcomes(ctx context.Context, st *store.Store, id patching.
 }
 
 // checkHalts: the fleet has a bad patch and dead machines, and by which machines
-// come first a gate may halt. Nothing else puts machines off.
+// come first a gate may halt. Nothing else puts machines off but the withdrawal of
+// all that they miss.
 func (s *stage) checkHalts(ctx context.Context, st *store.Store, id patching.CycleID) error {
 	decisions, err := st.Decisions(ctx, id)
 	if err != nil {
@@ -109,8 +113,8 @@ func (s *stage) checkHalts(ctx context.Context, st *store.Store, id patching.Cyc
 			s.result.Halts = append(s.result.Halts, d.Subject+": "+d.Decision.Why)
 		}
 	}
-	if n := s.result.Outcomes[patching.Deferred]; n > 0 && len(s.result.Halts) == 0 {
-		s.problem("%d machines were put off, and no gate has halted", n)
+	if s.putOff > 0 && len(s.result.Halts) == 0 {
+		s.problem("%d machines were put off, and no gate has halted", s.putOff)
 	}
 	return nil
 }

@@ -86,6 +86,7 @@ type stage struct {
 	Options
 	dir      string
 	result   *Result
+	putOff   int // machines that were deferred, but for want of a sound patch
 	approver *approver
 	// reached is closed at the event that the fleet was to tell.
 	reached chan struct{}
