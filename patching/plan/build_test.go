@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/plan"
@@ -384,6 +385,60 @@ func TestTheTurnsOfMachinesDifferFromCycleToCycle(t *testing.T) {
 		return ids
 	}
 	assert.NotEqual(t, turns(first), turns(build(t, in).Items))
+}
+
+// Ids are drawn anew at each enrolment: the same fleet gets the same plan.
+func TestAFleetThatIsEnrolledAgainGetsTheSamePlan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := anInput(t)
+		places := func(in plan.Input) map[string]patching.PlanItem {
+			out, err := plan.Build(in)
+			require.NoError(t, err)
+			places := map[string]patching.PlanItem{}
+			for _, i := range out.Items {
+				n := slices.IndexFunc(in.Assets, func(a patching.Asset) bool { return a.ID == i.Asset })
+				i.Asset, i.Device = "", ""
+				places[in.Assets[n].Hostname] = i
+			}
+			return places
+		}
+		first := places(in)
+		ids := map[patching.AssetID]patching.AssetID{}
+		again := in
+		again.Assets = slices.Clone(in.Assets)
+		for n, i := range rapid.Permutation(identity(len(in.Assets))).Draw(t, "enrolled in this order") {
+			id := patching.AssetID(fmt.Sprintf("drawn-%03d", i))
+			ids[in.Assets[n].ID], again.Assets[n].ID = id, id
+		}
+		again.Busy, again.CarryOver = map[patching.AssetID]patching.CycleID{}, nil
+		for id, c := range in.Busy {
+			again.Busy[ids[id]] = c
+		}
+		for _, id := range in.CarryOver {
+			again.CarryOver = append(again.CarryOver, ids[id])
+		}
+		require.Equal(t, first, places(again))
+	})
+}
+
+func identity(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// Two machines may have one name, or none: the plan still has an order.
+func TestMachinesOfOneNameAreToldApartByTheirIds(t *testing.T) {
+	assets := some(20, "hall", func(a *patching.Asset) { a.Hostname = "localhost" })
+	for i := range assets[:10] {
+		assets[i].Hostname = ""
+	}
+	in := input(assets...)
+	first := build(t, in)
+	slices.Reverse(in.Assets)
+	assert.Equal(t, first, build(t, in))
 }
 
 // Serves Q13: server, database and relays go alone and last.

@@ -142,7 +142,9 @@ type machine struct {
 	item  patching.PlanItem
 	// ring is the index of its ring in the policy; noRing while it has none.
 	ring int
-	// carried and hash are its rank among equals.
+	// name is what it calls itself, or its id. carried and the name's hash are its
+	// rank among equals; of two with one name the id decides.
+	name    string
 	carried bool
 	hash    uint64
 	// round counts machines with the same bundle before it in its cell.

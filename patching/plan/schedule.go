@@ -91,7 +91,9 @@ const ownWave = ".patchcycle-"
 // it has closed, for two at once could take the way back with them. Where no
 // such window is left it shares the others' time, still in a wave of its own.
 func (s scheduler) last(own []*machine, begin time.Time) {
-	slices.SortFunc(own, func(x, y *machine) int { return cmp.Compare(x.item.Asset, y.item.Asset) })
+	slices.SortFunc(own, func(x, y *machine) int { // those that had their turns keep them
+		return cmp.Or(x.item.Start.Compare(y.item.Start), cmp.Compare(x.name, y.name), cmp.Compare(x.item.Asset, y.item.Asset))
+	})
 	after := begin
 	count := map[patching.SiteName]int{}
 	for _, m := range own {

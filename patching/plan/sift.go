@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -48,9 +49,10 @@ func (b *builder) sift() error {
 }
 
 func (b *builder) begin(m *machine, a *patching.Asset) {
+	name := cmp.Or(a.Hostname, string(a.ID))
 	*m = machine{
 		asset: a, ring: noRing, carried: b.carry[a.ID], alone: a.CarriesPatchcycle,
-		hash: spreadHash(b.Cycle, a.ID),
+		name: name, hash: spreadHash(b.Cycle, name),
 		item: patching.PlanItem{Asset: a.ID, Device: a.Device, Site: siteOf(a), Stratum: Stratum(a)},
 	}
 	if ref, known := b.Bundles[KeyOf(a)]; known && !ref.Empty {
@@ -59,9 +61,12 @@ func (b *builder) begin(m *machine, a *patching.Asset) {
 }
 
 // spreadHash orders machines in a way that looks random but is the same
-// whenever the plan is made, and another one in the next cycle.
-func spreadHash(c patching.CycleID, a patching.AssetID) uint64 {
-	sum := sha256.Sum256([]byte(string(c) + "\x00" + string(a)))
+// whenever the plan is made, and another one in the next cycle. It goes by
+// hostname: ids are drawn anew whenever a machine is enrolled, and the same fleet
+// should get the same plan. A machine may call itself what it likes, and so bend
+// its turn among those that the policy puts beside it, but nothing else.
+func spreadHash(c patching.CycleID, name string) uint64 {
+	sum := sha256.Sum256([]byte(string(c) + "\x00" + name))
 	return binary.BigEndian.Uint64(sum[:])
 }
 
