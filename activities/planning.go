@@ -27,6 +27,8 @@ type PlanStore interface {
 	TakeOver(ctx context.Context, from, to patching.CycleID, assets []patching.AssetID, now time.Time) ([]patching.AssetID, map[patching.AssetID]string, error)
 	PutPlan(ctx context.Context, p patching.Plan, items []patching.PlanItem) error
 	Plan(ctx context.Context, c patching.CycleID) (patching.Plan, error)
+	PutOutlook(ctx context.Context, c patching.CycleID, o plan.Outlook) error
+	Outlooks(ctx context.Context, c patching.CycleID) (map[patching.Digest]plan.Outlook, error)
 	Cycles(ctx context.Context, f store.CycleFilter) ([]patching.Cycle, error)
 	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
 	EndDeployments(ctx context.Context, e store.EndSpec) (int, error)
@@ -55,23 +57,39 @@ func (p *Planning) Make(ctx context.Context, in contract.MakePlanIn) (contract.P
 	if err != nil {
 		return contract.PlanSummary{}, err
 	}
-	var made patching.Plan
-	var items []patching.PlanItem
+	var d draft
 	if in.Revision <= 1 {
-		made, items, err = p.first(ctx, in, pol)
+		d.made, d.items, err = p.first(ctx, in, pol)
 	} else {
-		made, items, err = p.again(ctx, in)
+		d, err = p.again(ctx, in)
 	}
 	if err != nil {
 		return contract.PlanSummary{}, err
 	}
-	if err := p.seal(ctx, &made, items); err != nil {
+	if err := p.seal(ctx, &d.made, d.items); err != nil {
 		return contract.PlanSummary{}, err
 	}
-	if err := p.Store.PutPlan(ctx, made, items); err != nil {
+	look, err := p.outlook(ctx, in.State, pol, d)
+	if err != nil {
+		return contract.PlanSummary{}, err
+	}
+	// The plan comes last: an attempt that finds it finds its outlook too.
+	if err := p.Store.PutOutlook(ctx, d.made.Cycle, look); err != nil {
+		return contract.PlanSummary{}, err
+	}
+	if err := p.Store.PutPlan(ctx, d.made, d.items); err != nil {
 		return contract.PlanSummary{}, fmt.Errorf("keep plan: %w", err)
 	}
-	return p.summary(ctx, made, items, pol)
+	return summary(d.made, d.items, pol, look), nil
+}
+
+// draft is a plan that is being made.
+type draft struct {
+	made  patching.Plan
+	items []patching.PlanItem
+	// before and was are the plan that it is made from, and its items.
+	before patching.Plan
+	was    []patching.PlanItem
 }
 
 // first builds the plan from the fleet as it stands.
@@ -192,20 +210,20 @@ func (p *Planning) lock(ctx context.Context, id patching.CycleID, items []patchi
 
 // again makes the plan again from the one before: same inputs less the patches
 // that failed in a ring that has begun.
-func (p *Planning) again(ctx context.Context, in contract.MakePlanIn) (patching.Plan, []patching.PlanItem, error) {
+func (p *Planning) again(ctx context.Context, in contract.MakePlanIn) (draft, error) {
 	s := in.State
 	before, err := p.Store.Plan(ctx, s.ID)
 	if err != nil {
-		return patching.Plan{}, nil, fmt.Errorf("plan before: %w", err)
+		return draft{}, fmt.Errorf("plan before: %w", err)
 	}
 	rows, err := p.Store.Deployments(ctx, store.DeploymentFilter{Cycle: s.ID})
 	if err != nil {
-		return patching.Plan{}, nil, fmt.Errorf("machines of the plan before: %w", err)
+		return draft{}, fmt.Errorf("machines of the plan before: %w", err)
 	}
 	read := newReader(p.Store)
 	items, less, err := p.lessOf(ctx, read, s, rows)
 	if err != nil {
-		return patching.Plan{}, nil, err
+		return draft{}, err
 	}
 	shrunk := plan.Shrink(items, less)
 	within := func(part, whole patching.Digest) bool {
@@ -214,13 +232,45 @@ func (p *Planning) again(ctx context.Context, in contract.MakePlanIn) (patching.
 		return errA == nil && errB == nil && assess.Within(a, b)
 	}
 	if err := plan.Shrunk(items, shrunk, within); err != nil {
-		return patching.Plan{}, nil, fmt.Errorf("%w: the plan may only shrink: %w", ErrRefused, err)
+		return draft{}, fmt.Errorf("%w: the plan may only shrink: %w", ErrRefused, err)
 	}
-	order := before.Rings
-	before.Revision, before.Made = in.Revision, p.Now().UTC()
-	after := plan.Summarize(before, shrunk)
-	slices.SortFunc(after.Rings, func(a, b patching.PlanRing) int { return ringAt(order, a.Name) - ringAt(order, b.Name) })
-	return after, shrunk, nil
+	made := before
+	made.Revision, made.Made = in.Revision, p.Now().UTC()
+	made = plan.Summarize(made, shrunk)
+	slices.SortFunc(made.Rings, func(a, b patching.PlanRing) int { return ringAt(before.Rings, a.Name) - ringAt(before.Rings, b.Name) })
+	return draft{made, shrunk, before, items}, nil
+}
+
+// outlook looks at a plan for those who decide about it.
+func (p *Planning) outlook(ctx context.Context, s contract.CycleState, pol *policy.Policy, d draft) (plan.Outlook, error) {
+	bundles := map[patching.Digest]patching.Bundle{}
+	read := newReader(p.Store)
+	for _, i := range slices.Concat(d.was, d.items) {
+		if _, known := bundles[i.Bundle]; known || i.Ring == "" {
+			continue
+		}
+		b, err := read.bundle(ctx, i.Bundle)
+		if err != nil {
+			return plan.Outlook{}, err
+		}
+		bundles[i.Bundle] = b
+	}
+	var begun []patching.RingName
+	for _, r := range s.Rings {
+		begun = append(begun, r.Name)
+	}
+	look := plan.Look(pol, d.made, d.was, d.items, bundles, begun...)
+	if d.before.Revision != d.made.Revision {
+		return look, nil
+	}
+	// An earlier attempt has made this revision, and its answer was lost: what it
+	// was made from is gone, but not what it said of that.
+	kept, err := p.Store.Outlooks(ctx, s.ID)
+	if err != nil {
+		return plan.Outlook{}, err
+	}
+	look.Change = kept[d.before.Hash()].Change
+	return look, nil
 }
 
 // Reschedule moves the machines of rings that have not begun to the next
@@ -293,15 +343,12 @@ func (p *Planning) seal(ctx context.Context, made *patching.Plan, items []patchi
 	return nil
 }
 
-func (p *Planning) summary(ctx context.Context, made patching.Plan, items []patching.PlanItem, pol *policy.Policy) (contract.PlanSummary, error) {
+func summary(made patching.Plan, items []patching.PlanItem, pol *policy.Policy, look plan.Outlook) contract.PlanSummary {
 	out := contract.PlanSummary{Hash: made.Hash(), Revision: made.Revision, Assets: made.Assets()}
 	for _, n := range made.Excluded {
 		out.Excluded += n
 	}
 	waves := map[patching.RingName]map[patching.WaveID]bool{}
-	bundles := map[patching.Digest]patching.Bundle{}
-	var back plan.WayBack
-	read := newReader(p.Store)
 	for _, i := range items {
 		if i.Ring == "" {
 			continue
@@ -310,14 +357,7 @@ func (p *Planning) summary(ctx context.Context, made patching.Plan, items []patc
 			waves[i.Ring] = map[patching.WaveID]bool{}
 		}
 		waves[i.Ring][i.Wave] = true
-		b, err := read.bundle(ctx, i.Bundle)
-		if err != nil {
-			return contract.PlanSummary{}, err
-		}
-		bundles[i.Bundle] = b
-		back.Add(b, i.Rollback != "", 1)
 	}
-	out.WayBack = back.Words()
 	for _, r := range made.Rings {
 		rules, _ := pol.Ring(r.Name)
 		soak := rules.Soak
@@ -330,8 +370,12 @@ func (p *Planning) summary(ctx context.Context, made patching.Plan, items []patc
 			Approve: rules.Approve || r.StandIns != "", // a pre-approval is for machines that the policy selects
 		})
 	}
-	if made.Assets() > 0 {
-		out.Mirror = plan.Mirror(items, policy.TestRing, bundles).Words()
+	if made.Assets() == 0 {
+		return out
 	}
-	return out, nil
+	out.Mirror, out.WayBack, out.Forecast = look.Mirror.Words(), look.Back.Words(), look.Forecast.Words()
+	if look.Change != nil {
+		out.Change = look.Change.Words()
+	}
+	return out
 }

@@ -50,8 +50,13 @@ func TestAPlanPutsEachMachineInOneRingAndNamesWhoIsLeftOut(t *testing.T) {
 		require.Equal(t, time.Hour, out.Rings[i].Soak)
 		require.Positive(t, out.Rings[i].Waves)
 	}
-	require.NotEmpty(t, out.Mirror)
+	require.Contains(t, out.Mirror, "2 of 12 machines: ")
 	require.Contains(t, out.WayBack, "12 of 12 machines have no way back with the package manager, because of linux-image-")
+	require.Contains(t, out.Forecast, "test: 2 machines in 2 waves from 10 Nov 2026 12:00 UTC; early: 4 machines")
+	require.Empty(t, out.Change, "there is no plan before it")
+	looks, err := h.Outlooks(h.ctx, s.ID)
+	require.NoError(t, err)
+	require.Equal(t, out.Forecast, looks[out.Hash].Forecast.Words())
 	kept, err := h.Store.Plan(h.ctx, s.ID)
 	require.NoError(t, err)
 	require.Equal(t, out.Hash, kept.Hash(), "the plan that is kept is the one that people see")
@@ -98,6 +103,15 @@ func TestTheSecondPlanIsTheFirstLessThePackageThatFailed(t *testing.T) {
 	require.Equal(t, 2, second.Revision)
 	require.NotEqual(t, first.Hash, second.Hash, "people approve the plan without it")
 	require.Equal(t, first.Assets, second.Assets)
+	require.Contains(t, second.Change, "Withdrawn: "+bad+". Of the machines, ")
+	require.NotContains(t, second.Forecast, "test:", "the test ring has been")
+	h.now = h.now.Add(time.Minute)
+	lostAnswer, err := h.planning.Make(h.ctx, contract.MakePlanIn{State: s, Revision: 2})
+	require.NoError(t, err)
+	require.Equal(t, second.Change, lostAnswer.Change, "made again for a lost answer, it still says what changed")
+	looks, err := h.Outlooks(h.ctx, s.ID)
+	require.NoError(t, err)
+	require.Equal(t, []string{bad}, looks[lostAnswer.Hash].Change.Withdrawn)
 	lost := 0
 	for n, before := range was {
 		for _, p := range h.patches(s.ID, n) {

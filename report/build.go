@@ -148,9 +148,13 @@ func (f *facts) planFacts() []PlanFact {
 			left += n
 		}
 		hash := p.Hash()
-		out = append(out, PlanFact{
+		fact := PlanFact{
 			Hash: hash, Revision: p.Revision, Made: p.Made, Machines: p.Assets(), LeftOut: left, Counts: hash == f.cycle.Plan,
-		})
+		}
+		if look, kept := f.outlooks[hash]; kept && p.Assets() > 0 {
+			fact.Forecast, fact.Change = look.Forecast.Words(), f.changeWords(hash)
+		}
+		out = append(out, fact)
 	}
 	return out
 }

@@ -127,6 +127,10 @@ type PlanFact struct {
 	Machines int             `json:"machines"`
 	LeftOut  int             `json:"left_out"`
 	Counts   bool            `json:"counts"` // it is the plan that the cycle ran under last
+	// Change says what differed from the plan before, Forecast how it would go if
+	// nothing went wrong: what people were told when they decided.
+	Change   string `json:"change,omitempty"`
+	Forecast string `json:"forecast,omitempty"`
 }
 
 // EventKind says what an entry of the timeline is about.

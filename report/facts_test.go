@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,6 +53,21 @@ func TestAPatchThatFailedOnTheTestRingIsWithdrawnOnlyIfNoLaterRingInstallsIt(t *
 	assert.Empty(t, still.build().Withdrawn, "the plan has not been made again")
 	still.makePlan(2)
 	assert.Empty(t, still.build().Withdrawn, "it was made again, with nginx")
+}
+
+// Serves G6, G10: what people were told when they decided.
+func TestThePlansSayWhatWasForeseenAndWhatChanged(t *testing.T) {
+	d := withExceptions(t).build()
+	require.Len(t, d.Plans, 2)
+	first, second := d.Plans[0], d.Plans[1]
+	assert.Empty(t, first.Change)
+	assert.Contains(t, first.Forecast, "test: 8 machines in 4 waves from ")
+	assert.Contains(t, second.Change, "Withdrawn: nginx. Of the machines, ")
+	assert.NotContains(t, second.Forecast, "test:", "the test was over")
+	assert.Contains(t, second.Forecast, "early: 4 machines in 4 waves from ")
+	i := slices.IndexFunc(d.Timeline, func(e report.Event) bool { return e.What == "Plan 2 made" })
+	require.GreaterOrEqual(t, i, 0)
+	assert.Contains(t, d.Timeline[i].Words, second.Change)
 }
 
 // Serves G5, G6: others than those that the policy selects were the test ring.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/store"
 )
@@ -17,6 +18,7 @@ import (
 type Source interface {
 	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
 	Plans(ctx context.Context, c patching.CycleID) ([]patching.Plan, error)
+	Outlooks(ctx context.Context, c patching.CycleID) (map[patching.Digest]plan.Outlook, error)
 	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
 	Receipts(ctx context.Context, d patching.DeviceID, c patching.CycleID) ([]patching.Receipt, error)
 	Corrections(ctx context.Context, c patching.CycleID) ([]store.Correction, error)
@@ -39,6 +41,7 @@ type facts struct {
 	applied     store.PolicyVersion // zero: not on record
 	policy      *policy.Policy      // nil: its text cannot be read
 	plans       []patching.Plan     // by revision
+	outlooks    map[patching.Digest]plan.Outlook
 	deployments []patching.Deployment
 	assets      map[patching.AssetID]patching.Asset
 	known       int // assets on file, of any cycle or none
@@ -86,6 +89,9 @@ func (f *facts) gatherCycle(ctx context.Context, src Source, id patching.CycleID
 		return err
 	}
 	if f.plans, err = src.Plans(ctx, id); err != nil {
+		return err
+	}
+	if f.outlooks, err = src.Outlooks(ctx, id); err != nil {
 		return err
 	}
 	if f.decisions, err = src.Decisions(ctx, id); err != nil {

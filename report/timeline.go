@@ -27,7 +27,8 @@ func (f *facts) timeline() []Event {
 		}
 		out = append(out, Event{
 			At: p.Made, Kind: EventPlan, What: fmt.Sprintf("Plan %d made", p.Revision),
-			Words: fmt.Sprintf("%s to patch, %s left out. Its hash is %s.", plural(p.Assets(), "machine"), number(left), p.Hash().Short()),
+			Words: sentences(fmt.Sprintf("%s to patch, %s left out. Its hash is %s.", plural(p.Assets(), "machine"), number(left), p.Hash().Short()),
+				f.changeWords(p.Hash())),
 		})
 	}
 	if first := string(patching.PhaseMonitor); !slices.ContainsFunc(out, func(e Event) bool { return e.Kind == EventPhase && e.What == first }) {
@@ -38,6 +39,14 @@ func (f *facts) timeline() []Event {
 	out = joined(out)
 	f.timePhases(out)
 	return out
+}
+
+// changeWords says what a plan changed of the one before; empty: it was the first.
+func (f *facts) changeWords(p patching.Digest) string {
+	if look := f.outlooks[p]; look.Change != nil {
+		return look.Change.Words()
+	}
+	return ""
 }
 
 // joined makes one entry of what several waves of a ring were told at once: the

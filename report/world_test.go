@@ -37,7 +37,10 @@ type world struct {
 	plan   patching.Plan
 	// standIns is what plans say of the test ring.
 	standIns string
-	counter  map[patching.DeviceID]uint64
+	// items are those of the last plan, bundles all that there are.
+	items   []patching.PlanItem
+	bundles map[patching.Digest]patching.Bundle
+	counter map[patching.DeviceID]uint64
 }
 
 // machine is one of the fleet with what the plan says of it.
@@ -56,7 +59,7 @@ func newWorld(t *testing.T, machines int) *world {
 	require.NoError(t, err)
 	p, err := policy.Parse("policy.yaml", text)
 	require.NoError(t, err)
-	w := &world{Store: s, t: t, policy: p, now: opened.Add(-48 * time.Hour), counter: map[patching.DeviceID]uint64{}}
+	w := &world{Store: s, t: t, policy: p, now: opened.Add(-48 * time.Hour), counter: map[patching.DeviceID]uint64{}, bundles: map[patching.Digest]patching.Bundle{}}
 	for name, roles := range map[patching.AccountName][]patching.Role{
 		"ana": {patching.RoleAuthor, patching.RoleApprover}, "ben": {patching.RoleApprover}, "omar": {patching.RoleOperator}, "ada": {patching.RoleAuditor},
 	} {
@@ -163,8 +166,10 @@ func (w *world) patchesOf(role string) []patching.Patch {
 
 func (w *world) bundle(patches []patching.Patch) patching.Digest {
 	w.t.Helper()
-	d, err := w.PutContent(w.t.Context(), "bundle", patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: patches}}}.Canonical())
+	b := patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: patches}}}
+	d, err := w.PutContent(w.t.Context(), "bundle", b.Canonical())
 	w.must(err)
+	w.bundles[d] = b
 	return d
 }
 
@@ -244,6 +249,12 @@ func (w *world) makePlan(revision int) {
 		Rings: []patching.PlanRing{{Name: "test", StandIns: w.standIns}},
 	}, items)
 	w.must(w.PutPlan(w.t.Context(), w.plan, items))
+	var begun []patching.RingName
+	if revision > 1 {
+		begun = append(begun, "test")
+	}
+	w.must(w.PutOutlook(w.t.Context(), w.cycle.ID, plan.Look(w.policy, w.plan, w.items, items, w.bundles, begun...)))
+	w.items = items
 }
 
 // of returns the machines of a ring.

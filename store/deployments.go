@@ -74,26 +74,6 @@ func (s *Store) Deployments(ctx context.Context, want DeploymentFilter) ([]patch
 	return out, nil
 }
 
-// BundleCount is how many machines of a cycle get a bundle, and what undoes it.
-type BundleCount struct {
-	Bundle, Rollback patching.Digest
-	Machines         int
-}
-
-// BundleCounts counts the machines in the rings of a cycle by what they get.
-func (s *Store) BundleCounts(ctx context.Context, c patching.CycleID) ([]BundleCount, error) {
-	out, err := all(ctx, s.reader(), func(row scanner) (BundleCount, error) {
-		var n BundleCount
-		err := row.Scan(&n.Bundle, &n.Rollback, &n.Machines)
-		return n, err
-	}, `SELECT bundle, rollback, COUNT(*) FROM deployments WHERE cycle = ? AND ring <> '' AND bundle <> ''
-		GROUP BY bundle, rollback ORDER BY bundle, rollback`, string(c))
-	if err != nil {
-		return nil, fmt.Errorf("count the bundles of %s: %w", c, err)
-	}
-	return out, nil
-}
-
 // Deployment returns that of one asset in one cycle.
 func (s *Store) Deployment(ctx context.Context, c patching.CycleID, a patching.AssetID) (patching.Deployment, error) {
 	d, err := one(ctx, s.reader(), scanDeployment,

@@ -62,6 +62,13 @@ func details(s contract.CycleState) string {
 		fmt.Fprintf(&b, "Plan `%s` (revision %d) by %s: %s, %d left out.\n\n", s.Plan.Hash, s.Plan.Revision, s.Author,
 			phrase.Count(s.Plan.Assets, "machine"), s.Plan.Excluded)
 	}
+	for _, about := range []struct{ what, words string }{
+		{"Since the plan before", s.Plan.Change}, {"Test ring", s.Plan.Mirror}, {"Forecast when it was made", s.Plan.Forecast},
+	} {
+		if about.words != "" {
+			fmt.Fprintf(&b, "%s: %s\n\n", about.what, about.words)
+		}
+	}
 	for _, r := range s.Plan.Rings {
 		fmt.Fprintf(&b, "- ring **%s**, %s: %s\n", r.Name, phrase.Count(r.Assets, "machine"), ringStands(s, r.Name))
 		if r.StandIns != "" {

@@ -227,7 +227,14 @@ func (w *world) save(in contract.SaveStateIn) (contract.None, error) {
 func (w *world) plan(in contract.MakePlanIn) (contract.PlanSummary, error) {
 	w.revision = in.Revision
 	w.note(fmt.Sprintf("plan %d", in.Revision))
-	return contract.PlanSummary{Hash: patching.DigestOf([]byte{byte(in.Revision)}), Revision: in.Revision, Rings: w.rings, Assets: len(w.machines)}, nil
+	of := fmt.Sprintf(" of plan %d", in.Revision)
+	out := contract.PlanSummary{
+		Hash: w.hash(), Revision: in.Revision, Rings: w.rings, Assets: len(w.machines), Mirror: "the mirror" + of, Forecast: "the forecast" + of,
+	}
+	if in.Revision > 1 {
+		out.Change = "the change" + of
+	}
+	return out, nil
 }
 
 func (w *world) hash() patching.Digest { return patching.DigestOf([]byte{byte(w.revision)}) }

@@ -18,6 +18,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/patching"
+	planning "github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/patching/window"
 	"github.com/patchcycle/patchcycle/starter"
@@ -153,6 +154,10 @@ func (h *house) cycle() patching.Plan {
 		Excluded: map[patching.Reason]int{patching.ReasonNotEnrolled: 1},
 	}
 	require.NoError(h.t, h.store.PutPlan(ctx, plan, items))
+	was := []patching.PlanItem{items[0], items[1], {Asset: "a-3", Ring: "broad", Bundle: bundle.Digest()}}
+	rules, err := policy.Parse("demo.yaml", text)
+	require.NoError(h.t, err)
+	require.NoError(h.t, h.store.PutOutlook(ctx, cycleID, planning.Look(rules, plan, was, items, map[patching.Digest]patching.Bundle{bundle.Digest(): bundle, kernel.Digest(): kernel}, "test")))
 	h.state(contract.CycleState{
 		ID: cycleID, Policy: "demo", Author: "ana", Phase: patching.PhaseApproval, CloseBy: noon.Add(time.Hour),
 		Plan:  contract.PlanSummary{Hash: plan.Hash(), Revision: 2, Rings: []contract.RingSummary{{Name: "test", Assets: 1}, {Name: "broad", Assets: 1}}},

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -67,7 +65,7 @@ func (s *server) plan(ctx context.Context, in *planInput) (wire.Plan, error) {
 	hash := p.Hash()
 	out := wire.Plan{
 		Cycle: p.Cycle, Hash: hash, Counts: hash == c.Plan, Revision: p.Revision, Shadow: p.Shadow, Author: p.Author,
-		Made: p.Made, CloseBy: p.CloseBy, Machines: p.Assets(), Rings: []wire.PlanRing{}, Excluded: []wire.Exclusion{}, Text: string(p.Canonical()),
+		Made: p.Made, CloseBy: p.CloseBy, Machines: p.Assets(), Rings: []wire.PlanRing{}, Text: string(p.Canonical()),
 	}
 	for _, r := range p.Rings {
 		ring := wire.PlanRing{Name: r.Name, Machines: r.Assets, Waves: []wire.Wave{}, StandIns: r.StandIns}
@@ -80,53 +78,13 @@ func (s *server) plan(ctx context.Context, in *planInput) (wire.Plan, error) {
 		}
 		out.Rings = append(out.Rings, ring)
 	}
-	for _, r := range patching.AllReasons() {
-		if n := p.Excluded[r]; n > 0 {
-			out.Excluded = append(out.Excluded, wire.Exclusion{Reason: r, Words: r.Words(), Machines: n})
-		}
+	out.Excluded = exclusions(p.Excluded)
+	looks, err := s.Store.Outlooks(ctx, p.Cycle)
+	if err != nil {
+		return wire.Plan{}, err
 	}
-	if in.Revision == 0 {
-		out.WayBack, err = s.wayBack(ctx, p.Cycle)
-	}
-	return out, err
-}
-
-// bundlesAtOnce bounds how many bundles are held to count what they bring: a
-// large fleet has thousands, of some tens of kilobytes.
-const bundlesAtOnce = 200
-
-// wayBack counts where going back would lead; nil: the plan touches no machine,
-// or so old a cycle's bundles are not kept any more.
-func (s *server) wayBack(ctx context.Context, id patching.CycleID) (*wire.WayBack, error) {
-	counts, err := s.Store.BundleCounts(ctx, id)
-	if err != nil || len(counts) == 0 {
-		return nil, err
-	}
-	var w plan.WayBack
-	for some := range slices.Chunk(counts, bundlesAtOnce) {
-		addresses := make([]patching.Digest, len(some))
-		for i, c := range some {
-			addresses[i] = c.Bundle
-		}
-		texts, err := s.Store.Contents(ctx, addresses)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range some {
-			text, kept := texts[c.Bundle]
-			if !kept {
-				return nil, nil
-			}
-			bundle, err := patching.ParseBundle(text)
-			if err != nil {
-				return nil, fmt.Errorf("what %d machines of %s get: %w", c.Machines, id, err)
-			}
-			w.Add(bundle, c.Rollback != "", c.Machines)
-		}
-	}
-	out := &wire.WayBack{Words: w.Words(), Machines: w.Machines - w.Stuck, Stuck: w.Stuck, Stays: []wire.Staying{}}
-	for _, p := range w.Stays {
-		out.Stays = append(out.Stays, wire.Staying(p))
+	if look, kept := looks[hash]; kept {
+		out.Outlook = outlookShape(look)
 	}
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/window"
 	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
@@ -44,10 +45,10 @@ type cycleStore interface {
 	Tally(ctx context.Context, of store.Slice) (patching.Tally, error)
 	Plan(ctx context.Context, c patching.CycleID) (patching.Plan, error)
 	Plans(ctx context.Context, c patching.CycleID) ([]patching.Plan, error)
+	Outlooks(ctx context.Context, c patching.CycleID) (map[patching.Digest]plan.Outlook, error)
 	Waves(ctx context.Context, c patching.CycleID, r patching.RingName, offset, limit int) ([]patching.WaveSummary, error)
 	Deployments(ctx context.Context, want store.DeploymentFilter) ([]patching.Deployment, error)
 	Deployment(ctx context.Context, c patching.CycleID, a patching.AssetID) (patching.Deployment, error)
-	BundleCounts(ctx context.Context, c patching.CycleID) ([]store.BundleCount, error)
 	Receipts(ctx context.Context, d patching.DeviceID, c patching.CycleID) ([]patching.Receipt, error)
 	Approvals(ctx context.Context, c patching.CycleID) ([]patching.Approval, error)
 	Decisions(ctx context.Context, c patching.CycleID) ([]store.DecisionRow, error)

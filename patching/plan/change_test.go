@@ -96,7 +96,7 @@ func TestARingThatWaitedForApprovalTakesTheNextWindow(t *testing.T) {
 		}
 		assert.Equal(t, want[i.Ring], i.Start, "%s", i.Ring)
 	}
-	d := plan.Diff(out.Items, moved)
+	d := plan.Diff(out.Items, moved, nil)
 	assert.Equal(t, plan.Difference{Stay: 21, Time: 17, Leave: map[patching.Reason]int{}}, d)
 	assert.Equal(t, "Of the machines, 17 get another time; 21 stay in the plan.", d.Words())
 }
@@ -123,26 +123,30 @@ func TestADifferenceCountsWhatPeopleAskAbout(t *testing.T) {
 		return patching.PlanItem{Asset: id, Ring: ring, Bundle: bundle}
 	}
 	gone := patching.PlanItem{Asset: "gone", Exclude: patching.ReasonRemoved}
+	bundles := map[patching.Digest]patching.Bundle{"x": bundleOf("openssl", "nginx"), "y": bundleOf("openssl"), "z": bundleOf("bash")}
 	d := plan.Diff(
-		[]patching.PlanItem{item("same", "test", "x"), item("moved", "test", "x"), item("less", "rest", "x"), item("gone", "rest", "x"), item("lost", "rest", "x"), {Asset: "out", Exclude: patching.ReasonNoRing}},
-		[]patching.PlanItem{item("same", "test", "x"), item("moved", "rest", "x"), item("less", "rest", "y"), gone, item("new", "rest", "x"), {Asset: "out", Exclude: patching.ReasonNoRing}},
+		[]patching.PlanItem{item("same", "test", "x"), item("moved", "test", "x"), item("less", "rest", "x"), item("gone", "rest", "x"), item("lost", "rest", "x"), item("emptied", "rest", "z"), {Asset: "out", Exclude: patching.ReasonNoRing}},
+		[]patching.PlanItem{item("same", "test", "x"), item("moved", "rest", "x"), item("less", "rest", "y"), gone, item("new", "rest", "x"),
+			{Asset: "emptied", Exclude: patching.ReasonWithdrawn}, {Asset: "out", Exclude: patching.ReasonNoRing}}, bundles,
 	)
 	assert.Equal(t, plan.Difference{
 		Stay: 3, Ring: 1, Patches: 1, Enter: 1,
-		Leave: map[patching.Reason]int{patching.ReasonRemoved: 1, patching.ReasonUnknown: 1},
+		Leave:     map[patching.Reason]int{patching.ReasonRemoved: 1, patching.ReasonUnknown: 1, patching.ReasonWithdrawn: 1},
+		Withdrawn: []string{"bash", "nginx"},
 	}, d)
-	assert.Equal(t, "Of the machines, 1 enter, 2 leave, 1 change their ring, 1 get other patches; 3 stay in the plan.", d.Words())
-	assert.Equal(t, "Nothing changes for the 0 machines of the plan.", plan.Diff(nil, nil).Words())
+	assert.Equal(t, "Withdrawn: bash, nginx. Of the machines, 1 enter, 3 leave, 1 change their ring, 1 get other patches; 3 stay in the plan.", d.Words())
+	assert.Equal(t, "Nothing changes for the 0 machines of the plan.", plan.Diff(nil, nil, nil).Words())
+}
+
+func bundleOf(names ...string) (b patching.Bundle) {
+	for _, n := range names {
+		b.Steps = append(b.Steps, patching.Step{Patches: []patching.Patch{{Action: patching.Upgrade, Name: n, Arch: "amd64", From: "1", To: "2"}}})
+	}
+	return b
 }
 
 // Serves G5: how well the test ring mirrors production is computed.
 func TestTheTestRingSaysHowWellItMirrorsProduction(t *testing.T) {
-	bundle := func(names ...string) (b patching.Bundle) {
-		for _, n := range names {
-			b.Steps = append(b.Steps, patching.Step{Patches: []patching.Patch{{Action: patching.Upgrade, Name: n, Arch: "amd64", From: "1", To: "2"}}})
-		}
-		return b
-	}
 	items := []patching.PlanItem{
 		{Asset: "1", Ring: "test", Stratum: "debian 12 web", Bundle: "a"},
 		{Asset: "2", Ring: "test", Stratum: "debian 12 db", Bundle: "a"},
@@ -150,7 +154,7 @@ func TestTheTestRingSaysHowWellItMirrorsProduction(t *testing.T) {
 		{Asset: "4", Ring: "rest", Stratum: "debian 11 web", Bundle: "b"},
 		{Asset: "5", Exclude: patching.ReasonNoRing, Stratum: "debian 9 vax"},
 	}
-	m := plan.Mirror(items, "test", map[patching.Digest]patching.Bundle{"a": bundle("openssl", "nginx"), "b": bundle("openssl", "bash")})
+	m := plan.Mirror(items, "test", map[patching.Digest]patching.Bundle{"a": bundleOf("openssl", "nginx"), "b": bundleOf("openssl", "bash")})
 	assert.Equal(t, plan.Mirrored{
 		Ring: "test", Machines: 2, Of: 4, Kinds: 2, KindsOf: 3, Like: 3, Untested: []string{"debian 11 web"}, Patches: 2, PatchesOf: 3,
 	}, m)
@@ -177,7 +181,33 @@ func TestTheForecastFollowsWindowsBatchesAndSoaks(t *testing.T) {
 	f = plan.Foresee(in.Policy, out.Plan, out.Items)
 	assert.False(t, f.Fits)
 	assert.Contains(t, f.Words(), "That is after the cycle closes")
-	assert.Equal(t, "Nothing is to be patched.", plan.Foresee(in.Policy, out.Plan, nil).Words())
+	assert.Equal(t, "Nothing is left to be patched.", plan.Foresee(in.Policy, out.Plan, nil).Words())
+}
+
+// What is shown beside a plan that is made again after its test ring.
+func TestTheOutlookOfALaterPlanForeseesTheRestAndSaysWhatChanged(t *testing.T) {
+	in := input(slices.Concat(some(10, "amsterdam"), some(10, "tokyo"))...)
+	out := build(t, in)
+	bundles := map[patching.Digest]patching.Bundle{bundles[kindA].Bundle: bundleOf("openssl")}
+	first := plan.Look(in.Policy, out.Plan, nil, out.Items, bundles)
+	assert.Equal(t, out.Plan.Hash(), first.Plan)
+	assert.Len(t, first.Forecast.Rings, 3)
+	assert.Equal(t, 4, first.Mirror.Machines)
+	assert.Nil(t, first.Change, "there is nothing before it")
+
+	again := out.Plan
+	again.Revision, again.Made = 2, at("25T12:00")
+	left := plan.Shrink(out.Items, plan.Less{Begun: []patching.RingName{"test"}, Withdrawn: map[patching.Digest]string{out.Items[0].Bundle: "openssl failed in ring test"}})
+	second := plan.Look(in.Policy, again, out.Items, left, bundles, "test")
+	assert.Empty(t, second.Forecast.Rings, "the test ring is not foreseen any more, and nothing else is left")
+	require.NotNil(t, second.Change)
+	assert.Equal(t, []string{"openssl"}, second.Change.Withdrawn)
+	assert.Equal(t, map[patching.Reason]int{patching.ReasonWithdrawn: 16}, second.Change.Leave)
+
+	second = plan.Look(in.Policy, again, out.Items, out.Items, bundles, "test")
+	assert.Equal(t, patching.RingName("early"), second.Forecast.Rings[0].Ring)
+	assert.Equal(t, again.Made, second.Forecast.Rings[0].Begin, "its window was there before the test was over")
+	assert.Equal(t, "Nothing changes for the 20 machines of the plan.", second.Change.Words())
 }
 
 func TestAnEmergencySoaksNoLongerThanItsProfileSays(t *testing.T) {

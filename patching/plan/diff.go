@@ -2,9 +2,12 @@ package plan
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 // Difference counts, for people, what changed from one plan to the next.
@@ -17,11 +20,16 @@ type Difference struct {
 	Enter int
 	// Leave counts machines that only the old plan patches, by the reason why.
 	Leave map[patching.Reason]int
+	// Withdrawn are packages that machines do not get any more which stay, or
+	// which leave because nothing else is left for them.
+	Withdrawn []string
 }
 
-// Diff compares two plans of one cycle, or of two.
-func Diff(before, after []patching.PlanItem) Difference {
+// Diff compares two plans of one cycle, or of two. Bundles are those of both, by
+// address; of one that is missing nothing is known to be withdrawn.
+func Diff(before, after []patching.PlanItem, bundles map[patching.Digest]patching.Bundle) Difference {
 	d := Difference{Leave: map[patching.Reason]int{}}
+	changed := map[[2]patching.Digest]bool{}
 	was := make(map[patching.AssetID]*patching.PlanItem, len(before))
 	for i := range before {
 		if before[i].Ring != "" {
@@ -34,6 +42,9 @@ func Diff(before, after []patching.PlanItem) Difference {
 		switch {
 		case item.Ring == "" && old != nil:
 			d.Leave[item.Exclude]++
+			if item.Exclude == patching.ReasonWithdrawn {
+				changed[[2]patching.Digest{old.Bundle, ""}] = true
+			}
 		case item.Ring == "":
 		case old == nil:
 			d.Enter++
@@ -41,6 +52,7 @@ func Diff(before, after []patching.PlanItem) Difference {
 			d.Stay++
 			d.Ring += one(old.Ring != item.Ring)
 			d.Patches += one(old.Bundle != item.Bundle)
+			changed[[2]patching.Digest{old.Bundle, item.Bundle}] = true
 			d.Time += one(!old.Start.Equal(item.Start))
 		}
 		delete(was, item.Asset)
@@ -48,7 +60,27 @@ func Diff(before, after []patching.PlanItem) Difference {
 	if n := len(was); n > 0 { // not even named any more
 		d.Leave[patching.ReasonUnknown] += n
 	}
+	d.Withdrawn = withdrawn(changed, bundles)
 	return d
+}
+
+// withdrawn names the packages that the first bundle of a pair has and the second
+// has not.
+func withdrawn(pairs map[[2]patching.Digest]bool, bundles map[patching.Digest]patching.Bundle) []string {
+	lost := map[string]bool{}
+	for pair := range pairs {
+		whole, known := bundles[pair[1]]
+		if !known && pair[1] != "" {
+			continue
+		}
+		now := whole.Patches()
+		for _, p := range bundles[pair[0]].Patches() {
+			if !slices.ContainsFunc(now, func(n patching.Patch) bool { return n.Name == p.Name }) {
+				lost[p.Name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(lost))
 }
 
 func one(b bool) int {
@@ -78,5 +110,9 @@ func (d Difference) Words() string {
 	if len(parts) == 0 {
 		return fmt.Sprintf("Nothing changes for the %d machines of the plan.", d.Stay)
 	}
-	return fmt.Sprintf("Of the machines, %s; %d stay in the plan.", strings.Join(parts, ", "), d.Stay)
+	words := fmt.Sprintf("Of the machines, %s; %d stay in the plan.", strings.Join(parts, ", "), d.Stay)
+	if len(d.Withdrawn) > 0 {
+		words = "Withdrawn: " + phrase.Few(d.Withdrawn, 5) + ". " + words
+	}
+	return words
 }

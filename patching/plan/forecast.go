@@ -31,12 +31,13 @@ type RingForecast struct {
 	Soaked   time.Time // the next ring may begin
 }
 
-// Foresee computes a plan's forecast from its windows, batches and soaks.
-func Foresee(p *policy.Policy, plan patching.Plan, items []patching.PlanItem) Forecast {
+// Foresee computes a plan's forecast from its windows, batches and soaks. Rings
+// that have begun are not foreseen any more.
+func Foresee(p *policy.Policy, plan patching.Plan, items []patching.PlanItem, begun ...patching.RingName) Forecast {
 	byRing := map[patching.RingName]map[patching.WaveID]*patching.WaveSummary{}
 	for i := range items {
 		item := &items[i]
-		if item.Ring == "" {
+		if item.Ring == "" || slices.Contains(begun, item.Ring) {
 			continue
 		}
 		waves := byRing[item.Ring]
@@ -79,7 +80,7 @@ func Foresee(p *policy.Policy, plan patching.Plan, items []patching.PlanItem) Fo
 // Words says it to the people who approve the plan, in UTC.
 func (f Forecast) Words() string {
 	if len(f.Rings) == 0 {
-		return "Nothing is to be patched."
+		return "Nothing is left to be patched."
 	}
 	parts := make([]string, len(f.Rings))
 	for i, r := range f.Rings {

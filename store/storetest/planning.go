@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -41,6 +42,25 @@ func plans(t *testing.T, s *store.Store) {
 		require.NoError(t, err)
 		require.Empty(t, rows)
 	})
+	t.Run("an outlook names its plan, which may come later; the one kept last counts", func(t *testing.T) {
+		f := with(t, s, "plan-outlook")
+		f.open()
+		p := f.plan(2)
+		first := plan.Outlook{Plan: p.Hash(), Mirror: plan.Mirrored{Ring: "test", Machines: 1, Of: 3, Untested: []string{"debian 11"}}}
+		second := first
+		second.Forecast = plan.Forecast{Rings: []plan.RingForecast{{Ring: "broad", Machines: 2, Waves: 1, Begin: at(1), End: at(2), Soaked: at(3)}}, End: at(3), Fits: true}
+		second.Change = &plan.Difference{Stay: 2, Patches: 1, Leave: map[patching.Reason]int{patching.ReasonWithdrawn: 1}, Withdrawn: []string{"nginx"}}
+		for _, o := range []plan.Outlook{first, second, second} {
+			require.NoError(t, f.PutOutlook(f.ctx, f.cycle(), o))
+		}
+		require.NoError(t, f.PutPlan(f.ctx, p, f.items(3)))
+		got, err := f.Outlooks(f.ctx, f.cycle())
+		require.NoError(t, err)
+		same(t, map[patching.Digest]plan.Outlook{p.Hash(): second}, got)
+		none, err := f.Outlooks(f.ctx, "cycle/another/2026-11.1")
+		require.NoError(t, err)
+		require.Empty(t, none)
+	})
 	t.Run("the newest revision counts; of two with one number, the one kept last", func(t *testing.T) {
 		f := with(t, s, "plan-newest")
 		f.planned(1)
@@ -59,20 +79,6 @@ func plans(t *testing.T, s *store.Store) {
 }
 
 func replanning(t *testing.T, s *store.Store) {
-	t.Run("the machines in the rings are counted by what they get", func(t *testing.T) {
-		f := with(t, s, "plan-bundles")
-		f.enrol(5)
-		f.open()
-		items := f.items(5)
-		items[3].Bundle, items[3].Rollback = f.digest("other"), ""
-		items[4] = patching.PlanItem{Asset: items[4].Asset, Device: items[4].Device, Site: "bern", Exclude: patching.ReasonFreeze, Would: f.digest("would")}
-		require.NoError(t, f.PutPlan(f.ctx, f.plan(1), items))
-		got, err := f.BundleCounts(f.ctx, f.cycle())
-		require.NoError(t, err)
-		require.ElementsMatch(t, []store.BundleCount{
-			{Bundle: f.digest("bundle"), Rollback: f.digest("rollback"), Machines: 3}, {Bundle: f.digest("other"), Machines: 1},
-		}, got)
-	})
 	t.Run("what a plan leaves out has ended with its reason, and the next plan may take it in", func(t *testing.T) {
 		f := with(t, s, "plan-excluded")
 		f.enrol(4)

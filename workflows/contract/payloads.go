@@ -68,9 +68,12 @@ type PlanSummary struct {
 	Assets   int
 	Excluded int
 	// Mirror says how well the test ring mirrors production, WayBack where going
-	// back would lead.
-	Mirror  string
-	WayBack string
+	// back would lead, Forecast how it goes if nothing goes wrong, Change what
+	// differs from the revision before.
+	Mirror   string
+	WayBack  string
+	Forecast string
+	Change   string
 }
 
 // RingSummary is one ring of a plan, with its rules.

@@ -78,6 +78,10 @@ func TestAPlanIsReadKeptCheckedAndApprovedByItsHash(t *testing.T) {
 		"What stays on a machine that has come to run it: linux-image-6.1.0-41-amd64 6.1.158-1 (1 machine).")
 	assert.NotContains(t, out, "sha256:1\n", "Merkle roots stay off the screen")
 	assert.Contains(t, out, "Ring test: "+plan.Rings[0].StandIns+".")
+	assert.Contains(t, out, "Since the plan before: Withdrawn: nginx. Of the machines, 1 get other patches; 1 stay in the plan.")
+	assert.Contains(t, out, "Test ring: 1 of 1 machines: 1 of 1 kinds")
+	assert.Contains(t, out, "Forecast: Nothing is left to be patched.")
+	assert.Equal(t, []string{"nginx"}, decode[wire.Plan](h, "cycle", "plan").Outlook.Change.Withdrawn)
 
 	kept := filepath.Join(t.TempDir(), "plan.txt")
 	require.NoError(t, os.WriteFile(kept, []byte(h.ok("cycle", "plan", "--text")), 0o600))

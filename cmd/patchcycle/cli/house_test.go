@@ -18,6 +18,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/patching"
+	planning "github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/patching/window"
 	"github.com/patchcycle/patchcycle/starter"
@@ -147,6 +148,12 @@ func (h *house) cycle() patching.Plan {
 	require.NoError(h.t, h.store.PutPlan(ctx, plan, []patching.PlanItem{
 		{Asset: "web-1", Device: "d-web-1", Site: "amsterdam", Ring: "test", Wave: patching.NewWaveID(cycleID, "test", "amsterdam", "open", "20261120T1200Z"), Start: noon, End: noon.Add(time.Hour), Bundle: kernel.Digest(), Rollback: back.Digest()},
 		{Asset: "web-2", Device: "d-web-2", Site: "amsterdam", Exclude: patching.ReasonNoWindow, Why: "weekend before 2026-11-21"},
+	}))
+	var undone planning.WayBack
+	undone.Add(kernel, true, 1)
+	require.NoError(h.t, h.store.PutOutlook(ctx, cycleID, planning.Outlook{
+		Plan: plan.Hash(), Back: undone, Mirror: planning.Mirrored{Ring: "test", Machines: 1, Of: 1, Kinds: 1, KindsOf: 1, Like: 1, Patches: 2, PatchesOf: 2},
+		Change: &planning.Difference{Stay: 1, Patches: 1, Withdrawn: []string{"nginx"}},
 	}))
 	h.phase(patching.PhaseApproval, "Waiting for approval by someone other than ana.")
 	return plan

@@ -22,8 +22,11 @@ func newCyclePlan(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "plan [CYCLE]", Short: "Show the plan that is to be approved", Args: between(0, 1), ValidArgsFunction: e.completeCycles,
 		Long: `Show the plan that is to be approved: rings, waves, windows, and who is left out
-and why. --text prints the very text that the plan's hash is of: keep it, and
-compute the hash yourself with "patchcycle cycle plan digest".`,
+and why. Beside it stands what the server computed when it made the plan: what
+changed since the plan before, how well the test ring mirrors the rest, and how it
+goes if nothing goes wrong. That is no part of what you agree to. --text prints the
+very text that the plan's hash is of: keep it, and compute the hash yourself with
+"patchcycle cycle plan digest".`,
 		Example: "patchcycle cycle plan\npatchcycle cycle plan --text >plan.txt && patchcycle cycle plan digest plan.txt",
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args) },
 	}
@@ -66,6 +69,23 @@ func (s *session) printPlan(p wire.Plan) {
 	}
 	s.fields("Cycle", string(p.Cycle), "Plan", hash, "Revision", fmt.Sprint(p.Revision), "Mode", mode, "Author", string(p.Author),
 		"Made", s.when(p.Made), "Closes by", s.when(p.CloseBy), "Machines", fmt.Sprint(p.Machines))
+	s.printWaves(p)
+	s.printOutlook(p)
+	var rows [][]string
+	for _, x := range p.Excluded {
+		rows = append(rows, []string{fmt.Sprint(x.Machines), x.Words})
+	}
+	if len(rows) > 0 {
+		s.say("")
+		s.table([]string{"LEFT OUT", "WHY"}, rows)
+	}
+	s.say("\nEach machine: patchcycle cycle machines %s", p.Cycle)
+	if p.Counts {
+		s.say("To approve it: patchcycle cycle approve %s --plan %s", p.Cycle, p.Hash.Short())
+	}
+}
+
+func (s *session) printWaves(p wire.Plan) {
 	var rows [][]string
 	for _, r := range p.Rings {
 		for _, w := range r.Waves {
@@ -81,21 +101,19 @@ func (s *session) printPlan(p wire.Plan) {
 			s.say("\nRing %s: %s.", r.Name, r.StandIns)
 		}
 	}
-	rows = nil
-	for _, x := range p.Excluded {
-		rows = append(rows, []string{fmt.Sprint(x.Machines), x.Words})
+}
+
+// printOutlook prints what was computed of the plan when it was made.
+func (s *session) printOutlook(p wire.Plan) {
+	if p.Outlook == nil || p.Machines == 0 {
+		return
 	}
-	if len(rows) > 0 {
-		s.say("")
-		s.table([]string{"LEFT OUT", "WHY"}, rows)
+	if p.Outlook.Change != nil {
+		s.say("\nSince the plan before: %s", p.Outlook.Change.Words)
 	}
-	if p.WayBack != nil {
-		s.say("\nGoing back: %s", p.WayBack.Words)
-	}
-	s.say("\nEach machine: patchcycle cycle machines %s", p.Cycle)
-	if p.Counts {
-		s.say("To approve it: patchcycle cycle approve %s --plan %s", p.Cycle, p.Hash.Short())
-	}
+	s.say("\nTest ring: %s", p.Outlook.Mirror.Words)
+	s.say("\nForecast: %s", p.Outlook.Forecast.Words)
+	s.say("\nGoing back: %s", p.Outlook.WayBack.Words)
 }
 
 type planDigestOptions struct{ expect string }

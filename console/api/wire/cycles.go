@@ -106,8 +106,60 @@ type Plan struct {
 	Machines int                  `json:"machines" doc:"That it would touch."`
 	Rings    []PlanRing           `json:"rings"`
 	Excluded []Exclusion          `json:"excluded" doc:"Machines that it leaves out, by reason."`
-	WayBack  *WayBack             `json:"way_back,omitempty" doc:"Where going back would lead; none: it is an earlier plan, or touches no machine."`
 	Text     string               `json:"text" doc:"The text that was hashed."`
+	Outlook  *Outlook             `json:"outlook,omitempty" doc:"What was computed of the plan when it was made. It names the plan and is no part of what is approved."`
+}
+
+// Outlook is what people are told beside a plan when they decide about it.
+type Outlook struct {
+	Mirror   Mirror      `json:"mirror"`
+	Forecast Forecast    `json:"forecast"`
+	WayBack  WayBack     `json:"way_back"`
+	Change   *Difference `json:"change,omitempty" doc:"What differs from the revision before; none: it is the first."`
+}
+
+// Mirror says how well the test ring stands for all machines of a plan.
+type Mirror struct {
+	Words     string   `json:"words"`
+	Machines  int      `json:"machines" doc:"In the test ring."`
+	Of        int      `json:"of" doc:"Machines of the plan."`
+	Kinds     int      `json:"kinds" doc:"Kinds of machine, by system and role, that the test ring has one of."`
+	KindsOf   int      `json:"kinds_of"`
+	Like      int      `json:"like" doc:"Machines of the plan that are of such a kind."`
+	Untested  []string `json:"untested" doc:"Kinds that the test ring has no machine of."`
+	Patches   int      `json:"patches" doc:"Distinct new versions that the test ring installs."`
+	PatchesOf int      `json:"patches_of"`
+}
+
+// Forecast says how a plan goes if nothing goes wrong.
+type Forecast struct {
+	Words string         `json:"words"`
+	Rings []RingForecast `json:"rings" doc:"Those that had not begun when the plan was made."`
+	End   time.Time      `json:"end,omitzero" doc:"When the last soak is over."`
+	Fits  bool           `json:"fits" doc:"Whether that is before the cycle closes."`
+}
+
+// RingForecast is when a ring is at work, at the earliest; the time that people
+// take to approve is not in it.
+type RingForecast struct {
+	Name     patching.RingName `json:"name"`
+	Machines int               `json:"machines"`
+	Waves    int               `json:"waves"`
+	Begin    time.Time         `json:"begin" doc:"Its first window."`
+	End      time.Time         `json:"end" doc:"Its last answers."`
+	Soaked   time.Time         `json:"soaked" doc:"When the next ring may begin."`
+}
+
+// Difference counts what changed from one plan to the next.
+type Difference struct {
+	Words     string      `json:"words"`
+	Stay      int         `json:"stay" doc:"Machines that both plans patch."`
+	Ring      int         `json:"other_ring" doc:"Of them, those in another ring."`
+	Patches   int         `json:"other_patches" doc:"Of them, those that get other patches."`
+	Time      int         `json:"other_time" doc:"Of them, those that have another time."`
+	Enter     int         `json:"enter" doc:"Machines that only the new plan patches."`
+	Leave     []Exclusion `json:"leave" doc:"Machines that only the plan before would patch, by the reason why."`
+	Withdrawn []string    `json:"withdrawn" doc:"Packages that were taken out."`
 }
 
 // PlanRing is one ring of a plan, in the order in which rings are patched.
