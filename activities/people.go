@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 type PeopleStore interface {
 	Account(ctx context.Context, name patching.AccountName) (patching.Account, error)
 	Request(ctx context.Context, id string) (store.Request, error)
+	Assets(ctx context.Context, f store.AssetFilter) ([]patching.Asset, error)
 	AddApproval(ctx context.Context, a patching.Approval) error
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 }
@@ -108,14 +110,31 @@ func (p *People) refuse(ctx context.Context, in contract.VerifyActIn, out contra
 		return "the account was revoked.", nil
 	case !account.Has(rule.May...):
 		return fmt.Sprintf("it takes one of the roles %v, and %s has %v.", rule.May, account.Name, account.Roles), nil
-	case !account.Covers(in.Policy):
-		return fmt.Sprintf("policy %s is outside %s's scope %v.", in.Policy, account.Name, account.Scopes), nil
 	case in.Verb == contract.VerbApprove && account.Name == in.Author:
 		return "the author of a cycle cannot approve it.", nil
 	case in.Verb == contract.VerbApprove && slices.Contains(in.Counted, account.Name):
 		return string(account.Name) + " has approved it already; a person counts once.", nil
 	}
-	return "", nil
+	return p.outside(ctx, rule, account, in)
+}
+
+// outside says in words why the act is outside of the account's scope; empty: it
+// is inside.
+func (p *People) outside(ctx context.Context, rule contract.VerbRule, account patching.Account, in contract.VerifyActIn) (string, error) {
+	at := map[patching.AssetID]patching.SiteName{}
+	if rule.OfMachines && len(in.Act.Assets) > 0 && !account.Covers(in.Policy) {
+		assets, err := p.Store.Assets(ctx, store.AssetFilter{IDs: in.Act.Assets})
+		if err != nil {
+			return "", fmt.Errorf("where the machines are: %w", err)
+		}
+		for _, a := range assets {
+			at[a.ID] = cmp.Or(a.Site, patching.Roaming)
+		}
+	}
+	return rule.Outside(account, in.Policy, in.Act.Assets, func(id patching.AssetID) (patching.SiteName, bool) {
+		site, known := at[id]
+		return site, known
+	}), nil
 }
 
 // record keeps the vote and puts the act on the audit chain. A retried activity

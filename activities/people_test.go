@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"testing"
@@ -58,7 +59,7 @@ func TestWhoSentSomethingAndWhetherItCounts(t *testing.T) {
 		"the author":                    {in: approve(request("r-ana")), who: "ana", via: "api", says: "the author of a cycle cannot approve it."},
 		"an operator":                   {in: approve(request("r-olga")), who: "olga", via: "api", says: "it takes one of the roles [approver], and olga has [operator]."},
 		"an auditor":                    {in: signal(2, nil), who: "uma", via: "signal", says: "it takes one of the roles [approver], and uma has [auditor]."},
-		"an approver of another policy": {in: approve(request("r-dora")), who: "dora", via: "api", says: "policy servers is outside dora's scope [policy:desktops]."},
+		"an approver of another policy": {in: approve(request("r-dora")), who: "dora", via: "api", says: "policy servers is outside of what dora is limited to: policy:desktops."},
 		"a revoked account":             {in: approve(request("r-rolf")), who: "rolf", via: "api", says: "the account was revoked."},
 		"somebody without an account":   {in: signal(3, nil), who: "mallory", via: "signal", says: `there is no account "mallory".`},
 		"the same person twice": {
@@ -138,6 +139,45 @@ func TestWhoSentSomethingAndWhetherItCounts(t *testing.T) {
 				require.Len(t, votes, 1, "a vote is kept once")
 				require.Equal(t, c.says, votes[0].Refused)
 			}
+		})
+	}
+}
+
+// Serves U6: whoever is limited to a site defends its machines, and no others.
+func TestASiteAdminTakesOutTheMachinesOfTheSiteAndNoOthers(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(4) // odd ones in Berlin, even ones in Tokyo
+	h.begin(monthly, patching.Monthly)
+	h.person("sue", patching.RoleSiteAdmin, "site:berlin")
+	h.person("bob", patching.RoleSiteAdmin, "site:berlin", "site:tokyo")
+	h.person("dan", patching.RoleSiteAdmin, "policy:desktops")
+	h.person("olga", patching.RoleOperator, "site:berlin")
+	h.person("uma", patching.RoleAuditor, "site:berlin")
+	for name, c := range map[string]struct {
+		who    patching.AccountName
+		verb   contract.Verb
+		assets []patching.AssetID
+		says   string // empty: it counts
+	}{
+		"machines of the site":        {who: "sue", assets: []patching.AssetID{"a001", "a003"}},
+		"machines of both sites":      {who: "bob", assets: []patching.AssetID{"a001", "a002"}},
+		"an operator of the site":     {who: "olga", assets: []patching.AssetID{"a001"}},
+		"a machine of another site":   {who: "sue", assets: []patching.AssetID{"a002"}, says: "sue is limited to site:berlin, and this machine is not there: a002."},
+		"one of another among them":   {who: "sue", assets: []patching.AssetID{"a001", "a002", "a003"}, says: "sue is limited to site:berlin, and this machine is not there: a002."},
+		"a machine that nobody knows": {who: "sue", assets: []patching.AssetID{"a999"}, says: "sue is limited to site:berlin, and this machine is not there: a999."},
+		"another policy":              {who: "dan", assets: []patching.AssetID{"a001"}, says: "policy servers is outside of what dan is limited to: policy:desktops."},
+		"a role that may not":         {who: "uma", assets: []patching.AssetID{"a001"}, says: "it takes one of the roles [operator approver security-lead site-admin], and uma has [auditor]."},
+		"the whole cycle":             {who: "olga", verb: contract.VerbStop, says: "policy servers is outside of what olga is limited to: site:berlin."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			people := &activities.People{Store: h.Store, History: senders{string(c.who)}, Now: func() time.Time { return h.now }}
+			out, err := people.Verify(h.ctx, contract.VerifyActIn{
+				Cycle: monthly, Policy: "servers", Author: "ana", Verb: cmp.Or(c.verb, contract.VerbAmend), TrustSignals: true,
+				Run: "run-1", Ordinal: 1, Act: contract.Act{Reason: "payroll", Assets: c.assets},
+			})
+			require.NoError(t, err)
+			require.Equal(t, c.says, out.Refused)
+			require.Equal(t, c.who, out.Account)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package patching
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -56,6 +57,11 @@ func (a Account) Covers(p PolicyName) bool {
 // CoversSite reports whether the account's scope takes in the site.
 func (a Account) CoversSite(s SiteName) bool {
 	return slices.Contains(a.Scopes, "*") || slices.Contains(a.Scopes, "site:"+string(s))
+}
+
+// HasSites reports whether the account's scope names sites.
+func (a Account) HasSites() bool {
+	return slices.ContainsFunc(a.Scopes, func(s string) bool { return strings.HasPrefix(s, "site:") })
 }
 
 // AuditEntry is one line of the chain of decisions.

@@ -23,6 +23,9 @@ const (
 	// toSee: a cycle of the policy that the URL names. Those with sites in their
 	// scope see it too, but only their machines in it.
 	toSee reach = "policy to see"
+	// ofMachines: the policy that the URL names, or machines of it that are at
+	// sites in their scope. Handlers ask [contract.VerbRule.Outside].
+	ofMachines reach = "machines"
 	// ofSite: a site that only the handler can know. Handlers ask [seesSite].
 	ofSite reach = "site"
 )
@@ -97,7 +100,11 @@ func rules() map[string]rule {
 		"verify-audit":   {may(admin, security, auditor), everything},
 	}
 	for _, v := range contract.Verbs() {
-		table[string(v.Verb)+"-cycle"] = rule{v.May, ofPolicy}
+		over := ofPolicy
+		if v.OfMachines {
+			over = ofMachines
+		}
+		table[string(v.Verb)+"-cycle"] = rule{v.May, over}
 	}
 	return table
 }
@@ -117,18 +124,13 @@ func (r rule) refuse(a patching.Account, policy patching.PolicyName) string {
 		if !a.Covers(policy) {
 			return fmt.Sprintf("policy %s is outside of what %s is limited to: %s.", policy, a.Name, join(a.Scopes))
 		}
-	case toSee:
-		if !a.Covers(policy) && !hasSites(a) {
+	case toSee, ofMachines:
+		if !a.Covers(policy) && !a.HasSites() {
 			return fmt.Sprintf("policy %s is outside of what %s is limited to: %s.", policy, a.Name, join(a.Scopes))
 		}
 	case anywhere, ofSite:
 	}
 	return ""
-}
-
-// hasSites reports whether the account's scope names sites.
-func hasSites(a patching.Account) bool {
-	return slices.ContainsFunc(a.Scopes, func(s string) bool { return strings.HasPrefix(s, "site:") })
 }
 
 // seesSite reports whether the machines of the site are in the account's scope.

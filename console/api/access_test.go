@@ -181,6 +181,42 @@ func TestListsShowWhatIsInScope(t *testing.T) {
 	assert.Empty(t, policies.Items)
 }
 
+// Serves U6: site admins see and defend one site.
+func TestASiteAdminTakesOutTheMachinesOfTheSiteAndNoOthers(t *testing.T) {
+	h := newHouse(t)
+	h.cycle() // a-1 and a-2 are in Amsterdam, a-3 is in Tokyo
+	h.engine.answer = contract.Answer{Accepted: true, Words: "1 of 1 machines were taken out by sue."}
+	sue := h.as("sue", "site:amsterdam", patching.RoleSiteAdmin)
+	seen, err := sue.Cycle(t.Context(), cycleID)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"amend"}, seen.Verbs, "she is told so")
+
+	amend := func(ids ...patching.AssetID) error {
+		_, err := sue.Do(t.Context(), cycleID, "amend", wire.Act{Reason: "payroll runs tonight", Assets: ids}, "")
+		return err
+	}
+	require.NoError(t, amend("a-1", "a-2"))
+	require.Len(t, h.engine.acts, 1)
+	assert.Equal(t, []patching.AssetID{"a-1", "a-2"}, h.engine.acts[0].Assets)
+	for words, ids := range map[string][]patching.AssetID{
+		"this machine is not there: a-3.":              {"a-1", "a-3"},
+		"this machine is not there: nobody's.":         {"nobody's"},
+		"these machines are not there: a-3, nobody's.": {"a-3", "a-2", "nobody's"},
+	} {
+		p := problem(t, amend(ids...), http.StatusForbidden, wire.CodeNotAllowed)
+		assert.Equal(t, "sue is limited to site:amsterdam, and "+words, p.Detail)
+	}
+	require.Len(t, h.engine.acts, 1, "what is not allowed does not reach the cycle")
+	audit, err := h.store.Audit(t.Context(), 0, 0)
+	require.NoError(t, err)
+	refused := slices.DeleteFunc(audit, func(e patching.AuditEntry) bool {
+		return !strings.HasPrefix(e.Body, "refused by the API: sue is limited")
+	})
+	require.Len(t, refused, 3, "and is on record")
+	assert.Equal(t, "sue", refused[0].Actor)
+	assert.Equal(t, string(cycleID), refused[0].Subject)
+}
+
 func TestATokenThatWasRevokedOpensNothing(t *testing.T) {
 	h := newHouse(t)
 	admin := h.as("root", "*", patching.RoleAdmin)

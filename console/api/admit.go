@@ -91,11 +91,13 @@ func (s *server) authenticate(c huma.Context) (who patching.Account, token strin
 // it does not get as far as the cycle, which records the others.
 func (s *server) noteRefused(c huma.Context, who patching.Account, words string) {
 	verb, isCycle := strings.CutSuffix(c.Operation().OperationID, "-cycle")
-	if _, known := contract.RuleOf(contract.Verb(verb)); !known || !isCycle {
-		return
+	if _, known := contract.RuleOf(contract.Verb(verb)); known && isCycle {
+		s.recordRefused(c.Context(), who, verb, c.Param("kind")+"/"+c.Param("policy")+"/"+c.Param("run"), words)
 	}
-	subject := c.Param("kind") + "/" + c.Param("policy") + "/" + c.Param("run")
-	_, err := s.Store.AppendAudit(c.Context(), patching.AuditEntry{
+}
+
+func (s *server) recordRefused(ctx context.Context, who patching.Account, verb, subject, words string) {
+	_, err := s.Store.AppendAudit(ctx, patching.AuditEntry{
 		At: s.Now().UTC(), Actor: string(who.Name), Verb: verb, Subject: subject, Body: "refused by the API: " + words,
 	})
 	if err != nil {

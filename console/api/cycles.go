@@ -53,7 +53,7 @@ func (s *server) listCycles(ctx context.Context, in *cyclesInput) (wire.Cycles, 
 		return out, err
 	}
 	for _, c := range all {
-		if (who.Covers(c.Policy) || hasSites(who)) && len(out.Items) < in.Limit {
+		if (who.Covers(c.Policy) || who.HasSites()) && len(out.Items) < in.Limit {
 			out.Items = append(out.Items, cycleShape(c))
 		}
 	}
@@ -133,7 +133,7 @@ func (s *server) cycle(ctx context.Context, id patching.CycleID) (wire.CycleDeta
 	}
 	out := wire.CycleDetail{
 		Cycle: cycleShape(st.cycle), Machines: st.machines, InProgress: st.machines, Outcomes: st.outcomes,
-		Repairs: st.repairs, FreedBytes: st.freed, Verbs: verbsNow(account(ctx), st.cycle), Mark: st.mark(),
+		Repairs: st.repairs, FreedBytes: st.freed, Verbs: s.verbsNow(account(ctx), st.cycle), Mark: st.mark(),
 	}
 	for _, n := range st.outcomes {
 		out.InProgress -= n
@@ -207,11 +207,11 @@ func (s *server) rings(ctx context.Context, id patching.CycleID, state contract.
 
 // verbsNow lists what the account may do to the cycle in its phase. The cycle
 // itself has the last word.
-func verbsNow(who patching.Account, c patching.Cycle) []string {
+func (s *server) verbsNow(who patching.Account, c patching.Cycle) []string {
 	out := []string{}
 	for _, v := range contract.Verbs() {
 		ownPlan := v.Verb == contract.VerbApprove && c.Author == who.Name
-		if v.Allowed(c.Phase) && c.Closed.IsZero() && !ownPlan && (rule{v.May, ofPolicy}).refuse(who, c.Policy) == "" {
+		if v.Allowed(c.Phase) && c.Closed.IsZero() && !ownPlan && s.rules[string(v.Verb)+"-cycle"].refuse(who, c.Policy) == "" {
 			out = append(out, string(v.Verb))
 		}
 	}

@@ -61,7 +61,7 @@ func (s *server) listPolicies(ctx context.Context, _ *struct{}) (wire.Policies, 
 	all, err := s.Store.Policies(ctx)
 	who := account(ctx)
 	for _, p := range all {
-		if who.Covers(p.Name) || hasSites(who) {
+		if who.Covers(p.Name) || who.HasSites() {
 			out.Items = append(out.Items, policyShape(p, false))
 		}
 	}

@@ -50,7 +50,7 @@ func (s *server) listSchedules(ctx context.Context, _ *struct{}) (wire.Schedules
 	}
 	who := account(ctx)
 	for _, one := range all {
-		if who.Covers(one.Policy) || hasSites(who) {
+		if who.Covers(one.Policy) || who.HasSites() {
 			out.Items = append(out.Items, scheduleShape(one))
 		}
 	}

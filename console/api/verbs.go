@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,9 @@ func describe(v contract.VerbRule) string {
 	if v.NeedsReason {
 		words += " Needs a reason."
 	}
+	if v.OfMachines {
+		words += " Whoever is limited to sites may do it to the machines of these."
+	}
 	return words
 }
 
@@ -67,6 +71,9 @@ func (s *server) act(ctx context.Context, v contract.VerbRule, in *actInput) (wi
 		return wire.Answer{}, invalid("body.reason", "%s needs a reason", v.Verb)
 	case v.Verb == contract.VerbAmend && len(in.Body.Assets) == 0:
 		return wire.Answer{}, invalid("body.assets", "name the machines to take out")
+	}
+	if err := s.inScope(ctx, v, in); err != nil {
+		return wire.Answer{}, err
 	}
 	id, _, err := s.record(ctx, in.Key, store.Request{
 		Verb: string(v.Verb), Cycle: in.ID(), Plan: in.Body.Plan, Reason: in.Body.Reason, Body: body(in.Body),
@@ -90,6 +97,35 @@ func (s *server) act(ctx context.Context, v contract.VerbRule, in *actInput) (wi
 		return wire.Answer{}, notAllowed(a.Words)
 	}
 	return wire.Answer{Words: a.Words, Votes: a.Votes, Quorum: a.Quorum, Request: id}, nil
+}
+
+// inScope refuses an act on machines that are outside of the account's scope, as
+// the cycle would.
+func (s *server) inScope(ctx context.Context, v contract.VerbRule, in *actInput) error {
+	who, policy := account(ctx), patching.PolicyName(in.Policy)
+	if !v.OfMachines || who.Covers(policy) {
+		return nil
+	}
+	at, err := s.sites(ctx, in.Body.Assets)
+	if err != nil {
+		return err
+	}
+	words := v.Outside(who, policy, in.Body.Assets, at)
+	if words == "" {
+		return nil
+	}
+	s.recordRefused(ctx, who, string(v.Verb), string(in.ID()), words)
+	return notAllowed(words)
+}
+
+// sites finds out where machines are.
+func (s *server) sites(ctx context.Context, ids []patching.AssetID) (func(patching.AssetID) (patching.SiteName, bool), error) {
+	found := make(map[patching.AssetID]patching.SiteName, len(ids))
+	assets, err := s.Store.Assets(ctx, store.AssetFilter{IDs: ids})
+	for _, a := range assets {
+		found[a.ID] = cmp.Or(a.Site, patching.Roaming)
+	}
+	return func(id patching.AssetID) (patching.SiteName, bool) { site, ok := found[id]; return site, ok }, err
 }
 
 // unanswered explains an act that is on record but of which nobody knows yet

@@ -1,9 +1,13 @@
 package contract
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 // Verb is something that a person does to a running cycle. Each is an update
@@ -40,6 +44,9 @@ type VerbRule struct {
 	NeedsPlan bool
 	// NeedsReason says that a reason has to be given.
 	NeedsReason bool
+	// OfMachines says that it is about the machines that it names and no others:
+	// whoever is limited to sites may do it to those of their sites.
+	OfMachines bool
 }
 
 // Verbs is the one table of verbs. Anyone of the roles may stop alone; adding
@@ -78,7 +85,7 @@ func Verbs() []VerbRule {
 			NotStarted: "their instructions are withdrawn", AtWork: "run to a consistent end, then go back", Done: "go back, newest ring first", Undo: "no; start another cycle",
 		},
 		{
-			Verb: VerbAmend, Short: "take machines out of what has not started", May: append(operators, patching.RoleSiteAdmin), NeedsReason: true,
+			Verb: VerbAmend, Short: "take machines out of what has not started", May: append(operators, patching.RoleSiteAdmin), NeedsReason: true, OfMachines: true,
 			NotStarted: "those named leave the cycle", AtWork: "go on", Done: "stay as they are", Undo: "no; the next cycle takes them",
 		},
 		{
@@ -104,6 +111,30 @@ func (r VerbRule) Allowed(p patching.Phase) bool {
 		return false
 	}
 	return len(r.Phases) == 0 || slices.Contains(r.Phases, p)
+}
+
+// Outside says in words why an act is outside of the account's scope; empty: it
+// is inside. siteOf is asked, where the policy alone does not decide, at which of
+// the sites the named machines are; one that it does not know is at none.
+func (r VerbRule) Outside(a patching.Account, p patching.PolicyName, named []patching.AssetID, siteOf func(patching.AssetID) (patching.SiteName, bool)) string {
+	limits := strings.Join(a.Scopes, ", ")
+	switch {
+	case a.Covers(p):
+		return ""
+	case !r.OfMachines || !a.HasSites():
+		return fmt.Sprintf("policy %s is outside of what %s is limited to: %s.", p, a.Name, cmp.Or(limits, "nothing"))
+	}
+	var others []string
+	for _, id := range named {
+		if site, known := siteOf(id); !known || !a.CoversSite(site) {
+			others = append(others, string(id))
+		}
+	}
+	if len(others) == 0 {
+		return ""
+	}
+	are := map[bool]string{true: "this machine is", false: "these machines are"}[len(others) == 1]
+	return fmt.Sprintf("%s is limited to %s, and %s not there: %s.", a.Name, limits, are, phrase.Few(others, 5))
 }
 
 // VerbNames lists the names, as the server's authorizer wants them.

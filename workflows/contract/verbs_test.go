@@ -82,6 +82,39 @@ func TestStoppingTakesOnePersonAndAddingTakesAnApproval(t *testing.T) {
 	}
 }
 
+// Serves U6, G6: a scope of sites is enough for what names machines, of these.
+func TestWhoeverIsLimitedToSitesActsOnTheirMachinesAlone(t *testing.T) {
+	sites := map[patching.AssetID]patching.SiteName{"web-1": "berlin", "web-2": "berlin", "web-3": "tokyo"}
+	siteOf := func(id patching.AssetID) (patching.SiteName, bool) { s, ok := sites[id]; return s, ok }
+	account := func(scopes ...string) patching.Account { return patching.Account{Name: "sue", Scopes: scopes} }
+	ids := func(names ...patching.AssetID) []patching.AssetID { return names }
+	for _, c := range []struct {
+		verb   contract.Verb
+		who    patching.Account
+		assets []patching.AssetID
+		says   string
+	}{
+		{contract.VerbAmend, account("*"), ids("web-3", "nobody's"), ""},
+		{contract.VerbAmend, account("policy:servers"), ids("web-3"), ""},
+		{contract.VerbAmend, account("site:berlin"), ids("web-1", "web-2"), ""},
+		{contract.VerbAmend, account("site:berlin", "site:tokyo"), ids("web-1", "web-3"), ""},
+		{contract.VerbAmend, account("policy:desktops", "site:tokyo"), ids("web-3"), ""},
+		{contract.VerbAmend, account("site:berlin"), ids("web-1", "web-3"), "sue is limited to site:berlin, and this machine is not there: web-3."},
+		{contract.VerbAmend, account("site:berlin"), ids("nobody's"), "sue is limited to site:berlin, and this machine is not there: nobody's."},
+		{contract.VerbAmend, account("site:paris"), ids("web-1", "web-3"), "sue is limited to site:paris, and these machines are not there: web-1, web-3."},
+		{contract.VerbAmend, account("policy:desktops"), ids("web-1"), "policy servers is outside of what sue is limited to: policy:desktops."},
+		{contract.VerbAmend, account(), ids("web-1"), "policy servers is outside of what sue is limited to: nothing."},
+		{contract.VerbStop, account("site:berlin"), ids("web-1"), "policy servers is outside of what sue is limited to: site:berlin."},
+		{contract.VerbStop, account("*"), nil, ""},
+	} {
+		rule, _ := contract.RuleOf(c.verb)
+		require.Equal(t, c.says, rule.Outside(c.who, "servers", c.assets, siteOf), "%s by %v of %v", c.verb, c.who.Scopes, c.assets)
+	}
+	for _, r := range contract.Verbs() {
+		require.Equal(t, r.Verb == contract.VerbAmend, r.OfMachines, "%s: what it names decides, and it names no machine", r.Verb)
+	}
+}
+
 func TestAVerbIsAllowedInItsPhasesAndNoneWhileACycleClosesOrAfterwards(t *testing.T) {
 	phases := []patching.Phase{
 		patching.PhaseMonitor, patching.PhaseAssess, patching.PhasePlan, patching.PhaseTest, patching.PhaseApproval,

@@ -78,6 +78,9 @@ What happens to machines that
 To take it back:  %s
 Who may:          %s
 When:             %s`, strings.ToUpper(r.Short[:1])+r.Short[1:], r.NotStarted, r.AtWork, r.Done, r.Undo, strings.Join(may, ", "), when)
+	if r.OfMachines {
+		long += "\n\nWhoever is limited to sites may do it to the machines of these."
+	}
 	if r.NeedsPlan {
 		long += "\n\nWhat is meant is one plan and no other, so its hash has to be named. See it with:\npatchcycle cycle plan"
 	}
