@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/patchcycle/patchcycle/lab/netns"
 )
@@ -101,12 +100,7 @@ func (h *Host) make(ctx context.Context) error {
 	if err := os.Mkdir(h.root(), 0o755); err != nil {
 		return err
 	}
-	// A machine of another lab that starts at this moment holds a copy of all
-	// mounts until it has its own root, and so keeps our layer busy.
-	err := await(ctx, 30*time.Second, "the layer to be free", func() (bool, error) {
-		err := overlay(h.root(), filepath.Join(disk, "upper"), filepath.Join(disk, "work"), h.lab.layer("upper"), h.lab.Base.Root())
-		return err == nil, err
-	})
+	err := overlay(h.root(), filepath.Join(disk, "upper"), filepath.Join(disk, "work"), h.lab.layer("upper"), h.lab.Base.Root())
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,13 @@ import (
 
 // overlay mounts lower folders, the topmost first, below one that is written.
 //
-// The index keeps hard links together. Without it a file that dpkg has linked
-// for its way back cannot be renamed again ("Stale file handle"), on a disk of
-// its own, and a package that was merely refused ends half installed.
+// One space of inode numbers (xino) keeps hard links together. Without it a file
+// that dpkg has linked for its way back cannot be renamed again ("Stale file
+// handle"), on a disk of its own, and a package that was merely refused ends
+// half installed. The index would do it too, but refuses a layer that is still
+// mounted anywhere, as in the copies that machines of other labs hold.
 func overlay(root, upper, work string, lower ...string) error {
-	options := fmt.Sprintf("index=on,lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(lower, ":"), upper, work)
+	options := fmt.Sprintf("index=off,xino=on,lowerdir=%s,upperdir=%s,workdir=%s", strings.Join(lower, ":"), upper, work)
 	return os.NewSyscallError("mount overlay", unix.Mount("overlay", root, "overlay", 0, options))
 }
 
