@@ -126,8 +126,11 @@ func TestADifferenceCountsWhatPeopleAskAbout(t *testing.T) {
 	bundles := map[patching.Digest]patching.Bundle{"x": bundleOf("openssl", "nginx"), "y": bundleOf("openssl"), "z": bundleOf("bash")}
 	d := plan.Diff(
 		[]patching.PlanItem{item("same", "test", "x"), item("moved", "test", "x"), item("less", "rest", "x"), item("gone", "rest", "x"), item("lost", "rest", "x"), item("emptied", "rest", "z"), {Asset: "out", Exclude: patching.ReasonNoRing}},
-		[]patching.PlanItem{item("same", "test", "x"), item("moved", "rest", "x"), item("less", "rest", "y"), gone, item("new", "rest", "x"),
-			{Asset: "emptied", Exclude: patching.ReasonWithdrawn}, {Asset: "out", Exclude: patching.ReasonNoRing}}, bundles,
+		[]patching.PlanItem{
+			item("same", "test", "x"), item("moved", "rest", "x"), item("less", "rest", "y"), gone, item("new", "rest", "x"),
+			{Asset: "emptied", Exclude: patching.ReasonWithdrawn},
+			{Asset: "out", Exclude: patching.ReasonNoRing},
+		}, bundles,
 	)
 	assert.Equal(t, plan.Difference{
 		Stay: 3, Ring: 1, Patches: 1, Enter: 1,
