@@ -29,8 +29,8 @@ func provesHalt(t *testing.T, h *house) {
 	h.await(t, id, patching.PhaseApproval)
 	p, err := h.admin.Plan(t.Context(), id, 0)
 	require.NoError(t, err)
-	require.Zero(t, p.WayBack.Stuck, "who approves reads that everything has a way back")
-	require.Contains(t, p.WayBack.Words, "What stays on a machine that has come to run it: linux-image-6.1.0-")
+	require.Zero(t, p.Outlook.WayBack.Stuck, "who approves reads that everything has a way back")
+	require.Contains(t, p.Outlook.WayBack.Words, "What stays on a machine that has come to run it: linux-image-6.1.0-")
 
 	c := h.finish(t, id)
 	require.Equal(t, patching.ClosedBackedOut, c.ClosedAs, c.Words)
