@@ -72,7 +72,7 @@ func (s *stage) checkOutcomes(ctx context.Context, st *store.Store, id patching.
 	}
 	s.result.Outcomes = map[patching.Outcome]int{}
 	seen := map[patching.AssetID]bool{}
-	patched := map[string]bool{} // by hostname
+	whole := map[string]bool{} // by hostname: what is installed there is as it should be
 	for _, d := range all {
 		if seen[d.Asset] || !d.State.Terminal() || d.Outcome == "" {
 			s.problem("%s is %s with outcome %q, or on record twice", d.Asset, d.State, d.Outcome)
@@ -82,12 +82,12 @@ func (s *stage) checkOutcomes(ctx context.Context, st *store.Store, id patching.
 		if d.Outcome == patching.Deferred && d.Reason != patching.ReasonWithdrawn {
 			s.putOff++
 		}
-		if d.Outcome == patching.Patched {
+		if d.Outcome == patching.Patched || d.Outcome == patching.RolledBack {
 			a, err := st.Asset(ctx, d.Asset)
 			if err != nil {
 				return err
 			}
-			patched[a.Hostname] = true
+			whole[a.Hostname] = true
 		}
 	}
 	if err := s.checkHalts(ctx, st, id); err != nil {
@@ -97,7 +97,7 @@ func (s *stage) checkOutcomes(ctx context.Context, st *store.Store, id patching.
 	if n := s.result.Outcomes[patching.Unreachable]; n > profile.Dead {
 		s.problem("%d machines are called unreachable, %d are dead", n, profile.Dead)
 	}
-	return s.checkWitnesses(profile, patched)
+	return s.checkWitnesses(profile, whole)
 }
 
 // checkHalts: the fleet has a bad patch and dead machines, and by which machines
@@ -119,7 +119,7 @@ func (s *stage) checkHalts(ctx context.Context, st *store.Store, id patching.Cyc
 	return nil
 }
 
-func (s *stage) checkWitnesses(profile truth.Profile, patched map[string]bool) error {
+func (s *stage) checkWitnesses(profile truth.Profile, whole map[string]bool) error {
 	dir := trial.FleetDir(s.dir)
 	events, err := sim.Events(dir)
 	if err != nil {
@@ -144,8 +144,8 @@ func (s *stage) checkWitnesses(profile truth.Profile, patched map[string]bool) e
 		return err
 	}
 	for _, m := range machines {
-		if left := half[m.Index]; patched[m.Facts.Hostname] && len(left) > 0 {
-			s.problem("%s counts as patched with half-installed packages: %v", m.Facts.Hostname, left)
+		if left := half[m.Index]; whole[m.Facts.Hostname] && len(left) > 0 {
+			s.problem("%s counts as patched or rolled back with half-installed packages: %v", m.Facts.Hostname, left)
 		}
 	}
 	return nil
