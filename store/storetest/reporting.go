@@ -269,18 +269,8 @@ func forwardOnly(t *testing.T, s *store.Store) {
 	})
 }
 
-func strangeReceipts(t *testing.T, s *store.Store) {
-	t.Run("an outcome that is none is a failure, a reason that is none is unknown", func(t *testing.T) {
-		f := with(t, s, "no-words")
-		f.released(2)
-		odd := f.finished("apply", 2, patching.Failed)
-		odd.Reason = "gremlins"
-		f.take(f.report(1, 1, f.finished("apply", 1, "splendid")), f.report(2, 1, odd))
-		require.Equal(t, patching.Failed, f.deployment(1).Outcome)
-		require.Equal(t, patching.ReasonUnknown, f.deployment(1).Reason)
-		require.Equal(t, patching.ReasonUnknown, f.deployment(2).Reason)
-	})
-	// Serves G9.
+// Serves G9.
+func reverting(t *testing.T, s *store.Store) {
 	t.Run("a revert that succeeds is rolled back, one that fails or is refused needs hands", func(t *testing.T) {
 		f := with(t, s, "revert")
 		f.released(4)
@@ -304,6 +294,19 @@ func strangeReceipts(t *testing.T, s *store.Store) {
 		}
 		require.True(t, f.deployment(1).Verified.IsZero(), "what was rolled back has to be looked at again")
 		same(t, at(60), f.deployment(1).Answered)
+	})
+}
+
+func strangeReceipts(t *testing.T, s *store.Store) {
+	t.Run("an outcome that is none is a failure, a reason that is none is unknown", func(t *testing.T) {
+		f := with(t, s, "no-words")
+		f.released(2)
+		odd := f.finished("apply", 2, patching.Failed)
+		odd.Reason = "gremlins"
+		f.take(f.report(1, 1, f.finished("apply", 1, "splendid")), f.report(2, 1, odd))
+		require.Equal(t, patching.Failed, f.deployment(1).Outcome)
+		require.Equal(t, patching.ReasonUnknown, f.deployment(1).Reason)
+		require.Equal(t, patching.ReasonUnknown, f.deployment(2).Reason)
 	})
 	t.Run("other verbs add what they repaired and freed, once each", func(t *testing.T) {
 		f := with(t, s, "clean")

@@ -68,6 +68,7 @@ func Run(t *testing.T, engine Engine) {
 		{"strange inventories", strangeInventories},
 		{"receipts", receipts},
 		{"receipts move forward only", forwardOnly},
+		{"going back", reverting},
 		{"strange receipts", strangeReceipts},
 		{"corrections", corrections},
 		{"presence", presence},
