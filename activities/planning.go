@@ -47,9 +47,9 @@ type Planning struct {
 	WayBack   assess.WayBack
 }
 
-// Make makes the plan of a revision and keeps it. The first is built from the
-// fleet; those after it are made again from the same inputs less what failed,
-// and may only shrink: what people pre-approved or approved covers them.
+// Make makes the plan of a revision and keeps it. Until a ring has begun it is
+// built from the fleet; then it is made again from the same inputs less what
+// failed, and may only shrink: what people pre-approved or approved covers it.
 func (p *Planning) Make(ctx context.Context, in contract.MakePlanIn) (contract.PlanSummary, error) {
 	stop := beat(ctx)
 	defer stop()
@@ -58,10 +58,15 @@ func (p *Planning) Make(ctx context.Context, in contract.MakePlanIn) (contract.P
 		return contract.PlanSummary{}, err
 	}
 	var d draft
-	if in.Revision <= 1 {
-		d.made, d.items, err = p.first(ctx, in, pol)
+	if in.Revision > 1 {
+		if d, err = p.planBefore(ctx, in.State.ID); err != nil {
+			return contract.PlanSummary{}, err
+		}
+	}
+	if len(in.State.Rings) == 0 {
+		err = p.build(ctx, in, pol, &d)
 	} else {
-		d, err = p.again(ctx, in)
+		err = p.shrink(ctx, in, &d)
 	}
 	if err != nil {
 		return contract.PlanSummary{}, err
@@ -87,32 +92,60 @@ func (p *Planning) Make(ctx context.Context, in contract.MakePlanIn) (contract.P
 type draft struct {
 	made  patching.Plan
 	items []patching.PlanItem
-	// before and was are the plan that it is made from, and its items.
+	// before is the plan that counts until then, was how its machines stand.
 	before patching.Plan
-	was    []patching.PlanItem
+	was    []patching.Deployment
 }
 
-// first builds the plan from the fleet as it stands.
-func (p *Planning) first(ctx context.Context, in contract.MakePlanIn, pol *policy.Policy) (patching.Plan, []patching.PlanItem, error) {
+func (p *Planning) planBefore(ctx context.Context, id patching.CycleID) (d draft, err error) {
+	if d.before, err = p.Store.Plan(ctx, id); err != nil {
+		return d, fmt.Errorf("plan before: %w", err)
+	}
+	if d.was, err = p.Store.Deployments(ctx, store.DeploymentFilter{Cycle: id}); err != nil {
+		return d, fmt.Errorf("machines of the plan before: %w", err)
+	}
+	return d, nil
+}
+
+// build builds the plan from the fleet as it stands. One that was sent back is
+// built anew, without those that people or other cycles took meanwhile.
+func (p *Planning) build(ctx context.Context, in contract.MakePlanIn, pol *policy.Policy, d *draft) error {
 	input, err := p.input(ctx, in, pol)
 	if err != nil {
-		return patching.Plan{}, nil, err
+		return err
 	}
-	input.Busy = map[patching.AssetID]patching.CycleID{}
+	input.Busy, input.Out = map[patching.AssetID]patching.CycleID{}, takenOut(d.was)
 	for {
 		out, err := plan.Build(input)
 		if err != nil {
-			return patching.Plan{}, nil, fmt.Errorf("%w: %w", ErrRefused, err)
+			return fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		// Who is busy in another cycle is known once we try to lock those that the
 		// plan would touch; what cannot be taken over leaves the plan by name. Others
 		// may get its place in a ring, so they are locked in their turn.
 		busy, err := p.lock(ctx, in.State.ID, out.Items)
-		if err != nil || len(busy) == 0 {
-			return out.Plan, out.Items, err
+		if err != nil {
+			return err
+		}
+		if len(busy) == 0 {
+			d.made, d.items = out.Plan, out.Items
+			return nil
 		}
 		maps.Copy(input.Busy, busy)
 	}
+}
+
+// takenOut are the machines that ended before their turn, or left an earlier
+// plan for that: a person or another cycle took them.
+func takenOut(rows []patching.Deployment) map[patching.AssetID]plan.Leave {
+	out := map[patching.AssetID]plan.Leave{}
+	for _, d := range rows {
+		gone := d.Exclude == patching.ReasonRemoved || d.Exclude == patching.ReasonTakenOver
+		if gone || d.Ring != "" && d.State.Terminal() && !d.Outcome.Bad() {
+			out[d.Asset] = plan.Leave{Reason: d.Reason, Why: d.Detail}
+		}
+	}
+	return out
 }
 
 func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *policy.Policy) (plan.Input, error) {
@@ -208,22 +241,14 @@ func (p *Planning) lock(ctx context.Context, id patching.CycleID, items []patchi
 	return busy, nil
 }
 
-// again makes the plan again from the one before: same inputs less the patches
+// shrink makes the plan again from the one before: same inputs less the patches
 // that failed in a ring that has begun.
-func (p *Planning) again(ctx context.Context, in contract.MakePlanIn) (draft, error) {
-	s := in.State
-	before, err := p.Store.Plan(ctx, s.ID)
-	if err != nil {
-		return draft{}, fmt.Errorf("plan before: %w", err)
-	}
-	rows, err := p.Store.Deployments(ctx, store.DeploymentFilter{Cycle: s.ID})
-	if err != nil {
-		return draft{}, fmt.Errorf("machines of the plan before: %w", err)
-	}
+func (p *Planning) shrink(ctx context.Context, in contract.MakePlanIn, d *draft) error {
 	read := newReader(p.Store)
-	items, less, err := p.lessOf(ctx, read, s, rows)
+	items := itemsOf(d.was)
+	less, err := p.lessOf(ctx, read, in.State, d.was)
 	if err != nil {
-		return draft{}, err
+		return err
 	}
 	shrunk := plan.Shrink(items, less)
 	within := func(part, whole patching.Digest) bool {
@@ -232,45 +257,21 @@ func (p *Planning) again(ctx context.Context, in contract.MakePlanIn) (draft, er
 		return errA == nil && errB == nil && assess.Within(a, b)
 	}
 	if err := plan.Shrunk(items, shrunk, within); err != nil {
-		return draft{}, fmt.Errorf("%w: the plan may only shrink: %w", ErrRefused, err)
+		return fmt.Errorf("%w: the plan may only shrink: %w", ErrRefused, err)
 	}
-	made := before
+	made, order := d.before, d.before.Rings
 	made.Revision, made.Made = in.Revision, p.Now().UTC()
-	made = plan.Summarize(made, shrunk)
-	slices.SortFunc(made.Rings, func(a, b patching.PlanRing) int { return ringAt(before.Rings, a.Name) - ringAt(before.Rings, b.Name) })
-	return draft{made, shrunk, before, items}, nil
+	d.made, d.items = plan.Summarize(made, shrunk), shrunk
+	slices.SortFunc(d.made.Rings, func(a, b patching.PlanRing) int { return ringAt(order, a.Name) - ringAt(order, b.Name) })
+	return nil
 }
 
-// outlook looks at a plan for those who decide about it.
-func (p *Planning) outlook(ctx context.Context, s contract.CycleState, pol *policy.Policy, d draft) (plan.Outlook, error) {
-	bundles := map[patching.Digest]patching.Bundle{}
-	read := newReader(p.Store)
-	for _, i := range slices.Concat(d.was, d.items) {
-		if _, known := bundles[i.Bundle]; known || i.Ring == "" {
-			continue
-		}
-		b, err := read.bundle(ctx, i.Bundle)
-		if err != nil {
-			return plan.Outlook{}, err
-		}
-		bundles[i.Bundle] = b
+func itemsOf(rows []patching.Deployment) []patching.PlanItem {
+	items := make([]patching.PlanItem, len(rows))
+	for i, d := range rows {
+		items[i] = d.PlanItem
 	}
-	var begun []patching.RingName
-	for _, r := range s.Rings {
-		begun = append(begun, r.Name)
-	}
-	look := plan.Look(pol, d.made, d.was, d.items, bundles, begun...)
-	if d.before.Revision != d.made.Revision {
-		return look, nil
-	}
-	// An earlier attempt has made this revision, and its answer was lost: what it
-	// was made from is gone, but not what it said of that.
-	kept, err := p.Store.Outlooks(ctx, s.ID)
-	if err != nil {
-		return plan.Outlook{}, err
-	}
-	look.Change = kept[d.before.Hash()].Change
-	return look, nil
+	return items
 }
 
 // Reschedule moves the machines of rings that have not begun to the next
@@ -292,17 +293,13 @@ func (p *Planning) Reschedule(ctx context.Context, in contract.MakePlanIn) (cont
 	if err != nil {
 		return contract.None{}, fmt.Errorf("machines of %s: %w", s.ID, err)
 	}
-	items := make([]patching.PlanItem, 0, len(rows))
-	for _, d := range rows {
-		items = append(items, d.PlanItem)
-	}
 	var begun []patching.RingName
 	for _, r := range s.Rings {
 		begun = append(begun, r.Name)
 	}
 	moved, err := plan.Reschedule(plan.Input{
 		Cycle: s.ID, Kind: s.Kind, Author: s.Author, Now: p.Now().UTC(), CloseBy: s.CloseBy, Policy: pol,
-	}, items, begun...)
+	}, itemsOf(rows), begun...)
 	if err != nil {
 		return contract.None{}, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
@@ -341,41 +338,4 @@ func (p *Planning) seal(ctx context.Context, made *patching.Plan, items []patchi
 		}
 	}
 	return nil
-}
-
-func summary(made patching.Plan, items []patching.PlanItem, pol *policy.Policy, look plan.Outlook) contract.PlanSummary {
-	out := contract.PlanSummary{Hash: made.Hash(), Revision: made.Revision, Assets: made.Assets()}
-	for _, n := range made.Excluded {
-		out.Excluded += n
-	}
-	waves := map[patching.RingName]map[patching.WaveID]bool{}
-	for _, i := range items {
-		if i.Ring == "" {
-			continue
-		}
-		if waves[i.Ring] == nil {
-			waves[i.Ring] = map[patching.WaveID]bool{}
-		}
-		waves[i.Ring][i.Wave] = true
-	}
-	for _, r := range made.Rings {
-		rules, _ := pol.Ring(r.Name)
-		soak := rules.Soak
-		if made.Kind == patching.Emergency && pol.Emergency.Soak > 0 {
-			soak = min(soak, pol.Emergency.Soak)
-		}
-		out.Rings = append(out.Rings, contract.RingSummary{
-			Name: r.Name, Assets: r.Assets, Waves: len(waves[r.Name]), Batch: rules.Batch, Parallel: rules.Parallel,
-			Soak: soak, Gate: rules.Gate, StandIns: r.StandIns,
-			Approve: rules.Approve || r.StandIns != "", // a pre-approval is for machines that the policy selects
-		})
-	}
-	if made.Assets() == 0 {
-		return out
-	}
-	out.Mirror, out.WayBack, out.Forecast = look.Mirror.Words(), look.Back.Words(), look.Forecast.Words()
-	if look.Change != nil {
-		out.Change = look.Change.Words()
-	}
-	return out
 }

@@ -346,6 +346,51 @@ func TestAnEmergencyBesideAMonthTestsOnOthersWhereTheTestRingIsAtWork(t *testing
 	require.True(t, again.Rings[0].Approve)
 }
 
+// Serves G5, Q7: whoever does not want the stand-ins takes them out and sends the
+// plan back. The test is not skipped for that.
+func TestAPlanThatIsSentBackBeforeItsTestGetsOtherTesters(t *testing.T) {
+	h := newHouse(t)
+	h.lab(`"host001", "host002"`)
+	h.enrol(12)
+	month := h.begin(monthly, patching.Monthly)
+	h.plan(&month)
+	h.release(month, "test")
+	urgent := h.begin("emergency/servers/openssl", patching.Emergency)
+	h.plan(&urgent)
+	unwanted := h.ring(urgent.ID, "test")
+	_, err := h.planning.Amend(h.ctx, contract.AmendIn{
+		Cycle: urgent.ID, By: "olga", Why: "payroll", Assets: []patching.AssetID{asset(unwanted[0]), asset(unwanted[1])},
+	})
+	require.NoError(t, err)
+	for range 2 {
+		again := h.plan(&urgent)
+		require.Equal(t, patching.RingName("test"), again.Rings[0].Name)
+		require.Equal(t, 2, again.Rings[0].Assets)
+		require.Equal(t, 8, again.Assets)
+		require.True(t, again.Rings[0].Approve)
+		for _, n := range unwanted {
+			d := h.deployment(urgent.ID, n)
+			require.Equal(t, patching.Deferred, d.Outcome)
+			require.Equal(t, patching.ReasonRemoved, d.Reason, "host %d stays out", n)
+		}
+	}
+}
+
+// What an emergency took from a month stays with it, also if the month plans anew.
+func TestAMonthThatPlansAnewDoesNotTakeMachinesBackFromAnEmergency(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(12)
+	month := h.begin(monthly, patching.Monthly)
+	h.plan(&month)
+	urgent := h.begin("emergency/servers/openssl", patching.Emergency)
+	require.Equal(t, 12, h.plan(&urgent).Assets)
+	require.Zero(t, h.plan(&month).Assets)
+	for n := 1; n <= 12; n++ {
+		require.Equal(t, patching.ReasonTakenOver, h.deployment(month.ID, n).Reason)
+		require.False(t, h.deployment(urgent.ID, n).State.Terminal())
+	}
+}
+
 // Serves Q1, G5: the month closed at its date when its test ring was done.
 func TestTheRemainderOfAMonthIsTestedOnOthersThanThoseThatAreUpToDate(t *testing.T) {
 	h := newHouse(t)

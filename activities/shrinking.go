@@ -14,33 +14,28 @@ import (
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
-// lessOf returns the items of the plan before and what the next one loses:
-// packages whose patch failed on a machine of a ring that has begun, and the
-// machines of whose bundle nothing is left.
-func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleState, rows []patching.Deployment) ([]patching.PlanItem, plan.Less, error) {
+// lessOf returns what the next plan loses: packages whose patch failed on a
+// machine of a ring that has begun, the machines of whose bundle nothing is left,
+// and those that were taken before their turn.
+func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleState, rows []patching.Deployment) (plan.Less, error) {
 	less := plan.Less{
-		Out: map[patching.AssetID]plan.Leave{}, Bundles: map[patching.Digest]plan.BundleRef{}, Withdrawn: map[patching.Digest]string{},
+		Out: takenOut(rows), Bundles: map[patching.Digest]plan.BundleRef{}, Withdrawn: map[patching.Digest]string{},
 	}
 	for _, r := range s.Rings {
 		less.Begun = append(less.Begun, r.Name)
 	}
-	items := make([]patching.PlanItem, 0, len(rows))
 	failed := failures{}
 	for _, d := range rows {
-		items = append(items, d.PlanItem)
-		switch {
-		case d.State.Terminal() && d.Outcome.Bad() && d.Signature != "":
-			name, err := p.packageOf(ctx, read, d)
-			if err != nil {
-				return nil, less, err
-			}
-			failed.add(name, d.Ring)
-		case d.State.Terminal() && d.Ring != "":
-			// Ended before its turn: another cycle or a person took it.
-			less.Out[d.Asset] = plan.Leave{Reason: d.Reason, Why: d.Detail}
+		if !d.State.Terminal() || !d.Outcome.Bad() || d.Signature == "" {
+			continue
 		}
+		name, err := p.packageOf(ctx, read, d)
+		if err != nil {
+			return less, err
+		}
+		failed.add(name, d.Ring)
 	}
-	return items, less, p.shrinkBundles(ctx, read, items, failed, &less)
+	return less, p.shrinkBundles(ctx, read, itemsOf(rows), failed, &less)
 }
 
 // failures are the rings in which packages failed.

@@ -91,7 +91,7 @@ type AssessOut struct {
 	Blind []string
 }
 
-// MakePlanIn asks for a plan. Revision 2 and above is made again from the same
+// MakePlanIn asks for a plan. Once a ring has begun it is made again from the same
 // inputs less what failed: it may only shrink.
 type MakePlanIn struct {
 	State    CycleState
