@@ -75,10 +75,13 @@ func TestATestRingThatOthersStoodInForSaysSo(t *testing.T) {
 	w := begun(t, 8, 3, 2, func(w *world) {
 		w.standIns = "its 2 machines are already up to date; 3 machines of ring early stand in"
 	})
+	assert.Equal(t, "It asks for an approval of its own, because others stand in: "+w.standIns+". Not begun.", w.build().Rings[0].Words)
+	w.vote("omar", patching.Approve, "api", "", "it takes one of the roles [approver]")
+	w.vote("ben", patching.Approve, "api", "these will do", "")
 	w.tested(patched)
 	ring := w.build().Rings[0]
 	assert.Equal(t, w.standIns, ring.StandIns)
-	assert.Equal(t, "Needed an approval of its own, because others stood in: "+w.standIns+".", ring.Words)
+	assert.Equal(t, "Approved by ben before it began, because others stood in: "+w.standIns+".", ring.Words)
 	assert.Empty(t, w.build().Rings[1].StandIns)
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -168,7 +169,10 @@ func (f *facts) ringWords(r *Ring) string {
 	case f.cycle.Shadow:
 		return "Shadow mode: nothing was installed, so nobody was asked."
 	case r.StandIns != "":
-		permission = "Needed an approval of its own, because others stood in: " + r.StandIns + "."
+		permission = "It asks for an approval of its own, because others stand in: " + r.StandIns + "."
+		if who := f.approvedBefore(r.Began); len(who) > 0 {
+			permission = "Approved by " + list(who) + " before it began, because others stood in: " + r.StandIns + "."
+		}
 	case r.Name == policy.TestRing:
 		permission = "Runs before the approval, under the test ring's pre-approval."
 	}
@@ -182,6 +186,18 @@ func (f *facts) ringWords(r *Ring) string {
 	default:
 		return permission + " Not begun."
 	}
+}
+
+// approvedBefore names those whose approval of whatever plan counted by then.
+func (f *facts) approvedBefore(at time.Time) []string {
+	var who []string
+	for _, a := range f.approvals {
+		name := string(a.Account)
+		if a.Verdict == patching.Approve && a.Refused == "" && a.At.Before(at) && !slices.Contains(who, name) {
+			who = append(who, name)
+		}
+	}
+	return who
 }
 
 // chances are for defects that hit these shares of machines, in percent.
