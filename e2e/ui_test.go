@@ -155,7 +155,7 @@ func (b *browser) see(t *testing.T, name string, words ...string) {
 	t.Helper()
 	end := time.Now().Add(30 * time.Second)
 	for {
-		page, err := act(b, chromedp.Evaluate[string](`[document.body.innerText, ...[...document.querySelectorAll("svg text")].map(e => e.textContent), ...[...document.querySelectorAll("iframe")].map(f => (f.contentDocument?.body?.innerText ?? "") + "\n" + decodeURIComponent(f.src))].join("\n")`))
+		page, err := act(b, chromedp.Evaluate[string](`[document.body?.innerText ?? "", ...[...document.querySelectorAll("svg text")].map(e => e.textContent), ...[...document.querySelectorAll("iframe")].map(f => (f.contentDocument?.body?.innerText ?? "") + "\n" + decodeURIComponent(f.src))].join("\n")`))
 		require.NoError(t, err, name)
 		missing := ""
 		for _, w := range words {
