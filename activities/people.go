@@ -50,6 +50,9 @@ func (p *People) Verify(ctx context.Context, in contract.VerifyActIn) (contract.
 		if out.Refused, err = p.refuse(ctx, in, out); err != nil {
 			return contract.VerifyActOut{}, err
 		}
+		if out.Refused == "" && in.Verb == contract.VerbApprove && slices.Contains(in.Counted, out.Account) {
+			out.Refused, out.NotNow = string(out.Account)+" has approved it already; a person counts once.", true
+		}
 	}
 	return out, p.record(ctx, in, out)
 }
@@ -112,8 +115,6 @@ func (p *People) refuse(ctx context.Context, in contract.VerifyActIn, out contra
 		return fmt.Sprintf("it takes one of the roles %v, and %s has %v.", rule.May, account.Name, account.Roles), nil
 	case in.Verb == contract.VerbApprove && account.Name == in.Author:
 		return "the author of a cycle cannot approve it.", nil
-	case in.Verb == contract.VerbApprove && slices.Contains(in.Counted, account.Name):
-		return string(account.Name) + " has approved it already; a person counts once.", nil
 	}
 	return p.outside(ctx, rule, account, in)
 }

@@ -124,6 +124,7 @@ func TestWhoSentSomethingAndWhetherItCounts(t *testing.T) {
 			out, err := people.Verify(h.ctx, c.in)
 			require.NoError(t, err)
 			require.Equal(t, c.says, out.Refused)
+			require.Equal(t, name == "the same person twice", out.NotNow, "all else is for who sent it")
 			require.Equal(t, c.who, out.Account)
 			require.Equal(t, c.via, out.Via)
 

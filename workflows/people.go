@@ -159,7 +159,7 @@ func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, si
 		}
 		defer c.approving.Unlock()
 		if words := c.fits(rule, a); words != "" {
-			answer.Words = words
+			answer.Words, answer.NotNow = words, true
 			return answer, nil
 		}
 	}
@@ -176,8 +176,10 @@ func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, si
 		return contract.Answer{}, err
 	}
 	refused := out.Refused
+	answer.NotNow = out.NotNow
 	if refused == "" {
 		refused = c.fits(rule, a) // the cycle may have moved on meanwhile
+		answer.NotNow = refused != ""
 	}
 	if refused != "" {
 		answer.Words = fmt.Sprintf("%s by %s does not count: %s", verb, nameOf(out.Account), refused)

@@ -27,10 +27,12 @@ func TestAnApprovalCountsOnceOnlyForThePlanItNamesAndNeverFromTheAuthor(t *testi
 	require.Equal(t, patching.ClosedSuccessful, out.ClosedAs)
 	require.False(t, author.Accepted)
 	require.Contains(t, author.Words, "author")
+	require.False(t, author.NotNow, "it is for who sent it")
 	require.ErrorContains(t, wrong.refused, "look at it again")
 	require.True(t, first.Accepted)
 	require.Contains(t, first.Words, "1 of 2")
 	require.False(t, twice.Accepted)
+	require.True(t, twice.NotNow)
 	require.Contains(t, twice.Words, "counts once")
 	require.True(t, second.Accepted)
 }
@@ -175,6 +177,25 @@ func TestAStopWithdrawsWhatHasNotStartedAndLetsTheRestFinish(t *testing.T) {
 	require.Equal(t, patching.ClosedCancelled, out.ClosedAs)
 	require.Less(t, w.count("broad", patching.Patched), 21, "the second wave of the ring never began")
 	require.Positive(t, w.count("broad", patching.Deferred))
+}
+
+// What moved on while somebody found out who had sent it is no lack of a right.
+func TestAnActThatTheCycleOvertookIsRefusedForHowItStands(t *testing.T) {
+	w := newWorld(t)
+	w.slowJudgement(time.Minute)
+	var late, behind *answer
+	w.whenPhase(patching.PhaseApproval, func() {
+		w.act(contract.VerbStop, "olga", contract.Act{Reason: "alarm"})
+		w.at(time.Second, func() { late = w.act(contract.VerbPause, "olga", contract.Act{Reason: "network works"}) })
+		w.at(2*time.Second, func() { behind = w.approve("ben") })
+	})
+	require.Equal(t, patching.ClosedCancelled, w.run(t, contract.CycleState{}).ClosedAs)
+	for _, a := range []*answer{late, behind} {
+		require.NoError(t, a.refused)
+		require.False(t, a.Accepted)
+		require.True(t, a.NotNow)
+		require.Contains(t, a.Words, "does not count")
+	}
 }
 
 func TestAVerbInTheWrongPhaseIsRefusedInWords(t *testing.T) {

@@ -251,7 +251,7 @@ func (w *world) verifyAct(in contract.VerifyActIn) (contract.VerifyActOut, error
 	case who == in.Author && in.Verb == contract.VerbApprove:
 		out.Refused = "the author of a cycle cannot approve it."
 	case slices.Contains(in.Counted, who):
-		out.Refused = "a person counts once."
+		out.Refused, out.NotNow = "a person counts once.", true
 	}
 	return out, nil
 }

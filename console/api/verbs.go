@@ -93,7 +93,10 @@ func (s *server) act(ctx context.Context, v contract.VerbRule, in *actInput) (wi
 	if err = engine(err); err != nil {
 		return wire.Answer{}, s.unanswered(ctx, string(v.Verb)+"-cycle", in.Key, err)
 	}
-	if !a.Accepted {
+	switch {
+	case a.NotNow:
+		return wire.Answer{}, &starter.NotNow{Words: a.Words}
+	case !a.Accepted:
 		return wire.Answer{}, notAllowed(a.Words)
 	}
 	return wire.Answer{Words: a.Words, Votes: a.Votes, Quorum: a.Quorum, Request: id}, nil

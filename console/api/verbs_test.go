@@ -54,6 +54,11 @@ func TestAnActThatTheCycleRefusesIsAnsweredInItsWords(t *testing.T) {
 	p := problem(t, err, http.StatusForbidden, wire.CodeNotAllowed)
 	assert.Contains(t, p.Detail, "the author of a cycle cannot approve it")
 
+	h.engine.answer = contract.Answer{NotNow: true, Words: "approve by ana does not count: ana has approved it already; a person counts once."}
+	_, err = ana.Do(t.Context(), cycleID, "approve", wire.Act{Plan: plan.Hash()}, "")
+	p = problem(t, err, http.StatusConflict, wire.CodeConflict)
+	assert.Contains(t, p.Detail, "a person counts once")
+
 	h.engine.err = &starter.NotNow{Words: "the plan that counts is another: look at it again."}
 	_, err = ana.Do(t.Context(), cycleID, "approve", wire.Act{Plan: plan.Hash()}, "")
 	p = problem(t, err, http.StatusConflict, wire.CodeConflict)

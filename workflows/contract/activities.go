@@ -121,6 +121,8 @@ type VerifyActOut struct {
 	Via     string
 	At      time.Time
 	Refused string
+	// NotNow says that it is refused for how the cycle stands, not for who sent it.
+	NotNow bool
 }
 
 // AmendIn takes machines out.

@@ -218,9 +218,11 @@ type Act struct {
 // Answer is what a person gets back.
 type Answer struct {
 	Accepted bool
-	Words    string
-	Votes    int
-	Quorum   int
+	// NotNow says that it was refused for how the cycle stands, not for who sent it.
+	NotNow bool
+	Words  string
+	Votes  int
+	Quorum int
 }
 
 // TriggerInput is what a schedule starts with.

@@ -101,6 +101,10 @@ func TestAPlanIsReadKeptCheckedAndApprovedByItsHash(t *testing.T) {
 	r = h.run("cycle", "approve", "--plan", string(plan.Hash()))
 	assert.Equal(t, ExitNotAllowed, r.code)
 	assert.Contains(t, r.errs, "the author of a cycle cannot approve it")
+	h.engine.answer = contract.Answer{NotNow: true, Words: "approve by root does not count: the cycle is already ending: stopped by olga."}
+	r = h.run("cycle", "approve", "--plan", string(plan.Hash()))
+	assert.Equal(t, ExitFailed, r.code)
+	assert.Contains(t, r.errs, "the cycle is already ending")
 }
 
 func TestEveryVerbIsSentWithWhatItNeeds(t *testing.T) {
