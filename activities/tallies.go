@@ -16,6 +16,8 @@ import (
 
 // Read counts a slice once.
 func (w *Waves) Read(ctx context.Context, in contract.SliceIn) (patching.Tally, error) {
+	stop := beat(ctx)
+	defer stop()
 	t, err := w.Store.Tally(ctx, sliceOf(in))
 	if err != nil {
 		return t, fmt.Errorf("count %s%s: %w", in.Ring, in.Wave, err)

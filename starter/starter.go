@@ -64,7 +64,7 @@ func (s *Starter) Start(ctx context.Context, r Request) (patching.CycleID, error
 			return "", fmt.Errorf("name the emergency in lower-case letters, digits and dashes, not %q", r.Slug)
 		}
 		id := patching.NewEmergencyID(r.Policy, r.Slug)
-		return id, s.start(ctx, id, r)
+		return id, s.startAndSee(ctx, id, r)
 	}
 	now := s.now().UTC()
 	n, err := s.record.NextCycleNumber(ctx, r.Policy, now.Year(), int(now.Month()))
@@ -72,7 +72,17 @@ func (s *Starter) Start(ctx context.Context, r Request) (patching.CycleID, error
 		return "", fmt.Errorf("number of the cycle: %w", err)
 	}
 	id := patching.NewCycleID(r.Policy, now.Year(), int(now.Month()), n)
-	return id, s.start(ctx, id, r)
+	return id, s.startAndSee(ctx, id, r)
+}
+
+// startAndSee also waits until the workflow has put the cycle on record: whoever
+// started it looks there next. The start is durable without it.
+func (s *Starter) startAndSee(ctx context.Context, id patching.CycleID, r Request) error {
+	err := s.start(ctx, id, r)
+	if err == nil {
+		s.awaitRecord(ctx, id)
+	}
+	return err
 }
 
 // StartDue starts the month's first cycle by its id. One that runs, or ran, is
@@ -99,16 +109,9 @@ func (s *Starter) start(ctx context.Context, id patching.CycleID, r Request) err
 	if _, err := s.record.Cycle(ctx, id); err == nil {
 		return fmt.Errorf("%s: %w", id, ErrExists)
 	}
-	err := s.Run(ctx, contract.CycleState{ID: id, Kind: r.Kind, Policy: r.Policy, Author: r.Author, Reason: r.Reason, Shadow: r.Shadow})
-	if err != nil {
-		return err
-	}
-	s.awaitRecord(ctx, id)
-	return nil
+	return s.Run(ctx, contract.CycleState{ID: id, Kind: r.Kind, Policy: r.Policy, Author: r.Author, Reason: r.Reason, Shadow: r.Shadow})
 }
 
-// awaitRecord waits until the workflow has put the cycle on record: whoever
-// started it looks there next. The start is durable without it.
 func (s *Starter) awaitRecord(ctx context.Context, id patching.CycleID) {
 	ctx, cancel := context.WithTimeout(ctx, recordWithin)
 	defer cancel()

@@ -23,7 +23,7 @@ var (
 	StageWave   = Activity[StageWaveIn, StageWaveOut]{"StageWave", Bulk}
 	Release     = Activity[ReleaseIn, ReleaseOut]{"Release", Bulk}
 	AwaitTally  = Activity[AwaitTallyIn, Tallies]{"AwaitTally", Waiting}
-	ReadTally   = Activity[SliceIn, patching.Tally]{"ReadTally", Quick}
+	ReadTally   = Activity[SliceIn, patching.Tally]{"ReadTally", Bulk}
 	EndSlice    = Activity[EndSliceIn, int]{"EndSlice", Bulk}
 	NoteGate    = Activity[NoteGateIn, None]{"NoteGate", Quick}
 	Campaign    = Activity[CampaignIn, Asked]{"Campaign", Bulk}

@@ -16,7 +16,8 @@ type Work int
 
 // The kinds of work.
 const (
-	// Quick is one question to, or one statement for, the store.
+	// Quick is one question to the store or the engine, or some statements for
+	// rows that are named.
 	Quick Work = iota
 	// Bulk touches every row of a ring or a cycle.
 	Bulk
@@ -67,7 +68,10 @@ func (w Work) options(summary string, wait time.Duration) workflow.ActivityOptio
 	o := workflow.ActivityOptions{TaskQueue: QueueCycles, Summary: summary, RetryPolicy: retry, WaitForCancellation: true}
 	switch w {
 	case Quick:
-		o.StartToCloseTimeout = 30 * time.Second
+		// Nothing else tells that a server was killed inside of one: a person whose
+		// approval it judges waits for that long. They take milliseconds, each can be
+		// repeated, and one that had to wait for a larger transaction is.
+		o.StartToCloseTimeout = 10 * time.Second
 		o.RetryPolicy.MaximumInterval = 10 * time.Second
 	case Bulk:
 		// A worker that dies must not keep a plan waiting for half an hour: bulk

@@ -80,7 +80,7 @@ func TestWorkWaitsOnItsQueueAndIsNoticedMissing(t *testing.T) {
 
 	quick, bulk, waiting := seen["Remind"], seen["MakePlan"], seen["AwaitTally"]
 	require.Equal(t, contract.QueueCycles, quick.TaskQueue)
-	require.Equal(t, 30*time.Second, quick.StartToCloseTimeout)
+	require.Equal(t, 10*time.Second, quick.StartToCloseTimeout)
 	require.Zero(t, quick.HeartbeatTimeout, "it is over before a heart could beat")
 	require.Equal(t, contract.QueueCycles, bulk.TaskQueue)
 	require.Equal(t, 15*time.Second, bulk.HeartbeatTimeout)
