@@ -342,6 +342,20 @@ func (s *site) installed(t *testing.T) int {
 	return n[sim.Configured]
 }
 
+// check is what the doctor says of one part, and whether all is well.
+func (h *house) check(t *testing.T, name string) (one wire.Check, whole bool) {
+	t.Helper()
+	found, err := h.admin.Doctor(t.Context())
+	require.NoError(t, err)
+	for _, c := range found.Checks {
+		if c.Name == name {
+			return c, found.OK
+		}
+	}
+	require.Fail(t, "the doctor does not look at it", name)
+	return wire.Check{}, false
+}
+
 // until waits for something that takes a while.
 func until(t *testing.T, d time.Duration, what string, is func() bool) {
 	t.Helper()

@@ -69,13 +69,13 @@ func TestACycleThatShouldHaveStartedIsFound(t *testing.T) {
 	s.apply(t)
 	_, err := h.as(t, ana).SetSchedule(t.Context(), s.policy(), wire.SetSchedule{})
 	require.NoError(t, err)
-	check, _ := calendarCheck(t, h)
+	check, _ := h.check(t, "calendar")
 	require.True(t, check.OK, check.Words)
 
 	h.Stop()
 	h.config.Now = func() time.Time { return time.Now().AddDate(0, 0, 35) }
 	h.start(t)
-	check, whole := calendarCheck(t, h)
+	check, whole := h.check(t, "calendar")
 	require.False(t, check.OK)
 	require.False(t, whole)
 	require.Contains(t, check.Words, "should have started on")
@@ -93,19 +93,6 @@ func TestACycleThatShouldHaveStartedIsFound(t *testing.T) {
 
 	_, err = h.as(t, ana).PauseSchedule(t.Context(), s.policy(), true, "the data centre moves")
 	require.NoError(t, err)
-	check, _ = calendarCheck(t, h)
+	check, _ = h.check(t, "calendar")
 	require.True(t, check.OK, "a schedule that is paused misses nothing: %s", check.Words)
-}
-
-func calendarCheck(t *testing.T, h *house) (check wire.Check, whole bool) {
-	t.Helper()
-	found, err := h.admin.Doctor(t.Context())
-	require.NoError(t, err)
-	for _, c := range found.Checks {
-		if c.Name == "calendar" {
-			return c, found.OK
-		}
-	}
-	t.Fatal("the doctor does not look at the calendar")
-	return wire.Check{}, false
 }

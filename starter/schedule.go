@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,7 +40,12 @@ func (s *Starter) SetSchedule(ctx context.Context, m window.Monthly, in contract
 		return fmt.Errorf("calendar of policy %s: %w", in.Policy, err)
 	}
 	in.Zone = m.Zone
-	if err := s.keep(ctx, in); err != nil {
+	kept, _, err := s.Kept(ctx, in.Policy)
+	if err != nil {
+		return err
+	}
+	kept.TriggerInput = in
+	if err := s.keep(ctx, kept); err != nil {
 		return err
 	}
 	id := contract.ScheduleID(string(in.Policy))
@@ -47,9 +53,9 @@ func (s *Starter) SetSchedule(ctx context.Context, m window.Monthly, in contract
 	// All runs are allowed to overlap: a cycle that still soaks must not make the
 	// next month's vanish. What both want is settled by the machines' locks.
 	overlap := enumspb.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL
-	_, err := s.client.ScheduleClient().Create(ctx, client.ScheduleOptions{
-		ID: id, Spec: spec, Action: action, Overlap: overlap, CatchupWindow: catchUp,
-		Note: "patchcycle: monthly cycle of policy " + string(in.Policy),
+	_, err = s.client.ScheduleClient().Create(ctx, client.ScheduleOptions{
+		ID: id, Spec: spec, Action: action, Overlap: overlap, CatchupWindow: catchUp, Paused: kept.Paused,
+		Note: cmp.Or(kept.Note, "patchcycle: monthly cycle of policy "+string(in.Policy)),
 	})
 	if !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
 		return err
@@ -67,23 +73,31 @@ func (s *Starter) SetSchedule(ctx context.Context, m window.Monthly, in contract
 	})
 }
 
+// Kept is a schedule as it stands on record, from which an engine that has lost
+// it gets it back.
+type Kept struct {
+	contract.TriggerInput
+	Paused bool
+	Note   string // why it is paused
+}
+
 // keep puts the schedule on record.
-func (s *Starter) keep(ctx context.Context, in contract.TriggerInput) error {
-	text, err := json.Marshal(in)
+func (s *Starter) keep(ctx context.Context, k Kept) error {
+	text, err := json.Marshal(k)
 	if err != nil {
 		return err
 	}
-	return s.record.SetSetting(ctx, contract.ScheduleID(string(in.Policy)), string(text))
+	return s.record.SetSetting(ctx, contract.ScheduleID(string(k.Policy)), string(text))
 }
 
 // Kept returns what the policy's schedule was last set to; ok is false if it
 // never had one.
-func (s *Starter) Kept(ctx context.Context, p patching.PolicyName) (in contract.TriggerInput, ok bool, err error) {
+func (s *Starter) Kept(ctx context.Context, p patching.PolicyName) (k Kept, ok bool, err error) {
 	text, ok, err := s.record.Setting(ctx, contract.ScheduleID(string(p)))
 	if err != nil || !ok {
-		return in, ok, err
+		return k, ok, err
 	}
-	return in, true, json.Unmarshal([]byte(text), &in)
+	return k, true, json.Unmarshal([]byte(text), &k)
 }
 
 func specOf(m window.Monthly) client.ScheduleSpec {
@@ -147,6 +161,18 @@ func (s *Starter) Schedule(ctx context.Context, p patching.PolicyName) (Schedule
 
 // PauseSchedule pauses the policy's schedule, or lets it go on.
 func (s *Starter) PauseSchedule(ctx context.Context, p patching.PolicyName, pause bool, note string) error {
+	kept, ok, err := s.Kept(ctx, p)
+	if err != nil {
+		return err
+	}
+	if ok {
+		if kept.Paused, kept.Note = pause, ""; pause {
+			kept.Note = note
+		}
+		if err := s.keep(ctx, kept); err != nil {
+			return err
+		}
+	}
 	h := s.client.ScheduleClient().GetHandle(ctx, contract.ScheduleID(string(p)))
 	if pause {
 		return explainSchedule(p, h.Pause(ctx, client.SchedulePauseOptions{Note: note}))

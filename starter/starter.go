@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -21,6 +22,8 @@ import (
 type Record interface {
 	NextCycleNumber(ctx context.Context, p patching.PolicyName, year, month int) (int, error)
 	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
+	Cycles(ctx context.Context, want store.CycleFilter) ([]patching.Cycle, error)
+	Epoch(ctx context.Context) (int64, error)
 	// Setting and SetSetting keep schedules, so that a rebuilt engine has them.
 	Setting(ctx context.Context, key string) (value string, ok bool, err error)
 	SetSetting(ctx context.Context, key, value string) error

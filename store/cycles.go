@@ -12,8 +12,9 @@ import (
 // CycleFilter chooses cycles. The zero filter takes all.
 type CycleFilter struct {
 	Policy patching.PolicyName
-	// Open takes those only that have not closed.
-	Open bool
+	// Open takes those only that have not closed, Unfinished also those that have
+	// no report yet: their workflow still has work.
+	Open, Unfinished bool
 	// Limit bounds the answer; 0 does not.
 	Limit int
 }
@@ -70,6 +71,9 @@ func (s *Store) Cycles(ctx context.Context, want CycleFilter) ([]patching.Cycle,
 	f.equal("policy", string(want.Policy))
 	if want.Open {
 		f.and("closed = 0")
+	}
+	if want.Unfinished {
+		f.and("phase <> ?", string(patching.PhaseClosed))
 	}
 	query := "SELECT " + cycleColumns + " FROM cycles" + f.where() + " ORDER BY opened DESC, id DESC"
 	query += f.limit(want.Limit)

@@ -46,6 +46,23 @@ func TestACycleThatContinuesAsNewAfterEveryPhaseEndsAsIfItHadNot(t *testing.T) {
 	require.Empty(t, w.lost)
 }
 
+// The mark of one run says nothing in the next, nor in an engine that is rebuilt.
+func TestAStateIsSavedWithItsPlaceInTheHistoryAndCarriedWithout(t *testing.T) {
+	w := newWorld(t)
+	old := contract.Mark{Run: "of a lost engine", Started: w.env.Now(), Events: 7}
+	w.onAssess = func() { w.env.SetContinueAsNewSuggested(true) }
+	w.env.ExecuteWorkflow(contract.CycleWorkflow, contract.CycleState{ID: "cycle/p/2026-11.1", Kind: patching.Monthly, Policy: "p", Author: "ana", Saved: old})
+	var state contract.CycleState
+	require.True(t, continued(t, w.env.GetWorkflowError(), &state))
+	require.Zero(t, state.Saved)
+	require.NotEmpty(t, w.saved)
+	for _, s := range w.saved {
+		require.NotEmpty(t, s.Saved.Run)
+		require.NotEqual(t, old.Run, s.Saved.Run)
+		require.False(t, s.Saved.Started.IsZero())
+	}
+}
+
 // Serves U1: reminders and expiry of an approval go by when it was asked for.
 func TestAnApprovalThatIsTakenUpAgainDoesNotGetMoreTime(t *testing.T) {
 	w := newWorld(t)

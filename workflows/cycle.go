@@ -51,6 +51,7 @@ type cycle struct {
 
 func newCycle(ctx workflow.Context, s contract.CycleState) *cycle {
 	s.Signals = map[contract.Verb]int{} // ordinals count within a run
+	s.Saved = contract.Mark{}           // of the engine that was lost, if the store had the state
 	return &cycle{s: s, saving: workflow.NewMutex(ctx), approving: workflow.NewMutex(ctx), log: workflow.GetLogger(ctx)}
 }
 

@@ -55,8 +55,9 @@ func (c *cycle) show(ctx workflow.Context) error {
 		return err
 	}
 	defer c.saving.Unlock()
-	saved := c.s
+	saved, run := c.s, workflow.GetInfo(ctx)
 	saved.Signals = nil
+	saved.Saved = contract.Mark{Run: run.WorkflowExecution.RunID, Started: run.WorkflowStartTime, Events: run.GetCurrentHistoryLength()}
 	_, err := contract.SaveState.Run(ctx, "keep the state: "+string(c.s.Phase), contract.SaveStateIn{State: saved, Words: Words(saved)})
 	return err
 }

@@ -235,4 +235,23 @@ func cycles(t *testing.T, s *store.Store) {
 		}
 		require.Len(t, open, 6)
 	})
+	t.Run("a cycle that has closed and has no report yet is unfinished", func(t *testing.T) {
+		reporting := patching.Cycle{ID: "cycle/num/2026-12.1", Policy: "num", Opened: at(1), Phase: patching.PhaseReport}
+		_, err := s.OpenCycle(ctx, reporting)
+		require.NoError(t, err)
+		reporting.Closed = at(2)
+		require.NoError(t, s.SaveCycle(ctx, reporting))
+		unfinished := func() (ids []patching.CycleID) {
+			got, err := s.Cycles(ctx, store.CycleFilter{Policy: "num", Unfinished: true})
+			require.NoError(t, err)
+			for _, c := range got {
+				ids = append(ids, c.ID)
+			}
+			return ids
+		}
+		require.Contains(t, unfinished(), reporting.ID)
+		reporting.Phase = patching.PhaseClosed
+		require.NoError(t, s.SaveCycle(ctx, reporting))
+		require.NotContains(t, unfinished(), reporting.ID)
+	})
 }

@@ -49,6 +49,17 @@ type CycleState struct {
 	// Signals counts the signals of each name seen in this run: the n-th of a
 	// name is found again in the run's history, with its sender.
 	Signals map[Verb]int
+	// Saved is how far the engine had come when the state was put into the store.
+	// What is carried has none.
+	Saved Mark
+}
+
+// Mark is a place in a cycle's history. An engine that has not come so far was
+// restored from an older backup.
+type Mark struct {
+	Run     string
+	Started time.Time // when that run was
+	Events  int
 }
 
 // CycleRules are the parts of a policy that workflow code decides by. They are

@@ -10,6 +10,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/worker/engine"
 	"github.com/patchcycle/patchcycle/workflows/contract"
@@ -72,7 +73,7 @@ func beginEpoch(ctx context.Context, c Config, reason string) ([]contract.CycleS
 }
 
 func (s *Server) restage(ctx context.Context, reason string) ([]contract.CycleState, int64, error) {
-	cycles, err := s.Store.Cycles(ctx, store.CycleFilter{Open: true})
+	cycles, err := s.Store.Cycles(ctx, store.CycleFilter{Unfinished: true})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -100,7 +101,8 @@ func (s *Server) restage(ctx context.Context, reason string) ([]contract.CycleSt
 	return open, epoch, err
 }
 
-// reschedule makes the schedules again that the record knows.
+// reschedule makes the schedules again that the record knows and the engine
+// does not, because it is new, or was killed before it had them.
 func (s *Server) reschedule(ctx context.Context) (int, error) {
 	policies, err := s.Store.Policies(ctx)
 	if err != nil {
@@ -115,6 +117,13 @@ func (s *Server) reschedule(ctx context.Context) (int, error) {
 		if !ok {
 			continue
 		}
+		var gone *starter.NotNow
+		if _, err := s.Starter.Schedule(ctx, v.Name); !errors.As(err, &gone) {
+			if err != nil {
+				return n, err
+			}
+			continue
+		}
 		p, err := policy.Parse(string(v.Name), v.Source)
 		if err != nil {
 			return n, err
@@ -123,7 +132,7 @@ func (s *Server) reschedule(ctx context.Context) (int, error) {
 		if err != nil {
 			return n, err
 		}
-		if err := s.Starter.SetSchedule(ctx, m, kept); err != nil {
+		if err := s.Starter.SetSchedule(ctx, m, kept.TriggerInput); err != nil {
 			return n, err
 		}
 		n++

@@ -91,6 +91,9 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 		return err
 	}
 	s.Starter = starter.New(s.Engine.Client(), s.Store, s.Config.Now)
+	if err := s.agree(ctx); err != nil {
+		return err
+	}
 	if err := s.openUplink(ctx, life); err != nil {
 		return err
 	}

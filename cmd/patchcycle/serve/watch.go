@@ -99,7 +99,7 @@ func (s *Server) missed(ctx context.Context) ([]starter.Missed, error) {
 
 // checks are what "patchcycle doctor" asks of the parts.
 func (s *Server) checks() []func(context.Context) wire.Check {
-	return []func(context.Context) wire.Check{s.checkEngine, s.checkMissed}
+	return []func(context.Context) wire.Check{s.checkEngine, s.checkCycles, s.checkMissed}
 }
 
 func (s *Server) checkEngine(ctx context.Context) wire.Check {

@@ -7,7 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -40,7 +44,7 @@ func (s *Server) whole(ctx context.Context) error {
 	if c.rebuilding || c.TemporalAddress != "" || c.DatabaseURL != "" || !missing(filepath.Join(c.Dir, "engine", "temporal.db")) {
 		return nil
 	}
-	open, err := s.Store.Cycles(ctx, store.CycleFilter{Open: true})
+	open, err := s.Store.Cycles(ctx, store.CycleFilter{Unfinished: true})
 	if err != nil {
 		return err
 	}
@@ -49,6 +53,60 @@ func (s *Server) whole(ctx context.Context) error {
 	}
 	return nil
 }
+
+// agree refuses an engine that is there and is not the one that the record goes
+// with: a fresh one, one from an older backup, or another cluster. A cycle whose
+// workflow has ended is no reason to keep the others waiting: it is reported.
+func (s *Server) agree(ctx context.Context) error {
+	if s.Config.rebuilding {
+		return nil
+	}
+	astray, err := s.Starter.Astray(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range astray {
+		if a.Engine {
+			return fmt.Errorf("%s: %s", a.Words, s.Config.wayBack())
+		}
+		s.Config.Log.Error(a.Words, zap.String("way out", s.Config.wayBack()))
+	}
+	switch n, err := s.reschedule(ctx); {
+	case err != nil: // people mend a policy through the server
+		s.Config.Log.Error("schedules could not be compared with the record", zap.Error(err))
+	case n > 0:
+		s.Config.Log.Warn("schedules that the engine did not know were made again from the record", zap.Int("schedules", n))
+	}
+	return nil
+}
+
+// wayBack says how record and engine come to agree again.
+func (c Config) wayBack() string {
+	const rebuild = "run \"patchcycle engine rebuild\", which takes the cycles up from the record"
+	if c.TemporalAddress != "" {
+		return fmt.Sprintf("is %s the cluster that ran it? If that is lost, leave --temporal-address out and %s in an engine of its own", c.TemporalAddress, rebuild)
+	}
+	return "restore the engine's newest backup, or stop the server and " + rebuild
+}
+
+func (s *Server) checkCycles(ctx context.Context) wire.Check {
+	const name = "cycles"
+	astray, err := s.Starter.Astray(ctx)
+	switch {
+	case err != nil:
+		return wire.Check{Name: name, Words: "Record and engine could not be compared: " + err.Error(), WayOut: "See the check of the engine."}
+	case len(astray) > 0:
+		var words []string
+		for _, a := range astray {
+			words = append(words, a.Words)
+		}
+		return wire.Check{Name: name, Words: strings.Join(words, "; ") + ".", WayOut: sentence(s.Config.wayBack())}
+	default:
+		return wire.Check{Name: name, OK: true, Words: "Every cycle that is unfinished on record goes on in the engine."}
+	}
+}
+
+func sentence(words string) string { return strings.ToUpper(words[:1]) + words[1:] + "." }
 
 // missing also holds for an empty file, which a copy that failed leaves; unless
 // SQLite's log beside it has what the file has not got yet.
