@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell tools/version)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 
 # A clone that belongs to someone else (a container's bind mount) makes git
 # refuse, and go build with it; the version comes in by -X anyway.
@@ -35,7 +36,7 @@ help: ## List the targets.
 
 .PHONY: build
 build: ## Put the shipped binaries into bin/ (without cgo or local paths; the first time compiles for some minutes).
-	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/ ./cmd/...
 
 .PHONY: packages
 packages: build ## Build .deb of agent and server into bin/.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/app"
+	"github.com/patchcycle/patchcycle/internal/build"
 )
 
 // asProgram makes this test binary the program itself, so that tests can start
@@ -13,7 +14,7 @@ const asProgram = "PATCHCYCLE_MAIN=1"
 
 func TestMain(m *testing.M) {
 	if os.Getenv("PATCHCYCLE_MAIN") == "1" {
-		os.Exit(app.Main("e2e", os.Args[1:])) //nolint:forbidigo // here the test binary is the command
+		os.Exit(app.Main(build.Of("e2e", ""), os.Args[1:])) //nolint:forbidigo // here the test binary is the command
 	}
 	m.Run()
 }

@@ -16,15 +16,16 @@ import (
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/machine"
 	"github.com/patchcycle/patchcycle/edge/observer"
+	"github.com/patchcycle/patchcycle/internal/build"
 )
 
-// version is set when a release is linked.
-var version = "dev"
+// version and commit are set by the linker.
+var version, commit = "0.1.0-dev", ""
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Options{
-		Version: version, Machine: open, Hindrance: machine.Hindrance, Log: log, Env: os.Getenv, Now: time.Now,
+		Build: build.Of(version, commit), Machine: open, Hindrance: machine.Hindrance, Log: log, Env: os.Getenv, Now: time.Now,
 	}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -5,9 +5,10 @@ import (
 	"os"
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/app"
+	"github.com/patchcycle/patchcycle/internal/build"
 )
 
-// version is set by the linker.
-var version = "0.1.0-dev"
+// version and commit are set by the linker.
+var version, commit = "0.1.0-dev", ""
 
-func main() { os.Exit(app.Main(version, os.Args[1:])) }
+func main() { os.Exit(app.Main(build.Of(version, commit), os.Args[1:])) }

@@ -17,13 +17,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
 // Options are what the command line does not know by itself.
 type Options struct {
-	// Version is the program's.
-	Version string
+	// Build is the program's.
+	Build build.Info
 	// Machine opens the machine that this program runs on, with a folder for what
 	// outlives the agent; empty: the machine is only looked at.
 	Machine func(dir string, log *zap.Logger) (agent.Machine, error)
@@ -92,9 +93,10 @@ Exit codes:
   1  refused or failed
   2  the command line is wrong
   3  this machine is not enrolled`,
-		SilenceErrors: true, SilenceUsage: true, Args: noArgs, Version: e.Version,
+		SilenceErrors: true, SilenceUsage: true, Args: noArgs, Version: e.Build.Version,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	c.SetVersionTemplate(e.Build.Text("patchcycle-agent"))
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	f := c.PersistentFlags()
 	f.StringVar(&e.home, "home", "/var/lib/patchcycle-agent", "where the agent keeps its key, journal and bundles")

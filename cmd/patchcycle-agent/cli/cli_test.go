@@ -20,6 +20,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -186,10 +187,17 @@ func (s *shell) run(ctx context.Context, in string, args ...string) (code int, o
 	s.t.Helper()
 	var o, e bytes.Buffer
 	code = Run(ctx, Options{
-		Version: "v0", Machine: s.open, Hindrance: func() string { return s.hindrance },
+		Build: build.Info{Version: "v0", Commit: "abc"}, Machine: s.open, Hindrance: func() string { return s.hindrance },
 		Log: func(io.Writer) *zap.Logger { return zap.NewNop() }, Env: func(k string) string { return s.env[k] },
 	}, append(args, "--home", filepath.Join(s.dir, "home"), "--rules", filepath.Join(s.dir, "rules")), strings.NewReader(in), &o, &e)
 	return code, o.String(), e.String()
+}
+
+func TestTheAgentSaysWhichBuildItIs(t *testing.T) {
+	code, out, errs := newShell(t).run(t.Context(), "", "--version")
+	require.Equal(t, ExitOK, code, errs)
+	assert.Contains(t, out, "patchcycle-agent v0\n")
+	assert.Contains(t, out, "abc\n")
 }
 
 func TestAMachineIsEnrolledAskedOnceAndTellsItsStatus(t *testing.T) {

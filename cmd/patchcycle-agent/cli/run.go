@@ -75,7 +75,7 @@ func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent
 	if err != nil {
 		return err
 	}
-	log.Info("patchcycle-agent "+o.Version, zap.String("device", string(id.Device)), zap.String("server", server))
+	log.Info("patchcycle-agent "+o.Build.Version, zap.String("device", string(id.Device)), zap.String("server", server))
 	if err := do(c.Context(), a); err != nil && c.Context().Err() == nil {
 		return fmt.Errorf("agent of %s: %w", id.Device, err)
 	}

@@ -18,20 +18,20 @@ import (
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/cli"
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/demo"
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
+	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/lab/sim"
 )
 
-// Main runs the program of that version with its arguments and returns the exit
-// code.
-func Main(version string, args []string) int {
+// Main runs the program with its arguments and returns the exit code.
+func Main(b build.Info, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	var fleetArgs []string
 	var measures string
-	p := program{version}
+	p := program{b.Version}
 	return cli.Run(ctx, cli.Options{
-		Version: version,
-		Serve:   func(ctx context.Context, o cli.ServeOptions) error { return p.serve(ctx, o, measures) },
+		Build: b,
+		Serve: func(ctx context.Context, o cli.ServeOptions) error { return p.serve(ctx, o, measures) },
 		ServeFlags: func(c *cobra.Command) {
 			c.Flags().StringVar(&measures, "measures", "", "unix socket for profiles and counts, for measurements")
 			_ = c.Flags().MarkHidden("measures")

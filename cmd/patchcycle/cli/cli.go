@@ -16,13 +16,15 @@ import (
 	"charm.land/fang/v2"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/patchcycle/patchcycle/internal/build"
 )
 
 // Options are what the command line does not know by itself. Serve, Demo,
 // EngineStatus and EngineRebuild are needed where their commands are run.
 type Options struct {
-	// Version is the program's.
-	Version string
+	// Build is the program's.
+	Build build.Info
 	// Serve runs the server until the context ends.
 	Serve func(context.Context, ServeOptions) error
 	// Demo runs the demo.
@@ -123,6 +125,8 @@ Results go to stdout, everything else to stderr. For completion in your shell se
 patchcycle completion --help
 
 ` + exitWords()
+	root.Version = e.Build.Version
+	root.SetVersionTemplate(e.Build.Text("patchcycle"))
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%s", err) })
 	e.flags(root)
@@ -163,13 +167,13 @@ func between(least, most int) cobra.PositionalArgs {
 
 func newVersion(e *env) *cobra.Command {
 	var asJSON bool
-	c := &cobra.Command{Use: "version", Short: "Print the version", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: "version", Short: "Print the version, its commit, and what it was built with", Args: exactly(0), RunE: func(c *cobra.Command, _ []string) error {
 		s := e.session(c)
 		if asJSON {
-			return s.json(map[string]string{"version": e.Version})
+			return s.json(e.Build)
 		}
-		s.say("patchcycle %s", e.Version)
-		return nil
+		_, err := io.WriteString(s.out, e.Build.Text("patchcycle"))
+		return err
 	}}
 	jsonFlag(c, &asJSON)
 	return c

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
@@ -254,7 +255,16 @@ func TestMainsFunctionsChooseTheirExitCodeAndMaySayEverythingThemselves(t *testi
 	h.o.Demo = func(context.Context, DemoOptions) error { return Fail(ExitFailed, "Do that.", "it broke") }
 	r = h.run("demo")
 	assert.Equal(t, "patchcycle: it broke\n  Do that.\n", r.errs)
-	assert.Contains(t, h.ok("version"), "v0.0.0-test")
-	assert.Equal(t, map[string]string{"version": "v0.0.0-test"}, decode[map[string]string](h, "version"))
+}
+
+func TestTheProgramSaysWhichBuildItIs(t *testing.T) {
+	h := newHouse(t)
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		out := h.ok(args...)
+		assert.Contains(t, out, "patchcycle v0.0.0-test\n", "%s", args)
+		assert.Contains(t, out, "go1.0", "%s", args)
+		assert.Contains(t, out, "Temporal server  9.9.9\n", "%s", args)
+	}
+	assert.Equal(t, h.o.Build, decode[build.Info](h, "version"))
 	assert.Equal(t, filepath.Join("d", "admin.token"), AdminToken("d"))
 }

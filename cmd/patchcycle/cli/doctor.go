@@ -58,9 +58,9 @@ func (s *session) askDoctor(ctx context.Context) (wire.Doctor, error) {
 		return wire.Doctor{}, err
 	}
 	check := wire.Check{Name: "server", OK: true, Words: fmt.Sprintf("It answers, in version %s; you are %s (%s).", runs.Version, runs.You.Name, words(runs.You.Roles))}
-	if runs.Version != s.Version {
+	if runs.Version != s.Build.Version {
 		check.OK = false
-		check.Words += fmt.Sprintf(" This command is version %s.", s.Version)
+		check.Words += fmt.Sprintf(" This command is version %s.", s.Build.Version)
 		check.WayOut = "Use the same version on both sides."
 	}
 	d, err := c.Doctor(ctx)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/console/api"
+	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/patching"
 	planning "github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
@@ -59,7 +60,7 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
 	h.env = map[string]string{"HOME": t.TempDir(), "PATCHCYCLE_SERVER": srv.URL, "PATCHCYCLE_DATA_DIR": filepath.Join(t.TempDir(), "none")}
-	h.o = Options{Version: "v0.0.0-test", Now: clock, Zone: people, Env: func(k string) string { return h.env[k] }, Terminal: func(io.Writer) int { return 0 }}
+	h.o = Options{Build: build.Info{Version: "v0.0.0-test", Go: "go1.0", Temporal: "9.9.9"}, Now: clock, Zone: people, Env: func(k string) string { return h.env[k] }, Terminal: func(io.Writer) int { return 0 }}
 	h.as("root", patching.RoleAdmin, patching.RoleOperator, patching.RoleAuthor, patching.RoleApprover, patching.RoleAuditor)
 	return h
 }
