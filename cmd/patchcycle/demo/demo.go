@@ -60,7 +60,9 @@ type Result struct {
 	Repairs          int                      `json:"repairs"`
 	Report           string                   `json:"report"`
 	Dir              string                   `json:"data_dir"`
-	Seconds          float64                  `json:"seconds"`
+	// Seconds are the cycle's own, from its opening to its closing, however often
+	// its demo was killed and whoever asks for the result again.
+	Seconds float64 `json:"seconds"`
 }
 
 // Run runs the demo to its end.
@@ -113,7 +115,7 @@ func serveAndRun(ctx context.Context, o Options, show *progress) error {
 	if err != nil {
 		return err
 	}
-	res.Dir, res.Seconds = o.Dir, time.Since(began).Seconds()
+	res.Dir = o.Dir
 	return d.print(res)
 }
 
@@ -229,7 +231,7 @@ func (d *demo) result(ctx context.Context, id patching.CycleID) (*Result, error)
 	}
 	return &Result{
 		Cycle: id, State: string(c.Phase), ClosedAs: c.ClosedAs, Assets: c.Machines, Outcomes: c.Outcomes,
-		InstallsRepeated: repeated, Repairs: c.Repairs, Report: c.Report,
+		InstallsRepeated: repeated, Repairs: c.Repairs, Report: c.Report, Seconds: c.Closed.Sub(c.Opened).Seconds(),
 	}, nil
 }
 
