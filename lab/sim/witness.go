@@ -249,11 +249,21 @@ func Witnessed(dir string) (map[int][]Event, error) {
 
 // Events counts the lines of all witnesses under a fleet's folder by phase.
 func Events(dir string) (map[Phase]int, error) {
+	return count(dir, func(e Event) Phase { return e.Phase })
+}
+
+// Orders counts the lines of all witnesses under a fleet's folder by the order
+// that the machine carried out.
+func Orders(dir string) (map[patching.OrderID]int, error) {
+	return count(dir, func(e Event) patching.OrderID { return e.Order })
+}
+
+func count[K comparable](dir string, of func(Event) K) (map[K]int, error) {
 	said, err := Witnessed(dir)
-	n := map[Phase]int{}
+	n := map[K]int{}
 	for _, events := range said {
 		for _, e := range events {
-			n[e.Phase]++
+			n[of(e)]++
 		}
 	}
 	return n, err
