@@ -178,10 +178,6 @@ func (c *Cycles) endRemainder(ctx context.Context, s contract.CycleState, now ti
 			States: []patching.DeploymentState{patching.DeploymentPlanned, patching.DeploymentStaged},
 		},
 		{
-			Outcome: patching.Unreachable, Reason: patching.ReasonSilent,
-			States: []patching.DeploymentState{patching.DeploymentReleased},
-		},
-		{
 			Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown, Detail: "It began and did not report an end.",
 			States: []patching.DeploymentState{patching.DeploymentStarted},
 		},
@@ -191,7 +187,19 @@ func (c *Cycles) endRemainder(ctx context.Context, s contract.CycleState, now ti
 			return fmt.Errorf("end what is left: %w", err)
 		}
 	}
-	return nil
+	released := []patching.DeploymentState{patching.DeploymentReleased}
+	mute, err := c.Store.Deployments(ctx, store.DeploymentFilter{Cycle: s.ID, States: released})
+	if err != nil {
+		return fmt.Errorf("machines without an answer: %w", err)
+	}
+	assets, err := assetsOf(ctx, c.Store, mute)
+	if err != nil {
+		return err
+	}
+	_, err = endMute(ctx, c.Store, mute, assets, store.EndSpec{
+		Cycle: s.ID, States: released, Outcome: patching.Unreachable, Reason: patching.ReasonSilent, At: now,
+	})
+	return err
 }
 
 func (c *Cycles) audit(ctx context.Context, id patching.CycleID, verb, body string) error {

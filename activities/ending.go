@@ -3,9 +3,12 @@ package activities
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
@@ -44,24 +47,50 @@ func (w *Waves) endSilent(ctx context.Context, in contract.EndSliceIn, end store
 		return 0, err
 	}
 	listening := listening{store: w.Store, now: w.Now(), known: map[listenKey]time.Duration{}}
-	end.Assets = nil
+	var mute []patching.Deployment
 	for _, d := range rows {
 		silent, err := silent(ctx, d, assets[d.Asset], &listening)
 		if err != nil {
 			return 0, err
 		}
 		if silent >= in.Silence {
-			end.Assets = append(end.Assets, d.Asset)
+			mute = append(mute, d)
 		}
 	}
-	if len(end.Assets) == 0 {
-		return 0, nil
+	return endMute(ctx, w.Store, mute, assets, end)
+}
+
+// ender is the part of a store that ends deployments.
+type ender interface {
+	EndDeployments(ctx context.Context, e store.EndSpec) (int, error)
+}
+
+// endMute ends machines that have a start permit and say nothing. One whose
+// clock is off has a reason not to start, and not to say so before its window
+// is over by that clock.
+func endMute(ctx context.Context, s ender, mute []patching.Deployment, assets map[patching.AssetID]patching.Asset, end store.EndSpec) (int, error) {
+	clocks := map[string][]patching.AssetID{} // by how far they are off
+	for _, d := range mute {
+		words := ""
+		if off := assets[d.Asset].ClockOff; off != 0 && d.State == patching.DeploymentReleased {
+			words = "it is " + phrase.ClockOff(off)
+		}
+		clocks[words] = append(clocks[words], d.Asset)
 	}
-	n, err := w.Store.EndDeployments(ctx, end)
-	if err != nil {
-		return 0, fmt.Errorf("end silent machines: %w", err)
+	total := 0
+	for _, words := range slices.Sorted(maps.Keys(clocks)) {
+		one := end
+		one.Assets = clocks[words]
+		if words != "" {
+			one.Outcome, one.Reason, one.Detail = patching.Deferred, patching.ReasonClockOff, words
+		}
+		n, err := s.EndDeployments(ctx, one)
+		if err != nil {
+			return total, fmt.Errorf("end silent machines: %w", err)
+		}
+		total += n
 	}
-	return n, nil
+	return total, nil
 }
 
 // silent returns for how long, while the path listened, the machine has said

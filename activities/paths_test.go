@@ -80,6 +80,41 @@ func TestMachinesGivenUpBehindADeadPathAreNamedInEveryCount(t *testing.T) {
 	require.Equal(t, 3, read.Outcomes[patching.Unreachable])
 }
 
+// A machine that polls and does not start is no riddle if it shows another day.
+func TestASilentMachineWhoseClockIsOffIsToldApart(t *testing.T) {
+	h, s, berlin, machines := deployed(t)
+	off := map[patching.DeviceID]time.Duration{}
+	for _, n := range machines[:3] {
+		off[h.deployment(s.ID, n).Device] = -72 * time.Hour
+	}
+	require.NoError(t, h.NoteClocks(h.ctx, off))
+	began := h.now
+	h.report(machines[2], func(r *patching.Report) {
+		r.Relay = "berlin"
+		r.Receipts = []patching.Receipt{{Order: h.deployment(s.ID, machines[2]).Order, Stage: patching.StageStarted, At: began}}
+	})
+	h.now = began.Add(berlin.Silence + time.Minute)
+	h.listened("server", began, h.now)
+	h.listened("relay/berlin", began, h.now)
+	n, err := h.waves.End(h.ctx, contract.EndSliceIn{
+		SliceIn: berlin, Silent: true, Withdraw: true, Outcome: patching.Unreachable, Reason: patching.ReasonSilent,
+		States: []patching.DeploymentState{patching.DeploymentReleased, patching.DeploymentStarted},
+	})
+	require.NoError(t, err)
+	require.Equal(t, len(machines), n)
+	for i, m := range machines {
+		d := h.deployment(s.ID, m)
+		if i < 2 {
+			require.Equal(t, patching.Deferred, d.Outcome)
+			require.Equal(t, patching.ReasonClockOff, d.Reason)
+			require.Equal(t, "it is about 3 days behind", d.Detail)
+			continue
+		}
+		require.Equal(t, patching.Unreachable, d.Outcome, "%d, the third has begun", i)
+		require.Equal(t, patching.ReasonSilent, d.Reason)
+	}
+}
+
 // The waves of a ring share one count of it while they wait. A gate that
 // decided by that would let the next batch go past a failure that it knows.
 func TestAWaveIsNeverToldLessOfItsRingThanOfItself(t *testing.T) {

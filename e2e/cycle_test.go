@@ -39,7 +39,7 @@ func TestCyclesOnOneServer(t *testing.T) {
 
 // Serves G5, G6, G8, Q1, Q2, U3, U4, U5.
 func provesWholeCycle(t *testing.T, h *house) {
-	s := h.newSite(t, "whole", truth.Profile{Machines: 16, Dead: 1, ObserveOnly: 1}, nil)
+	s := h.newSite(t, "whole", truth.Profile{Machines: 16, Dead: 1, ClockOff: 1, ObserveOnly: 1}, nil)
 	started, err := h.as(t, amy).StartCycle(t.Context(), s.policy(), wire.StartCycle{}, client.NewKey())
 	require.NoError(t, err)
 	id := started.Cycle
@@ -70,9 +70,18 @@ func provesWholeCycle(t *testing.T, h *house) {
 	s.requireNoRepeat(t)
 	require.Positive(t, s.installed(t))
 	require.Equal(t, patching.ClosedWithExceptions, c.ClosedAs, "a machine is dead: %s", c.Words)
-	require.Equal(t, 1, c.Outcomes[patching.Unreachable]+c.Outcomes[patching.Deferred], "%v", c.Outcomes)
+	require.Equal(t, 2, c.Outcomes[patching.Unreachable]+c.Outcomes[patching.Deferred], "%v", c.Outcomes)
 	require.Positive(t, c.Outcomes[patching.Patched])
-	for host, d := range h.machines(t, id) {
+	machines := h.machines(t, id)
+	for _, m := range s.fleet.Truth() {
+		if m.Trouble.Clock != 0 {
+			d := machines[m.Facts.Hostname]
+			require.Equal(t, patching.ReasonClockOff, d.Reason, "%s: %s", d.Outcome, d.Why)
+			require.Equal(t, patching.Deferred, d.Outcome)
+			require.Contains(t, d.Why, "about 3 days behind")
+		}
+	}
+	for host, d := range machines {
 		if d.Outcome == patching.Patched {
 			require.False(t, d.Verified.Before(d.Answered), "%s counts as patched by an inventory of before", host)
 		}

@@ -46,6 +46,9 @@ type Asset struct {
 	// last inventory did.
 	Seen        time.Time
 	Inventoried time.Time
+	// ClockOff is how far ahead of the server's the machine's clock was when it
+	// last said so, negative: behind; zero: close enough to judge windows by.
+	ClockOff time.Duration
 }
 
 // OS is what runs on an asset.
@@ -108,4 +111,5 @@ type Device struct {
 	Counter  uint64
 	Boot     string
 	Enrolled time.Time
+	ClockOff time.Duration // as in [Asset]
 }

@@ -18,7 +18,7 @@ const MaxSignatures = 10
 // that a gate sees.
 type Tally struct {
 	Planned  int // machines in the slice
-	Released int // given the start permit ("offered")
+	Released int // given the start permit ("offered"), and not taken back unanswered
 	Answered int // have an outcome from the machine
 	// Outcomes counts every deployment of the slice that has ended.
 	Outcomes map[Outcome]int

@@ -38,7 +38,7 @@ const (
 		a.os_family, a.os_name, a.os_release, a.os_revision, a.os_kernel, a.os_arch,
 		a.zone, a.business_unit, a.owner, a.tags, a.exposure, a.criticality, a.data_class, a.services,
 		a.manager, a.packages, a.candidates, a.allowed, a.other_managers, a.reboot_pending, a.carries_patchcycle,
-		COALESCE(d.relay, ''), COALESCE(d.seen, 0), a.inventoried`
+		COALESCE(d.relay, ''), COALESCE(d.seen, 0), COALESCE(d.clock_off, 0), a.inventoried`
 	assetsJoined = " FROM assets a LEFT JOIN devices d ON d.id = a.device"
 )
 
@@ -50,8 +50,8 @@ func (s *Store) PutAsset(ctx context.Context, a patching.Asset) error {
 // PutAssets keeps what the server knows of assets: site, owner, business unit,
 // tags, exposure, criticality, data class, services, and whether patchcycle
 // itself runs there. What a machine says of itself is taken from here only
-// until its first inventory. Device, Relay and Seen come from enrolment and
-// from reports alone.
+// until its first inventory. Device, Relay, Seen and ClockOff come from enrolment
+// and from what devices say alone.
 func (s *Store) PutAssets(ctx context.Context, assets []patching.Asset) error {
 	said := assignments(assetsTable.columns[1:machineFacts])
 	kept := "carries_patchcycle = v.carries_patchcycle, " + assignments(assetsTable.columns[machineFacts+1:])
@@ -159,6 +159,6 @@ func scanAsset(row scanner) (patching.Asset, error) {
 		&a.OS.Family, &a.OS.Name, &a.OS.Release, &a.OS.Revision, &a.OS.Kernel, &a.OS.Arch,
 		&a.Zone, &a.BusinessUnit, &a.Owner, document{&a.Tags}, &a.Exposure, &a.Criticality, &a.DataClass, document{&a.Services},
 		&a.Manager, &a.Packages, &a.Candidates, document{&a.Allowed}, document{&a.OtherManagers}, &a.RebootPending, &a.CarriesPatchcycle,
-		&a.Relay, instant{&a.Seen}, instant{&a.Inventoried})
+		&a.Relay, instant{&a.Seen}, span{&a.ClockOff}, instant{&a.Inventoried})
 	return a, err
 }

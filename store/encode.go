@@ -37,6 +37,18 @@ func (i instant) Scan(v any) error {
 	return nil
 }
 
+// span scans a stored length of time.
+type span struct{ to *time.Duration }
+
+func (s span) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("a length of time is stored as %T, want microseconds", v)
+	}
+	*s.to = time.Duration(n) * time.Microsecond
+	return nil
+}
+
 // jsonText is how a list or a document inside a row is stored; an empty list is
 // the empty text.
 func jsonText[T any](list []T) string {

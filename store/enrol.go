@@ -22,7 +22,7 @@ type EnrolToken struct {
 	AutoAccept bool
 }
 
-const deviceColumns = "id, asset, key, state, site, counter, boot, enrolled"
+const deviceColumns = "id, asset, key, state, site, counter, boot, enrolled, clock_off"
 
 // deviceRank orders the states; a device moves forward only.
 var deviceRank = map[patching.DeviceState]int{
@@ -124,8 +124,8 @@ func (t *tx) addDevice(ctx context.Context, token EnrolToken, now time.Time, d p
 	if err != nil {
 		return d, err
 	}
-	_, err = t.exec(ctx, `INSERT INTO devices (id, asset, key, state, site, counter, boot, enrolled, token, relay, seen)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0)`,
+	_, err = t.exec(ctx, `INSERT INTO devices (id, asset, key, state, site, counter, boot, enrolled, token, relay, seen, clock_off)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0, 0)`,
 		string(d.ID), string(d.Asset), d.Key, string(d.State), string(d.Site), counter, d.Boot, micros(now), string(token.Hash))
 	if err != nil {
 		return d, fmt.Errorf("add it; its id may belong to another key: %w", err)
@@ -209,6 +209,24 @@ func (s *Store) SetDeviceState(ctx context.Context, id patching.DeviceID, to pat
 	return nil
 }
 
+// NoteClocks keeps how far the clocks of devices are off, as they said it last.
+func (s *Store) NoteClocks(ctx context.Context, off map[patching.DeviceID]time.Duration) error {
+	err := s.inTx(ctx, SerialFleet, func(t *tx) error {
+		rows := make([][]any, 0, len(off))
+		for id, d := range off {
+			rows = append(rows, []any{string(id), d.Microseconds()})
+		}
+		_, err := t.bulk(ctx, "UPDATE devices SET clock_off = v.clock_off FROM {rows} AS v WHERE devices.id = v.id", clockColumns, rows)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note the clocks of %d devices: %w", len(off), err)
+	}
+	return nil
+}
+
+var clockColumns = append(text("id"), ints("clock_off")...)
+
 func scanEnrolToken(row scanner) (EnrolToken, error) {
 	var e EnrolToken
 	err := row.Scan(&e.Hash, &e.Site, &e.Uses, instant{&e.Expires}, &e.By, &e.AutoAccept)
@@ -217,6 +235,6 @@ func scanEnrolToken(row scanner) (EnrolToken, error) {
 
 func scanDevice(row scanner) (patching.Device, error) {
 	var d patching.Device
-	err := row.Scan(&d.ID, &d.Asset, &d.Key, &d.State, &d.Site, &d.Counter, &d.Boot, instant{&d.Enrolled})
+	err := row.Scan(&d.ID, &d.Asset, &d.Key, &d.State, &d.Site, &d.Counter, &d.Boot, instant{&d.Enrolled}, span{&d.ClockOff})
 	return d, err
 }

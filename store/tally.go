@@ -63,7 +63,9 @@ type tallyGroup struct {
 func (g tallyGroup) add(t *patching.Tally, signatures map[string]int, strata map[string]*patching.StratumCount, now time.Time) {
 	t.Planned += g.count
 	// A machine that refuses its order before it was told to start was offered it.
-	if g.released || g.answered {
+	// One that was told and deferred without an answer had its permit taken back: it
+	// is not waited for, and its silence says nothing.
+	if g.answered || g.released && g.outcome != patching.Deferred {
 		t.Released += g.count
 	}
 	if g.outcome != "" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -243,9 +244,13 @@ func assetShape(a patching.Asset, n size) wire.Asset {
 	if a.OS.Revision != "" && !strings.Contains(os, a.OS.Revision) {
 		os = strings.TrimSpace(os + " " + a.OS.Revision)
 	}
+	clock := ""
+	if a.ClockOff != 0 {
+		clock = phrase.ClockOff(a.ClockOff)
+	}
 	return wire.Asset{
 		ID: a.ID, Hostname: a.Hostname, Site: a.Site, Enrolled: a.Device != "", OS: os, Kernel: a.OS.Kernel, Arch: a.OS.Arch, Manager: a.Manager,
 		Owner: a.Owner, BusinessUnit: a.BusinessUnit, Criticality: a.Criticality, Exposure: a.Exposure,
-		Missing: n.missing, Security: n.security, Reboot: a.RebootPending, Seen: a.Seen, Inventoried: a.Inventoried,
+		Missing: n.missing, Security: n.security, Reboot: a.RebootPending, Seen: a.Seen, Inventoried: a.Inventoried, ClockOff: clock,
 	}
 }

@@ -121,8 +121,11 @@ func (s *server) checkMachines(ctx context.Context) wire.Check {
 	if err != nil {
 		return failed(name, err, "See the server's log.")
 	}
-	silent := 0
+	silent, clocks := 0, 0
 	for _, a := range assets {
+		if a.ClockOff != 0 {
+			clocks++
+		}
 		heard := a.Seen
 		if heard.IsZero() {
 			heard = enrolled[a.Device]
@@ -131,12 +134,14 @@ func (s *server) checkMachines(ctx context.Context) wire.Check {
 			silent++
 		}
 	}
-	out := wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Known: %d. Waiting to be accepted, or set aside as clones: %d. Silent for a day: %d.", len(assets), waiting, silent)}
+	out := wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Known: %d. Waiting to be accepted, or set aside as clones: %d. Silent for a day: %d. With a clock that is off: %d.", len(assets), waiting, silent, clocks)}
 	switch {
 	case len(assets) == 0:
 		out.OK, out.WayOut = false, "Let machines enrol: patchcycle enrol token --site NAME."
 	case waiting > 0:
 		out.OK, out.WayOut = false, "Look at them: patchcycle enrol list --state pending,quarantined."
+	case clocks > 0:
+		out.OK, out.WayOut = false, "Set their clocks right, or nothing that has a window starts there: patchcycle asset list names them."
 	case silent > 0:
 		out.OK, out.WayOut = false, "Look at when they were last seen: patchcycle asset list."
 	}

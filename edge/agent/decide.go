@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
@@ -145,6 +146,12 @@ func (s situation) consider(w *work, now time.Time) action {
 		}
 		return action{do: fetch, work: w.Order.ID}
 	}
+	if s.state.Memory.Behind(now) {
+		// Its window cannot be judged, and may be open already: the clock is looked
+		// at again before it says so.
+		wait.until = earlier(wait.until, now.Add(s.limits.RetryMax))
+		return wait
+	}
 	if now.Before(w.Order.Window.Start) {
 		wait.until = w.Order.Window.Start
 		return wait
@@ -158,10 +165,6 @@ func (s situation) consider(w *work, now time.Time) action {
 
 // considerLease: the order could start if it had a permit that can be used.
 func (s situation) considerLease(w *work, side *side, wait action, now time.Time) action {
-	if s.state.Memory.Behind(now) {
-		wait.until = earlier(wait.until, now.Add(s.limits.RetryMax))
-		return wait
-	}
 	if side.lease != nil {
 		return action{do: start, work: w.Order.ID}
 	}
@@ -190,10 +193,19 @@ func (s situation) missed(w *work, side *side, now time.Time) ending {
 		return ending{patching.Deferred, patching.ReasonDownload, side.detail, ""}
 	case held != "":
 		return ending{patching.Deferred, patching.ReasonHostRules, held, ""}
-	case side.clockOff || s.state.Memory.Behind(now):
-		return ending{patching.Deferred, patching.ReasonClockOff, fmt.Sprintf("it shows %s", now.UTC().Format(time.RFC3339)), ""}
+	case side.clockOff || s.state.Memory.Behind(now) || s.state.ClockOff != 0:
+		return ending{patching.Deferred, patching.ReasonClockOff, clockWords(s.state.ClockOff, now), ""}
 	}
 	return ending{patching.Deferred, patching.ReasonWindowOver, "", ""}
+}
+
+// clockWords says what a clock shows that is off, and by how much if that is known.
+func clockWords(off time.Duration, now time.Time) string {
+	words := "it shows " + now.UTC().Format(time.RFC3339)
+	if off != 0 {
+		words += ", " + phrase.ClockOff(off)
+	}
+	return words
 }
 
 // held says in words why nothing may start on this machine; empty: it may.

@@ -24,7 +24,8 @@ type office struct {
 	keys  trust.Keys
 	root  trust.Root
 	pub   ed25519.PublicKey
-	clock *clock
+	clock *clock        // the machine's
+	ahead time.Duration // of the server's, as polls tell it
 
 	orders  []uplink.SignedOrder
 	leases  map[patching.OrderID]trust.Lease
@@ -147,7 +148,7 @@ func (o *office) Poll(_ context.Context, r uplink.PollRequest) (uplink.PollRespo
 	}
 	d := r.Devices[0]
 	require.NoError(o.t, d.Hello.Verify("acme", o.pub))
-	var resp uplink.PollResponse
+	resp := uplink.PollResponse{At: o.now()}
 	if len(o.refuse) > 0 {
 		resp.Refused, o.refuse = o.refuse[:1], o.refuse[1:]
 		return resp, nil
@@ -168,11 +169,13 @@ func (o *office) Poll(_ context.Context, r uplink.PollRequest) (uplink.PollRespo
 	return resp, nil
 }
 
+func (o *office) now() time.Time { return o.clock.now.Add(o.ahead) }
+
 // issue signs an order for the device.
 func (o *office) issue(d trust.Draft) {
 	o.seq++
 	d.Device = "d-1"
-	order, err := d.Order(o.root, o.seq, trust.PublicKey(o.pub), o.clock.now)
+	order, err := d.Order(o.root, o.seq, trust.PublicKey(o.pub), o.now())
 	require.NoError(o.t, err)
 	o.orders = append(o.orders, uplink.SignedOrder{Device: "d-1", Envelope: order.Seal(o.keys.Dispatcher)})
 	o.seqs = append(o.seqs, o.seq)
@@ -180,7 +183,7 @@ func (o *office) issue(d trust.Draft) {
 
 // permit gives the start permit.
 func (o *office) permit(id patching.OrderID) {
-	o.leases[id] = trust.NewLease(o.root, id, "d-1", o.clock.now.Add(-o.leaseAge))
+	o.leases[id] = trust.NewLease(o.root, id, "d-1", o.now().Add(-o.leaseAge))
 }
 
 // put makes a bundle available and returns its address.

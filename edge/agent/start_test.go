@@ -110,6 +110,48 @@ func TestAClockThatWasSetRightIsBelievedAgain(t *testing.T) {
 	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
 }
 
+// A clock that shows another day would make it wait until that day, and say
+// nothing meanwhile.
+func TestAMachineWhoseClockIsDaysBehindStartsWhenItWasSetRight(t *testing.T) {
+	b := newBench(t)
+	b.clock.now, b.office.ahead = tonight.Add(-72*time.Hour), 72*time.Hour
+	b.apply(small())
+	b.office.permit("o-1")
+	b.turn()
+	wake, _ := b.turn()
+	assert.Equal(t, []patching.Stage{patching.StageAccepted, patching.StageFetched}, b.office.stages("o-1"))
+	assert.Empty(t, b.box.wrote)
+	assert.False(t, wake.After(b.clock.now.Add(10*time.Minute)), "it would look again at %s only", wake)
+	assert.Equal(t, -72*time.Hour, b.agent.state.ClockOff)
+
+	b.clock.now, b.office.ahead = tonight.Add(30*time.Minute), 0
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+	assert.Zero(t, b.agent.state.ClockOff)
+}
+
+func TestAMachineWhoseClockIsDaysAheadSaysThatThisIsWhy(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.clock.now, b.office.ahead = tonight.Add(72*time.Hour), -72*time.Hour
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonClockOff, last.Reason)
+	assert.Equal(t, "it shows 2026-11-24T22:00:00Z, about 3 days ahead", last.Detail)
+	assert.Empty(t, b.box.wrote)
+}
+
+// Nobody signed the time that comes with an answer: it starts nothing.
+func TestATimeThatNobodySignedOpensNoWindow(t *testing.T) {
+	b := newBench(t)
+	b.clock.now = tonight.Add(-time.Hour) // and so says the server that signs
+	b.apply(small())
+	b.office.ahead = time.Hour
+	b.until(tonight.Add(-time.Minute))
+	assert.Empty(t, b.box.wrote)
+	assert.Zero(t, b.office.requests, "it asks for no permit before its window")
+	assert.Equal(t, []patching.Stage{patching.StageAccepted, patching.StageFetched}, b.office.stages("o-1"))
+}
+
 // Serves principle 5: anyone may stop.
 func TestAHoldOnTheMachineStopsWhatHasNotStarted(t *testing.T) {
 	b := newBench(t)

@@ -32,6 +32,9 @@ type state struct {
 	Inventoried time.Time         `json:"inventoried,omitzero"`
 	Boot        string            `json:"boot,omitempty"`
 	Known       []patching.Digest `json:"known,omitempty"`
+	// ClockOff is how far ahead of the server's this machine's clock was when the
+	// server last said what it shows; 0: close enough.
+	ClockOff time.Duration `json:"clock_off,omitempty"`
 }
 
 // letter is a message with receipts as it was first sent: it is sent again

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
@@ -24,6 +25,9 @@ type Status struct {
 	// Unsent counts receipts that the server has not acknowledged.
 	Unsent      int       `json:"unsent"`
 	Inventoried time.Time `json:"inventoried,omitzero"`
+	// ClockOff says in words how far the machine's clock is from the server's;
+	// empty: close enough.
+	ClockOff string `json:"clock_off,omitempty"`
 }
 
 // OrderStatus is where an order in hand stands.
@@ -49,6 +53,9 @@ func (h Home) Status() (Status, error) {
 	out := Status{
 		Device: id.Device, Server: server, Fleet: root.Fleet, Fingerprint: root.Fingerprint(), Root: root.Version, Mode: root.Mode,
 		Orders: []OrderStatus{}, Unsent: len(s.Pending), Inventoried: s.Inventoried,
+	}
+	if s.ClockOff != 0 {
+		out.ClockOff = phrase.ClockOff(s.ClockOff)
 	}
 	for _, l := range s.Letters {
 		out.Unsent += receiptsIn(l)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
@@ -51,6 +52,7 @@ func (a *Agent) Take(resp uplink.PollResponse) (news bool) {
 			a.log.Warn("the server does not take this device's presence", zap.String("why", r.Why), zap.Bool("stale", r.Stale))
 		}
 	}
+	a.takeTime(resp.At, now)
 	if len(resp.Root) > 0 {
 		news = a.takeRoot(resp.Root)
 	}
@@ -67,6 +69,28 @@ func (a *Agent) Take(resp uplink.PollResponse) (news bool) {
 		news = true
 	}
 	return news
+}
+
+// takeTime notes how far the machine's clock is off. The server's time comes
+// unsigned: it finds words, and starts nothing.
+func (a *Agent) takeTime(at, now time.Time) {
+	if at.IsZero() {
+		return
+	}
+	off := now.Sub(at)
+	if off.Abs() <= trust.MaxSkew {
+		off = 0
+	}
+	if (off == 0) == (a.state.ClockOff == 0) && (off-a.state.ClockOff).Abs() <= trust.MaxSkew {
+		return
+	}
+	a.state.ClockOff = off
+	if off != 0 {
+		a.log.Warn("this machine's clock is off: set it right, until then nothing that has a window starts", zap.String("off", phrase.ClockOff(off)))
+	}
+	if err := a.save(false); err != nil { // the next answer says it again
+		a.log.Error("could not keep that the clock is off", zap.Error(err))
+	}
 }
 
 // takeRoot replaces the pinned trust root by a newer one. A new epoch voids
@@ -157,8 +181,11 @@ func (a *Agent) admit(o trust.Order, err error, now time.Time) (news bool) {
 		end := ending{patching.Failed, patching.ReasonRefused, err.Error(), ""}
 		stage := patching.StageRefused
 		if r.Why == trust.WhyExpired {
-			// Nobody's fault but the line's, and nothing was changed.
+			// Nobody's fault but the line's, or the clock's, and nothing was changed.
 			end, stage = ending{patching.Deferred, patching.ReasonWindowOver, err.Error(), ""}, patching.StageFinished
+			if a.state.ClockOff != 0 {
+				end.Reason, end.Detail = patching.ReasonClockOff, clockWords(a.state.ClockOff, now)
+			}
 		}
 		a.note(r.Order.ID, stage, now, end.fill)
 		return true

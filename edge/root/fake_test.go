@@ -30,8 +30,9 @@ type memory struct {
 	parts       map[string]int
 
 	commits int   // calls of TakeReports
+	clocks  int   // calls of NoteClocks
 	lookups []int // devices of each call of PendingOrders
-	failing error // of TakeReports
+	failing error // of TakeReports and NoteClocks
 }
 
 func newMemory() *memory {
@@ -61,6 +62,21 @@ func (m *memory) Enrol(_ context.Context, token patching.Digest, now time.Time, 
 	}
 	m.devices[d.ID] = d
 	return d, nil
+}
+
+func (m *memory) NoteClocks(_ context.Context, off map[patching.DeviceID]time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failing != nil {
+		return m.failing
+	}
+	m.clocks++
+	for id, by := range off {
+		d := m.devices[id]
+		d.ClockOff = by
+		m.devices[id] = d
+	}
+	return nil
 }
 
 func (m *memory) Devices(context.Context, ...patching.DeviceState) ([]patching.Device, error) {

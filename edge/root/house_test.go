@@ -76,6 +76,7 @@ type client struct {
 	root    trust.Pinned
 	verify  trust.Verifier
 	memory  trust.Memory
+	off     time.Duration // of its clock, ahead of the server's
 }
 
 func (h *house) enrol() *client {
@@ -123,7 +124,7 @@ func (c *client) send(ms ...uplink.Message) []uplink.Ack {
 // position asks from where the client has come.
 func (c *client) position() uplink.PollDevice {
 	return uplink.PollDevice{
-		Hello: c.says(uplink.KindHello, uplink.Encode(uplink.Hello{At: time.Unix(1, 0).UTC()})),
+		Hello: c.says(uplink.KindHello, uplink.Encode(uplink.Hello{At: c.now().Add(c.off).UTC().Truncate(time.Millisecond)})),
 		Epoch: c.memory.Epoch, AfterSeq: c.memory.Seq, Root: c.root.Version,
 	}
 }

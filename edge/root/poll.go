@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -41,7 +43,9 @@ func (s *Server) poll(ctx context.Context, r uplink.PollRequest) (uplink.PollRes
 	if !out.Empty() {
 		wait = min(wait, delay(out))
 	}
-	return s.await(ctx, welcome, out, wait)
+	out, err = s.await(ctx, welcome, out, wait)
+	out.At = s.opts.Now().UTC()
+	return out, err
 }
 
 // delay is how long an answer that has something before the store was asked
@@ -72,6 +76,7 @@ func (s *Server) greet(ctx context.Context, devices []uplink.PollDevice) ([]*upl
 	}
 	answers := make([]uplink.Refused, len(devices))
 	inParallel(len(devices), func(i int) { answers[i] = s.judge(known, &devices[i].Hello) })
+	s.noteClocks(ctx, known)
 	welcome := make([]*uplink.PollDevice, 0, len(devices))
 	for i := range devices {
 		if answers[i].Why != "" {
@@ -95,6 +100,28 @@ func (s *Server) judge(known map[patching.DeviceID]*device, hello *uplink.Messag
 		out.Why = "nobody enrolled this machine here"
 	}
 	return out
+}
+
+// noteClocks keeps which machines cannot judge a window, for whoever wonders why
+// they do not start. It is what they say of themselves, and nothing is taken or
+// refused for it.
+func (s *Server) noteClocks(ctx context.Context, known map[patching.DeviceID]*device) {
+	off := map[patching.DeviceID]time.Duration{}
+	for id, d := range known {
+		if by, news := d.news(); news {
+			off[id] = by
+		}
+	}
+	if len(off) == 0 {
+		return
+	}
+	if err := s.opts.Store.NoteClocks(ctx, off); err != nil {
+		s.log.Warn("clocks that are off could not be noted", zap.Int("devices", len(off)), zap.Error(err))
+		return
+	}
+	for id, by := range off {
+		known[id].note(by)
+	}
 }
 
 // await waits for news of the devices, at most as long as wait.

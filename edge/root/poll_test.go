@@ -1,6 +1,7 @@
 package root_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -147,6 +148,62 @@ func TestAHelloIsGoodForTenMinutesAndOnlyFromItsDevice(t *testing.T) {
 	receipt.Hello = b.receipt("o", patching.StageAccepted)
 	require.NotEmpty(t, ask(receipt))
 	require.Empty(t, ask(a.position()))
+}
+
+// What a machine's clock shows is told to people, and changes nothing else.
+func TestAMachineWhoseClockIsOffIsServedAndNoted(t *testing.T) {
+	h := newHouse(t)
+	late, right := h.enrol(), h.enrol()
+	noted := func(c *client) time.Duration {
+		h.store.mu.Lock()
+		defer h.store.mu.Unlock()
+		return h.store.devices[c.id].ClockOff
+	}
+	writes := func() int {
+		h.store.mu.Lock()
+		defer h.store.mu.Unlock()
+		return h.store.clocks
+	}
+	late.off, right.off = -72*time.Hour, -9*time.Minute
+	h.issue(late.draft("o1"))
+	answer := late.poll(0)
+	require.Empty(t, answer.Refused)
+	require.Len(t, answer.Orders, 1)
+	require.WithinDuration(t, h.now(), answer.At, 5*time.Second, "the machine is told the time")
+	require.WithinDuration(t, h.now().Add(-72*time.Hour), h.now().Add(noted(late)), 5*time.Second)
+	right.poll(0)
+	require.Zero(t, noted(right), "it can judge its window")
+	late.poll(0)
+	require.Equal(t, 1, writes(), "the same is not written at each poll")
+
+	old := late.position()
+	late.off = 0
+	require.Empty(t, late.poll(0).Refused)
+	require.Zero(t, noted(late), "it was set right")
+	_, err := h.link.Poll(h.context(), uplink.PollRequest{Devices: []uplink.PollDevice{old}})
+	require.NoError(t, err)
+	require.Zero(t, noted(late), "a hello of before says nothing any more")
+	late.off = 26 * time.Hour
+	late.poll(0)
+	require.WithinDuration(t, h.now().Add(26*time.Hour), h.now().Add(noted(late)), 5*time.Second)
+	require.Equal(t, 3, writes())
+}
+
+func TestAClockThatCouldNotBeNotedIsNotedAtTheNextPoll(t *testing.T) {
+	h := newHouse(t)
+	c := h.enrol()
+	c.off = time.Hour
+	h.store.mu.Lock()
+	h.store.failing = errors.New("the disk is full")
+	h.store.mu.Unlock()
+	require.Empty(t, c.poll(0).Refused)
+	h.store.mu.Lock()
+	h.store.failing = nil
+	h.store.mu.Unlock()
+	c.poll(0)
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	require.NotZero(t, h.store.devices[c.id].ClockOff)
 }
 
 func TestANewEpochReachesMachinesWithTheRootThatTheyPinned(t *testing.T) {

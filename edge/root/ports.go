@@ -22,6 +22,8 @@ type Store interface {
 	// [*uplink.Error] of status 403.
 	Enrol(ctx context.Context, token patching.Digest, now time.Time, d patching.Device, a patching.Asset) (patching.Device, error)
 	Devices(ctx context.Context, states ...patching.DeviceState) ([]patching.Device, error)
+	// NoteClocks keeps how far the clocks of devices are ahead of the server's.
+	NoteClocks(ctx context.Context, off map[patching.DeviceID]time.Duration) error
 
 	// TakeReports takes all reports in one transaction and says what became of
 	// each, in the same order. A device whose counter forked it quarantines.

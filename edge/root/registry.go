@@ -46,6 +46,9 @@ type device struct {
 	state patching.DeviceState
 	limit *rate.Limiter
 	hello greeting
+	// off is how far its clock was ahead of ours when it made its newest hello, 0
+	// for close enough; noted is what the store has of that.
+	off, noted time.Duration
 }
 
 // greeting is the newest hello of a device.
@@ -114,7 +117,7 @@ func (r *registry) set(d patching.Device) {
 func (r *registry) setLocked(d patching.Device) {
 	have, ok := r.devices[d.ID]
 	if !ok {
-		r.devices[d.ID] = &device{id: d.ID, asset: d.Asset, key: d.Key, state: d.State, limit: rate.NewLimiter(r.rate, r.burst)}
+		r.devices[d.ID] = &device{id: d.ID, asset: d.Asset, key: d.Key, state: d.State, limit: rate.NewLimiter(r.rate, r.burst), off: d.ClockOff, noted: d.ClockOff}
 		return
 	}
 	have.mu.Lock()
@@ -170,9 +173,34 @@ func (d *device) greet(m *uplink.Message, fleet string, now time.Time) (why stri
 	if err := m.Verify(fleet, []byte(d.key)); err != nil {
 		return err.Error(), false
 	}
-	if _, err := uplink.Decode[uplink.Hello](m.Body); err != nil {
+	hello, err := uplink.Decode[uplink.Hello](m.Body)
+	if err != nil {
 		return err.Error(), false
 	}
+	d.off = clockOff(hello.At, now)
 	d.hello = greeting{counter: m.Counter, digest: m.Digest(fleet), signature: string(m.Signature), first: now}
 	return "", false
+}
+
+// clockOff is how far a clock that shows at is ahead of now; 0: not so far that
+// a machine would refuse to judge a window by it. A hello is seen as soon as it
+// is made; one that was held up shows its machine's clock behind.
+func clockOff(at, now time.Time) time.Duration {
+	if off := at.Sub(now); off.Abs() > trust.MaxSkew {
+		return off
+	}
+	return 0
+}
+
+// news is how far the clock is off, if that is news to the store.
+func (d *device) news() (off time.Duration, news bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.off, (d.off == 0) != (d.noted == 0) || (d.off-d.noted).Abs() > trust.MaxSkew
+}
+
+func (d *device) note(off time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.noted = off
 }

@@ -156,6 +156,9 @@ type PollResponse struct {
 	Root []byte `json:"root,omitempty"`
 	// Refused names devices whose hello was not taken.
 	Refused []Refused `json:"refused,omitempty"`
+	// At is the server's clock. Nobody signed it: a machine whose own is far from
+	// it says so, and believes nothing more for it.
+	At time.Time `json:"at,omitzero"`
 }
 
 // Empty reports whether nothing was new.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -110,6 +111,51 @@ func TestAFleetSurvivesItsServer(t *testing.T) {
 }
 
 // Serves G8, Q4, Q8.
+// Such a machine polls, fetches, and waits for a day that it takes for the one
+// after tomorrow: the server has to know why.
+func TestAMachineThatLivesInAnotherDayFetchesOnlyAndTheServerKnowsWhy(t *testing.T) {
+	h := newHouse(t)
+	f := h.run(Options{Dir: t.TempDir(), Speed: 2000, Profile: truth.Profile{Machines: 10, Seed: 4, Sites: truth.DefaultSites(2), ClockOff: 3}})
+	h.deploy(h.inventoried(10))
+	off := map[string]bool{}
+	for _, m := range f.Truth() {
+		if m.Trouble.Clock != 0 {
+			off[m.Facts.Hostname] = true
+		}
+	}
+	require.Len(t, off, 3)
+	names := map[patching.AssetID]string{}
+	assets, err := h.store.Assets(t.Context(), store.AssetFilter{})
+	require.NoError(t, err)
+	for _, a := range assets {
+		names[a.ID] = a.Hostname
+	}
+	h.eventually(time.Minute, "results of all whose clock is right, and packages on the others", func() bool {
+		open, err := h.store.Deployments(t.Context(), store.DeploymentFilter{Cycle: cycle, Outcomes: []patching.Outcome{""}})
+		require.NoError(t, err)
+		require.NotEmpty(t, open)
+		var ids []patching.OrderID
+		for _, d := range open {
+			if !off[names[d.Asset]] {
+				return false
+			}
+			ids = append(ids, d.Order)
+		}
+		orders, err := h.store.Orders(t.Context(), ids)
+		require.NoError(t, err)
+		return !slices.ContainsFunc(orders, func(o store.OrderRow) bool { return o.Stage != patching.StageFetched })
+	})
+	assets, err = h.store.Assets(t.Context(), store.AssetFilter{})
+	require.NoError(t, err)
+	for _, a := range assets {
+		if !off[a.Hostname] {
+			require.Zero(t, a.ClockOff, a.Hostname)
+			continue
+		}
+		require.InDelta(t, -72*time.Hour, a.ClockOff, float64(time.Minute), a.Hostname)
+	}
+}
+
 func TestWhatIsWrongInTheFleetShowsInWhatItReports(t *testing.T) {
 	h := newHouse(t)
 	p := truth.Profile{

@@ -236,7 +236,7 @@ func (r *relay) hand(resp uplink.PollResponse, of map[patching.DeviceID]*member,
 	parts := map[patching.DeviceID]*uplink.PollResponse{}
 	part := func(d patching.DeviceID) *uplink.PollResponse {
 		if parts[d] == nil {
-			parts[d] = &uplink.PollResponse{Root: resp.Root}
+			parts[d] = &uplink.PollResponse{Root: resp.Root, At: resp.At}
 		}
 		return parts[d]
 	}

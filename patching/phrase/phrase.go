@@ -29,5 +29,26 @@ func Few(names []string, most int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
+// About rounds a length of time to what people say of it.
+func About(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day:
+		return "about " + Count(int((d+day/2)/day), "day")
+	case d >= 2*time.Hour:
+		return "about " + Count(int((d+time.Hour/2)/time.Hour), "hour")
+	default:
+		return "about " + Count(int((d+time.Minute/2)/time.Minute), "minute")
+	}
+}
+
+// ClockOff says how far a clock is ahead of another; behind it, if d is negative.
+func ClockOff(d time.Duration) string {
+	if d < 0 {
+		return About(-d) + " behind"
+	}
+	return About(d) + " ahead"
+}
+
 // Moment prints an instant: pages are read in many zones, so in UTC.
 func Moment(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04 UTC") }

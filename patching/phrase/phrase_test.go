@@ -24,6 +24,17 @@ func TestALongListNamesTheFirstAndCountsTheOthers(t *testing.T) {
 	assert.Equal(t, "a, b and 1 more", phrase.Few(names, 2))
 }
 
+func TestALengthOfTimeIsRoundedToWhatPeopleSay(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Minute: "about 1 minute", 11*time.Minute + 40*time.Second: "about 12 minutes", 100 * time.Minute: "about 100 minutes",
+		2*time.Hour + 40*time.Minute: "about 3 hours", 47 * time.Hour: "about 47 hours", 72*time.Hour - 5*time.Second: "about 3 days",
+	} {
+		assert.Equal(t, want, phrase.About(d), "%s", d)
+	}
+	assert.Equal(t, "about 3 days behind", phrase.ClockOff(-72*time.Hour))
+	assert.Equal(t, "about 12 minutes ahead", phrase.ClockOff(12*time.Minute))
+}
+
 func TestAMomentIsToldInUTC(t *testing.T) {
 	tokyo := time.FixedZone("JST", 9*60*60)
 	assert.Equal(t, "23 Nov 2026 20:05 UTC", phrase.Moment(time.Date(2026, 11, 24, 5, 5, 0, 0, tokyo)))

@@ -221,7 +221,7 @@ func assets(t *testing.T, s *store.Store) {
 	t.Run("every field comes back; who speaks for it and when it was seen is not to be put", func(t *testing.T) {
 		a := fullAsset("full")
 		put := a
-		put.Device, put.Relay, put.Seen = "no-such-device", "r9", noon
+		put.Device, put.Relay, put.Seen, put.ClockOff = "no-such-device", "r9", noon, time.Hour
 		require.NoError(t, s.PutAsset(ctx, put))
 		got, err := s.Asset(ctx, "full")
 		require.NoError(t, err)

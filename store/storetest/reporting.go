@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -124,6 +125,22 @@ func inventories(t *testing.T, s *store.Store) {
 		got, err := f.Asset(f.ctx, f.asset(1))
 		require.NoError(t, err)
 		require.Equal(t, "two", got.Hostname)
+	})
+	t.Run("a clock that is off is noted for device and asset until it is right", func(t *testing.T) {
+		f := with(t, s, "clocks")
+		f.enrol(2)
+		for _, off := range []time.Duration{-72 * time.Hour, 11 * time.Minute, 0} {
+			require.NoError(t, f.NoteClocks(f.ctx, map[patching.DeviceID]time.Duration{f.device(1): off, "no-such-device": time.Hour}))
+			a, err := f.Asset(f.ctx, f.asset(1))
+			require.NoError(t, err)
+			require.Equal(t, off, a.ClockOff)
+			d, err := f.Device(f.ctx, f.device(1))
+			require.NoError(t, err)
+			require.Equal(t, off, d.ClockOff)
+			other, err := f.Asset(f.ctx, f.asset(2))
+			require.NoError(t, err)
+			require.Zero(t, other.ClockOff)
+		}
 	})
 	t.Run("every message notes the route and when the machine was seen", func(t *testing.T) {
 		f := with(t, s, "seen")

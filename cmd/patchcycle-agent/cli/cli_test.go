@@ -68,6 +68,7 @@ type desk struct {
 	receipts []uplink.Receipt
 	facts    int
 	token    string
+	ahead    time.Duration // of its clock
 }
 
 func newDesk(t *testing.T) (*desk, string) {
@@ -142,7 +143,7 @@ func (d *desk) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.mu.Lock()
-	var out uplink.PollResponse
+	out := uplink.PollResponse{At: time.Now().Add(d.ahead)}
 	if ask.Devices[0].AfterSeq < 1 {
 		out.Orders = []uplink.SignedOrder{{Device: "d-1", Envelope: d.envelope}}
 	}
@@ -225,6 +226,17 @@ func TestAMachineIsEnrolledAskedOnceAndTellsItsStatus(t *testing.T) {
 	assert.EqualValues(t, "d-1", status.Device)
 	assert.Empty(t, status.Orders)
 	assert.False(t, status.Inventoried.IsZero())
+
+	code, out, _ = s.run(t.Context(), "", "status")
+	require.Equal(t, ExitOK, code)
+	assert.NotContains(t, out, "clock")
+	d.mu.Lock()
+	d.ahead = 72 * time.Hour
+	d.mu.Unlock()
+	code, _, errs = s.run(t.Context(), "", "once")
+	require.Equal(t, ExitOK, code, errs)
+	_, out, _ = s.run(t.Context(), "", "status")
+	assert.Contains(t, out, "Nothing that has a window starts: this machine's clock is off (about 3 days behind); set it right.\n")
 
 	code, out, _ = s.run(t.Context(), string(d.envelope), "verify")
 	assert.Equal(t, ExitOK, code)

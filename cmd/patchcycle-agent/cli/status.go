@@ -36,6 +36,9 @@ func (e *env) status(c *cobra.Command) error {
 	}{Status: s, Allowed: rules.Allowed, Hold: rules.Hold, Note: rules.Note}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s, at %s\nTrust root %d, mode %s, fingerprint %s\n", s.Device, s.Fleet, s.Server, s.Root, s.Mode, s.Fingerprint)
+	if s.ClockOff != "" {
+		fmt.Fprintf(&b, "Nothing that has a window starts: this machine's clock is off (%s); set it right.\n", s.ClockOff)
+	}
 	switch {
 	case rulesErr != nil:
 		out.Rules = rulesErr.Error()

@@ -64,7 +64,11 @@ func (o assetListOptions) run(ctx context.Context, s *session) error {
 		if !a.Enrolled {
 			enrolled = "no"
 		}
-		rows = append(rows, []string{string(a.ID), a.Hostname, string(a.Site), a.OS, fmt.Sprint(a.Missing), fmt.Sprint(a.Security), yes(a.Reboot), enrolled, s.ago(a.Seen)})
+		seen := s.ago(a.Seen)
+		if a.ClockOff != "" {
+			seen += ", clock " + a.ClockOff
+		}
+		rows = append(rows, []string{string(a.ID), a.Hostname, string(a.Site), a.OS, fmt.Sprint(a.Missing), fmt.Sprint(a.Security), yes(a.Reboot), enrolled, seen})
 	}
 	s.list(rows, "No machine is known: let some enrol with \"patchcycle enrol token --site NAME\".",
 		"MACHINE", "HOSTNAME", "SITE", "OS", "MISSING", "SECURITY", "REBOOT", "ENROLLED", "SEEN")
@@ -129,7 +133,7 @@ func (s *session) printAsset(a wire.AssetDetail) {
 		"Addresses", strings.Join(append(a.Addresses, a.MACs...), ", "), "Serial", a.Serial, "Cloud", a.Cloud,
 		"Model", strings.TrimSpace(a.Vendor+" "+a.Model), "Lets patchcycle", strings.Join(a.Allowed, ", "), "Also patched by", strings.Join(a.OtherManagers, ", "),
 		"Patchcycle itself", yes(a.CarriesPatchcycle), "Heard through", a.Relay, "Enrolled as", string(a.Device),
-		"Seen", s.when(a.Seen), "Inventory of", s.when(a.Inventoried))
+		"Seen", s.when(a.Seen), "Clock off", a.ClockOff, "Inventory of", s.when(a.Inventoried))
 }
 
 type assetSetOptions struct {

@@ -128,6 +128,19 @@ func TestEveryVerbIsSentWithWhatItNeeds(t *testing.T) {
 	}
 }
 
+func TestAMachineWhoseClockIsOffIsNamed(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	assert.NotContains(t, h.ok("asset", "show", "web-1"), "Clock off")
+	require.NoError(t, h.store.NoteClocks(t.Context(), map[patching.DeviceID]time.Duration{"d-web-1": -72 * time.Hour}))
+	assert.Regexp(t, `Clock off: +about 3 days behind`, h.ok("asset", "show", "web-1"))
+	assert.Regexp(t, `web-1.*clock about 3 days behind\n`, h.ok("asset", "list"))
+	r := h.run("doctor")
+	assert.Equal(t, ExitFailed, r.code)
+	assert.Contains(t, r.out, "With a clock that is off: 1.")
+	assert.Contains(t, r.out+r.errs, "Set their clocks right")
+}
+
 // Serves U2.
 func TestACycleIsShownInWordsAndCounts(t *testing.T) {
 	h := newHouse(t)

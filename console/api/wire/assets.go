@@ -25,6 +25,7 @@ type Asset struct {
 	Reboot       bool                 `json:"reboot_pending"`
 	Seen         time.Time            `json:"seen,omitzero" doc:"Its last message."`
 	Inventoried  time.Time            `json:"inventoried,omitzero" doc:"Its last inventory."`
+	ClockOff     string               `json:"clock_off,omitempty" doc:"How far its clock is from the server's, in words; none: close enough. Nothing that has a window starts on a machine whose clock is off."`
 }
 
 // AssetPage is a part of the list, by id.
