@@ -102,7 +102,9 @@ func (m *member) limits() agent.Limits {
 	}
 	return agent.Limits{
 		Settle: scaled(2 * time.Minute), Look: scaled(5 * time.Second), Return: scaled(15 * time.Minute),
-		Retry: 2 * time.Second, RetryMax: 20 * time.Second,
+		// Well below the silence of any trial's policy: a machine that has not tried
+		// again yet since the server came back would count as one that is dead.
+		Retry: time.Second, RetryMax: 5 * time.Second,
 	}
 }
 
