@@ -127,7 +127,7 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 	if broken == "" && w.Tries > 0 && w.mendable() {
 		broken = halfDone // a try was cut off: the package manager wants that completed first
 	}
-	if len(left) < w.Left {
+	if len(left) > 0 && len(left) < w.Left {
 		w.Tries = 0 // it was interrupted, but it got on
 	}
 	w.Left = len(left)
@@ -163,6 +163,10 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	a.mu.Lock()
+	side := a.sideOf(w)
+	side.applied, side.troubleAt = failure == nil, time.Time{}
+	a.mu.Unlock()
 	if failure == nil {
 		return nil // the next call looks at what came of it
 	}
@@ -171,8 +175,8 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 
 // afterFailure looks at what a failed transaction left behind. What is half
 // done is repaired, and the rest of the step then tried again. A transaction in
-// which only another package failed, one that was broken before and belongs to
-// a later step, has done what it was asked for.
+// which only another package failed has done what it was asked for; whether that
+// one was broken before is looked at next.
 func (a *Agent) afterFailure(ctx context.Context, w *work, step []patching.Patch, failure error) error {
 	standings, err := a.cfg.Machine.Look(ctx, step)
 	if err != nil {
@@ -188,7 +192,7 @@ func (a *Agent) afterFailure(ctx context.Context, w *work, step []patching.Patch
 	case broken != "":
 		return a.fail(ctx, w, w.halfInstalled(broken))
 	case len(left) == 0:
-		return nil
+		return a.keep(w, false)
 	case end.Outcome == patching.Deferred && w.Step > 0:
 		end.Outcome = patching.Failed // earlier steps are in place
 	}
@@ -218,8 +222,12 @@ func (a *Agent) repairStep(ctx context.Context, w *work) error {
 // mendable reports whether a repair of the step in hand may still help.
 func (w *work) mendable() bool { return !w.Mended && w.Mends < stepTries }
 
-// installed goes on to the restart, or without need of one to the check.
+// installed goes on to the restart, or without need of one to the check: unless
+// the machine got worse on the way, for it may not come back then.
 func (a *Agent) installed(ctx context.Context, w *work, b patching.Bundle) error {
+	if stop, err := a.gotWorse(ctx, w); stop || err != nil {
+		return err
+	}
 	now := a.cfg.Clock.Now().UTC()
 	if !b.Steps[w.Step].Restart || !a.needsRestart(ctx, w, b) {
 		w.Phase, w.Since = phaseCheck, now
@@ -231,6 +239,51 @@ func (a *Agent) installed(ctx context.Context, w *work, b patching.Bundle) error
 	}
 	a.tell(ctx)
 	return nil
+}
+
+// gotWorse looks, after a transaction that failed or whose end nobody saw,
+// whether something fails that did not before: another package may have broken
+// on the way, such as the one that makes the files to boot from. That is
+// repaired, given time, and then ends the order. After a transaction that went
+// well it is the check that looks: a service may want the restart.
+func (a *Agent) gotWorse(ctx context.Context, w *work) (stop bool, err error) {
+	a.mu.Lock()
+	side := a.sideOf(w)
+	applied, since := side.applied, side.troubleAt
+	a.mu.Unlock()
+	if applied || w.Tries == 0 {
+		return false, nil
+	}
+	worse, err := a.worse(ctx, w)
+	if err != nil {
+		return true, a.stumble(ctx, w, err, patching.ReasonInstallFailed)
+	}
+	if len(worse) == 0 {
+		return false, nil
+	}
+	if w.mendable() {
+		return true, a.repairStep(ctx, w)
+	}
+	now := a.cfg.Clock.Now()
+	if since.IsZero() {
+		since = now
+		a.mu.Lock()
+		a.sideOf(w).troubleAt = now
+		a.mu.Unlock()
+	}
+	if now.Before(since.Add(a.cfg.Limits.Settle)) {
+		a.rest(w, a.cfg.Limits.Look)
+		return true, nil
+	}
+	end := notRunning(worse)
+	if w.Last != nil {
+		detail := end.Detail
+		if end = *w.Last; end.Detail != "" {
+			detail = end.Detail + " " + detail
+		}
+		end.Outcome, end.Detail = patching.Failed, detail // what was asked for is in place
+	}
+	return true, a.fail(ctx, w, end)
 }
 
 // stepDone goes on to the next step, or ends the order well.

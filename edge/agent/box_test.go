@@ -34,11 +34,12 @@ type box struct {
 	onPreflight func() error
 	onSimulate  func([]patching.Change) []patching.Change
 	onApply     func(patching.Patch) error // before a package is configured
+	afterApply  func() error               // when all packages are in place
 	onRepair    func() error
 	onBoot      func()
 	onLook      func() error
 	onInventory func() error
-	// afterApply and afterBoot say what fails then.
+	// sick says what else fails.
 	sick func(b *box) []string
 }
 
@@ -143,7 +144,7 @@ func (b *box) Apply(ctx context.Context, patches []patching.Patch) error {
 		b.pending = b.pending || p.NeedsReboot
 		b.fuse.event("between two packages")
 	}
-	return errors.Join(failed, b.configureOthers(patches...))
+	return errors.Join(failed, b.configureOthers(patches...), call(b.afterApply))
 }
 
 func (b *box) unpacked(name string) {

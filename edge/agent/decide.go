@@ -47,6 +47,10 @@ type side struct {
 	detail       string    // what the last failure said
 	// askedRestart: this process has asked for the restart that is awaited.
 	askedRestart bool
+	// applied: the last transaction of the step went well, as this process saw.
+	// troubleAt is when something was first seen to fail after one that did not.
+	applied   bool
+	troubleAt time.Time
 }
 
 // situation is all that a decision looks at.

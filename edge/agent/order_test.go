@@ -199,6 +199,68 @@ func TestATransactionThatFailsCleanlyFails(t *testing.T) {
 	assert.Empty(t, last.Changes)
 }
 
+// Serves G9.
+func TestAMachineOnWhichAnotherPackageBrokeIsNotRestarted(t *testing.T) {
+	for name, cured := range map[string]bool{"a repair does not help": false, "a repair helps": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.box.failing = []string{"old-trouble (half installed)"}
+			trigger := false
+			b.box.sick = func(*box) []string {
+				if trigger {
+					return []string{"initramfs-tools (half installed)"}
+				}
+				return nil
+			}
+			b.box.afterApply = func() error {
+				trigger = true
+				return &Failure{Reason: patching.ReasonInstallFailed, Detail: "update-initramfs: no space left on /boot", Signature: "initramfs-tools: postinst"}
+			}
+			b.box.onRepair = func() error {
+				trigger = !cured
+				return nil
+			}
+			b.apply(patching.Bundle{Manager: "apt", Steps: []patching.Step{kernel()}})
+			b.office.permit("o-1")
+			last := b.untilFinal("o-1")
+			assert.Equal(t, "6", b.box.installed["linux"], "what was asked for is in place")
+			if cured {
+				assert.Equal(t, patching.Patched, last.Outcome)
+				assert.Contains(t, b.box.wrote, "reboot")
+				return
+			}
+			assert.NotContains(t, b.box.wrote, "reboot", "it might not come back")
+			assert.Equal(t, patching.Failed, last.Outcome)
+			assert.Equal(t, patching.ReasonInstallFailed, last.Reason)
+			assert.Equal(t, "initramfs-tools: postinst", last.Signature)
+			assert.Equal(t, "update-initramfs: no space left on /boot Not running: initramfs-tools (half installed)", last.Detail)
+			assert.Len(t, last.Changes, 1)
+		})
+	}
+}
+
+// Serves G9.
+func TestAnAgentThatWasKilledLooksForWhatBrokeBeforeItRestarts(t *testing.T) {
+	b := newBench(t)
+	trigger := false
+	b.box.sick = func(*box) []string {
+		if trigger {
+			return []string{"initramfs-tools (half installed)"}
+		}
+		return nil
+	}
+	b.box.afterApply = func() error {
+		trigger = true
+		panic(killed{})
+	}
+	b.apply(patching.Bundle{Manager: "apt", Steps: []patching.Step{kernel()}})
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.NotContains(t, b.box.wrote, "reboot")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, "Not running: initramfs-tools (half installed)", last.Detail)
+}
+
 func TestWhatAMachinePrintsNeedNotBeUTF8(t *testing.T) {
 	b := newBench(t)
 	b.box.failing = []string{"caf\xe9.service"}

@@ -69,15 +69,9 @@ func (a *Agent) check(ctx context.Context, w *work, step []patching.Patch, passe
 	if len(left) > 0 {
 		return a.fail(ctx, w, ending{patching.Failed, patching.ReasonNotTaken, fmt.Sprintf("%s is not at %s", left[0].Name, left[0].To), left[0].Name + ": not taken"})
 	}
-	health, err := a.health(ctx)
+	worse, err := a.worse(ctx, w)
 	if err != nil {
 		return a.stumble(ctx, w, err, patching.ReasonServiceBroken)
-	}
-	var worse []string
-	for _, f := range health.Failing {
-		if !slices.Contains(w.Failing, f) {
-			worse = append(worse, f)
-		}
 	}
 	if len(worse) == 0 {
 		return passed()
@@ -86,7 +80,17 @@ func (a *Agent) check(ctx context.Context, w *work, step []patching.Patch, passe
 		a.rest(w, a.cfg.Limits.Look)
 		return nil
 	}
-	return a.fail(ctx, w, ending{patching.Failed, patching.ReasonServiceBroken, "Not running: " + list(worse), worse[0] + ": not running"})
+	return a.fail(ctx, w, notRunning(worse))
+}
+
+// worse names what fails now and did not when the order began.
+func (a *Agent) worse(ctx context.Context, w *work) ([]string, error) {
+	health, err := a.health(ctx)
+	return slices.DeleteFunc(health.Failing, func(f string) bool { return slices.Contains(w.Failing, f) }), err
+}
+
+func notRunning(names []string) ending {
+	return ending{patching.Failed, patching.ReasonServiceBroken, "Not running: " + list(names), names[0] + ": not running"}
 }
 
 // remains says what is not as it was before, on a machine that went back: a
