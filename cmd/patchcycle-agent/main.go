@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle-agent/cli"
 	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/edge/machine"
 	"github.com/patchcycle/patchcycle/edge/observer"
 )
 
@@ -23,14 +24,19 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Options{
-		Version: version, Machine: machine, Able: observer.Rules.Allowed, Log: log, Env: os.Getenv, Now: time.Now,
+		Version: version, Machine: open, Hindrance: machine.Hindrance, Log: log, Env: os.Getenv, Now: time.Now,
 	}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
-// machine is this one, which is only looked at so far.
-func machine() (agent.Machine, error) { return observer.New() }
+// open opens this machine: to act on it, or without a folder only to look.
+func open(dir string, log *zap.Logger) (agent.Machine, error) {
+	if dir == "" {
+		return observer.New()
+	}
+	return machine.New(machine.Options{Dir: dir, Log: log})
+}
 
 // log writes JSON, so that what a machine or a server says cannot break a line.
 func log(w io.Writer) *zap.Logger {

@@ -123,7 +123,12 @@ type Rules struct {
 	Held []string
 	// Hold stops the agent from starting anything; nil: no hold.
 	Hold *Hold
+	// Note tells people why less is allowed than they may expect; may be empty.
+	Note string
 }
+
+// Looking are the verbs that change nothing on a machine.
+func Looking() []trust.Verb { return []trust.Verb{trust.Collect, trust.Simulate} }
 
 // Hold is somebody's word that nothing starts on this machine.
 type Hold struct {

@@ -16,11 +16,13 @@ import (
 
 // RuleFiles reads a machine's rules from a folder that its owner keeps
 // (/etc/patchcycle): rules.json with what may be ordered, and the file hold,
-// whose mere presence stops the agent from starting anything.
+// whose mere presence stops the agent from starting anything. Without a
+// rules.json nobody has said that the machine may be changed: it only lets
+// itself be looked at.
 type RuleFiles string
 
 type rulesFile struct {
-	Allowed []trust.Verb `json:"allowed"` // absent: all
+	Allowed []trust.Verb `json:"allowed"` // absent: all that the agent can do
 	Held    []string     `json:"held"`
 }
 
@@ -32,12 +34,16 @@ func (f RuleFiles) Rules() (Rules, error) {
 	if err != nil {
 		return Rules{}, err
 	}
-	if text != nil {
-		dec := json.NewDecoder(strings.NewReader(string(text)))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&file); err != nil {
-			return Rules{}, fmt.Errorf("rules.json: %w", err)
-		}
+	if text == nil {
+		return Rules{
+			Allowed: Looking(), Hold: f.hold(),
+			Note: fmt.Sprintf("there is no %s: this machine only lets itself be looked at. Write {} into it to allow all that the agent can do.", filepath.Join(string(f), "rules.json")),
+		}, nil
+	}
+	dec := json.NewDecoder(strings.NewReader(string(text)))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&file); err != nil {
+		return Rules{}, fmt.Errorf("rules.json: %w", err)
 	}
 	for _, v := range file.Allowed {
 		if _, ok := v.Spec(); !ok {

@@ -19,8 +19,23 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	require.NoError(t, os.Chmod(path, mode))
 }
 
-func TestWithoutFilesAMachineAllowsWhatItsAgentCanDo(t *testing.T) {
-	rules, err := RuleFiles(t.TempDir()).Rules()
+// Serves Q15.
+func TestWithoutRulesAMachineOnlyLetsItselfBeLookedAt(t *testing.T) {
+	dir := t.TempDir()
+	rules, err := RuleFiles(dir).Rules()
+	require.NoError(t, err)
+	assert.Equal(t, []string{"collect", "simulate"}, withRules(patching.Asset{}, rules, nil).Allowed)
+	assert.Contains(t, rules.Note, "there is no "+filepath.Join(dir, "rules.json"))
+	write(t, filepath.Join(dir, "hold"), "", 0o644)
+	rules, err = RuleFiles(dir).Rules()
+	require.NoError(t, err)
+	assert.NotNil(t, rules.Hold)
+}
+
+func TestRulesThatNameNoVerbsAllowWhatTheAgentCanDo(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "rules.json"), "{}\n", 0o644)
+	rules, err := RuleFiles(dir).Rules()
 	require.NoError(t, err)
 	assert.Equal(t, Rules{}, rules)
 	assert.True(t, rules.allows(trust.Apply))

@@ -104,6 +104,30 @@ func New(o Options) (*Machine, error) {
 	return m, nil
 }
 
+// Hindrance says in a sentence why the machine that we run on can only be looked
+// at by this process; empty: it can be acted on.
+func Hindrance() string {
+	root := os.DirFS("/")
+	about, err := host.Read(root)
+	if err != nil {
+		return fmt.Sprintf("It could not be looked at: %v.", err)
+	}
+	manager := packages.For(about.OS, packages.Options{}).Name()
+	return hindrance(os.Geteuid() == 0, host.Systemd(root), manager)
+}
+
+func hindrance(isRoot, systemd bool, manager string) string {
+	switch {
+	case manager == "":
+		return "It has no package manager that this agent knows."
+	case !systemd:
+		return "systemd does not run it, and a transaction needs a unit of its own to survive the agent: patch the image or the host instead."
+	case !isRoot:
+		return "Only root may change it, and the agent runs as another user."
+	}
+	return ""
+}
+
 // Boot implements [agent.Machine].
 func (m *Machine) Boot() string { return m.boot }
 

@@ -27,6 +27,13 @@ func TestAMachineWithoutAManagerIsSeenWithoutPackages(t *testing.T) {
 	require.Equal(t, patching.ReasonManagerUnknown, f.Reason)
 }
 
+func TestAMachineSaysWhyItCanOnlyBeLookedAt(t *testing.T) {
+	require.Empty(t, hindrance(true, true, "apt"))
+	require.Contains(t, hindrance(false, true, "apt"), "Only root")
+	require.Contains(t, hindrance(true, false, "apt"), "systemd does not run it")
+	require.Contains(t, hindrance(true, true, ""), "no package manager")
+}
+
 func TestAPackageIsFoundThoughItsArchitectureChanged(t *testing.T) {
 	all := []packages.Installed{
 		{Package: patching.Package{Name: "libc6", Arch: "amd64", Version: "2"}},

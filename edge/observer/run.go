@@ -11,11 +11,10 @@ import (
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/trust"
 )
 
 // Rules are the machine's own while it is observed.
-var Rules = agent.Rules{Allowed: []trust.Verb{trust.Collect, trust.Simulate}}
+var Rules = agent.Rules{Allowed: agent.Looking()}
 
 // Options say how to observe this machine. Link and Dir are required.
 type Options struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,10 +24,12 @@ import (
 type Options struct {
 	// Version is the program's.
 	Version string
-	// Machine opens the machine that this program runs on.
-	Machine func() (agent.Machine, error)
-	// Able are the verbs that Machine can carry out; nil: all.
-	Able []trust.Verb
+	// Machine opens the machine that this program runs on, with a folder for what
+	// outlives the agent; empty: the machine is only looked at.
+	Machine func(dir string, log *zap.Logger) (agent.Machine, error)
+	// Hindrance says in a sentence why the machine can only be looked at; empty:
+	// it can be acted on.
+	Hindrance func() string
 	// Log makes the log of a running agent.
 	Log func(io.Writer) *zap.Logger
 	// Now is the clock [time.Now].
@@ -102,12 +105,25 @@ Exit codes:
 	return c
 }
 
-// abilities says what this program cannot do yet.
+// abilities says what this program cannot do here.
 func (e *env) abilities() string {
-	if e.Able == nil {
+	why := e.Hindrance()
+	if why == "" {
 		return ""
 	}
-	return fmt.Sprintf("\nThis version does no more than: %s.\n", join(e.Able))
+	return "\n" + onlyLooks(why) + "\n"
+}
+
+func onlyLooks(why string) string {
+	return fmt.Sprintf("This machine is only looked at (%s). %s", join(agent.Looking()), why)
+}
+
+// open opens the machine, to act on it where that is possible.
+func (e *env) open(log *zap.Logger) (agent.Machine, error) {
+	if e.Hindrance() != "" {
+		return e.Machine("", log)
+	}
+	return e.Machine(filepath.Join(e.home, "transactions"), log)
 }
 
 func join(verbs []trust.Verb) string {
@@ -118,25 +134,26 @@ func join(verbs []trust.Verb) string {
 	return strings.Join(words, ", ")
 }
 
-// host is where this machine's rules come from: its files, less what the
-// machine cannot do.
-func (e *env) host() agent.Host { return able{agent.RuleFiles(e.rules), e.Able} }
+// host is where this machine's rules come from: its files, less what cannot be
+// done here.
+func (e *env) host() agent.Host { return able{agent.RuleFiles(e.rules), e.Hindrance()} }
 
 type able struct {
-	files agent.RuleFiles
-	verbs []trust.Verb
+	files     agent.RuleFiles
+	hindrance string
 }
 
 // Rules implements [agent.Host].
 func (a able) Rules() (agent.Rules, error) {
 	rules, err := a.files.Rules()
-	switch {
-	case a.verbs == nil:
-	case rules.Allowed == nil:
-		rules.Allowed = a.verbs
-	default:
-		rules.Allowed = slices.DeleteFunc(slices.Clone(rules.Allowed), func(v trust.Verb) bool { return !slices.Contains(a.verbs, v) })
+	if a.hindrance == "" {
+		return rules, err
 	}
+	rules.Note = onlyLooks(a.hindrance)
+	if rules.Allowed == nil {
+		rules.Allowed = agent.Looking()
+	}
+	rules.Allowed = slices.DeleteFunc(slices.Clone(rules.Allowed), func(v trust.Verb) bool { return !slices.Contains(agent.Looking(), v) })
 	return rules, err
 }
 

@@ -158,18 +158,35 @@ type shell struct {
 	dir     string
 	env     map[string]string
 	cleaned int
+	// opened are the folders with which the machine was opened.
+	opened    []string
+	hindrance string
 }
 
 func newShell(t *testing.T) *shell {
 	t.Helper()
-	return &shell{t: t, dir: t.TempDir(), env: map[string]string{}}
+	s := &shell{t: t, dir: t.TempDir(), env: map[string]string{}}
+	s.rules("{}")
+	return s
+}
+
+func (s *shell) rules(text string) {
+	s.t.Helper()
+	dir := filepath.Join(s.dir, "rules")
+	require.NoError(s.t, os.MkdirAll(dir, 0o700))
+	require.NoError(s.t, os.WriteFile(filepath.Join(dir, "rules.json"), []byte(text), 0o600))
+}
+
+func (s *shell) open(dir string, _ *zap.Logger) (agent.Machine, error) {
+	s.opened = append(s.opened, dir)
+	return still{&s.cleaned}, nil
 }
 
 func (s *shell) run(ctx context.Context, in string, args ...string) (code int, out, errs string) {
 	s.t.Helper()
 	var o, e bytes.Buffer
 	code = Run(ctx, Options{
-		Version: "v0", Machine: func() (agent.Machine, error) { return still{&s.cleaned}, nil },
+		Version: "v0", Machine: s.open, Hindrance: func() string { return s.hindrance },
 		Log: func(io.Writer) *zap.Logger { return zap.NewNop() }, Env: func(k string) string { return s.env[k] },
 	}, append(args, "--home", filepath.Join(s.dir, "home"), "--rules", filepath.Join(s.dir, "rules")), strings.NewReader(in), &o, &e)
 	return code, o.String(), e.String()
@@ -189,6 +206,7 @@ func TestAMachineIsEnrolledAskedOnceAndTellsItsStatus(t *testing.T) {
 	code, _, errs = s.run(t.Context(), "", "once")
 	require.Equal(t, ExitOK, code, errs)
 	assert.Equal(t, 1, s.cleaned)
+	assert.Equal(t, []string{"", filepath.Join(s.dir, "home", "transactions")}, s.opened, "to enrol, and then to act")
 	assert.Equal(t, patching.StageFinished, d.receipts[len(d.receipts)-1].Stage)
 	assert.Equal(t, 1, d.facts)
 
@@ -278,24 +296,42 @@ func TestAHoldIsSetSeenAndLifted(t *testing.T) {
 	_, out, _ = s.run(t.Context(), "", "status")
 	assert.NotContains(t, out, "Nothing starts")
 
-	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "rules", "rules.json"), []byte("{"), 0o600))
+	s.rules("{")
 	_, out, _ = s.run(t.Context(), "", "status")
 	assert.Contains(t, out, "the machine's rules cannot be read")
 }
 
-func TestWhatTheProgramCannotDoIsNotAllowedWhateverTheRulesSay(t *testing.T) {
-	dir := t.TempDir()
-	host := able{agent.RuleFiles(dir), []trust.Verb{trust.Collect, trust.Simulate}}
-	rules, err := host.Rules()
-	require.NoError(t, err)
-	assert.Equal(t, []trust.Verb{trust.Collect, trust.Simulate}, rules.Allowed)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.json"), []byte(`{"allowed": ["apply", "simulate"]}`), 0o600))
-	rules, err = host.Rules()
-	require.NoError(t, err)
-	assert.Equal(t, []trust.Verb{trust.Simulate}, rules.Allowed)
+// Serves Q15.
+func TestAMachineThatCannotBeActedOnIsOnlyLookedAtWhateverItsRulesSay(t *testing.T) {
+	d, url := newDesk(t)
+	s := newShell(t)
+	s.hindrance = "systemd does not run it."
+	s.rules(`{"allowed": ["apply", "clean", "simulate"]}`)
+	code, _, errs := s.run(t.Context(), "s3cret\n", "enrol", "--server", url)
+	require.Equal(t, ExitOK, code, errs)
+	code, _, errs = s.run(t.Context(), "", "once")
+	require.Equal(t, ExitOK, code, errs)
+	assert.Zero(t, s.cleaned)
+	assert.Equal(t, []string{"", ""}, s.opened)
+	assert.Equal(t, patching.ReasonRefused, d.receipts[len(d.receipts)-1].Reason)
 
-	e := &env{Options: Options{Able: host.verbs}}
-	assert.Contains(t, newRoot(e).Long, "does no more than: collect, simulate.")
+	_, out, _ := s.run(t.Context(), "", "status")
+	assert.Contains(t, out, "Allowed here: simulate\nWhy no more: This machine is only looked at (collect, simulate). systemd does not run it.\n")
+	_, out, _ = s.run(t.Context(), "", "--help")
+	assert.Contains(t, out, "This machine is only looked at (collect, simulate). systemd does not run it.")
+}
+
+func TestAMachineWithoutRulesSaysWhyItIsOnlyLookedAt(t *testing.T) {
+	_, url := newDesk(t)
+	s := newShell(t)
+	require.NoError(t, os.Remove(filepath.Join(s.dir, "rules", "rules.json")))
+	code, _, errs := s.run(t.Context(), "s3cret\n", "enrol", "--server", url)
+	require.Equal(t, ExitOK, code, errs)
+	code, _, errs = s.run(t.Context(), "", "once")
+	require.Equal(t, ExitOK, code, errs)
+	assert.Zero(t, s.cleaned)
+	_, out, _ := s.run(t.Context(), "", "status")
+	assert.Contains(t, out, "Allowed here: collect, simulate\nWhy no more: there is no ")
 }
 
 func TestWordsFromTheOtherEndDriveNoTerminal(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/uplink"
@@ -73,7 +74,7 @@ func (o enrolOptions) run(c *cobra.Command) error {
 }
 
 func (o enrolOptions) enrol(ctx context.Context, link uplink.Link, token string) (agent.Identity, patching.DeviceState, error) {
-	machine, err := o.Machine()
+	machine, err := o.Machine("", zap.NewNop()) // for it is only looked at yet
 	if err != nil {
 		return agent.Identity{}, "", err
 	}

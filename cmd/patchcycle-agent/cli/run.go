@@ -54,7 +54,8 @@ func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent
 		return err
 	}
 	defer link.Close()
-	machine, err := o.Machine()
+	log := o.Log(c.ErrOrStderr())
+	machine, err := o.open(log)
 	if err != nil {
 		return err
 	}
@@ -67,7 +68,6 @@ func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent
 			err = closed
 		}
 	}()
-	log := o.Log(c.ErrOrStderr())
 	a, err := agent.New(agent.Config{
 		Identity: id, Machine: machine, Link: link, Clock: clock(o.Now), Journal: ledger.Journal(string(id.Device)),
 		Shelf: home.Shelf(), Host: o.host(), Log: log,

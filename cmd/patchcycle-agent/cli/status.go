@@ -31,8 +31,9 @@ func (e *env) status(c *cobra.Command) error {
 		agent.Status
 		Allowed []trust.Verb `json:"allowed,omitempty"` // absent: all
 		Hold    *agent.Hold  `json:"hold,omitempty"`
+		Note    string       `json:"note,omitempty"`
 		Rules   string       `json:"rules_error,omitempty"`
-	}{Status: s, Allowed: rules.Allowed, Hold: rules.Hold}
+	}{Status: s, Allowed: rules.Allowed, Hold: rules.Hold, Note: rules.Note}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s of %s, at %s\nTrust root %d, mode %s, fingerprint %s\n", s.Device, s.Fleet, s.Server, s.Root, s.Mode, s.Fingerprint)
 	switch {
@@ -44,6 +45,9 @@ func (e *env) status(c *cobra.Command) error {
 	}
 	if rules.Allowed != nil {
 		fmt.Fprintf(&b, "Allowed here: %s\n", join(rules.Allowed))
+	}
+	if rules.Note != "" {
+		fmt.Fprintf(&b, "Why no more: %s\n", rules.Note)
 	}
 	if len(s.Orders) == 0 {
 		b.WriteString("No instruction in hand.\n")
