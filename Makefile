@@ -37,6 +37,10 @@ help: ## List the targets.
 build: ## Put the shipped binaries into bin/ (without cgo or local paths; the first time compiles for some minutes).
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/ ./cmd/...
 
+.PHONY: packages
+packages: build ## Build .deb of agent and server into bin/.
+	@tools/package agent server
+
 .PHONY: demo
 demo: ## Run a whole patch cycle here; options in ARGS, e.g. make demo ARGS="--auto-approve".
 	@echo 'Compiling patchcycle with its Temporal server: minutes the first time, seconds afterwards.' >&2
