@@ -94,6 +94,10 @@ lab: ## Boot N real Debian machines (default 10) on this one, as root; then go r
 lab-down: ## Take them down again, also after a crash.
 	go run ./lab/hosts down
 
+.PHONY: lab-cycle
+lab-cycle: ## Send N real Debian machines (default 4) through a good and a bad cycle, with a killed server; as root, ten minutes.
+	go run ./lab/real -kill $(if $(filter command,$(firstword $(origin N))),-n $(N))
+
 .PHONY: histories
 histories: ## Record workflow histories of a release, for the tests that replay them.
 	go run ./lab/histories

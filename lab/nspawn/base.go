@@ -23,9 +23,9 @@ import (
 	"github.com/patchcycle/patchcycle/lab/archive"
 )
 
-// suite is the release that machines have. Its main suite holds the versions of
+// Suite is the release that machines have. Its main suite holds the versions of
 // the last point release, its security suite what came since: that is pending.
-const suite = "bookworm"
+const Suite = "bookworm"
 
 // MaxAge is for how long a base is used. Older ones are made anew, so that the
 // lab's machines miss what is missing today.
@@ -85,7 +85,7 @@ func Cache() string {
 // recipe names a base by what it is made from: with another recipe, or another
 // mirror, another base is made.
 func recipe(up archive.Upstream) string {
-	sum := sha256.Sum256([]byte(strings.Join(slices.Concat([]string{"2", suite, up.Debian, up.Security, aptOptions}, include, masked), "\n")))
+	sum := sha256.Sum256([]byte(strings.Join(slices.Concat([]string{"2", Suite, up.Debian, up.Security, aptOptions}, include, masked), "\n")))
 	return fmt.Sprintf("base-%x-", sum[:6])
 }
 
@@ -200,7 +200,7 @@ func makeBase(ctx context.Context, cache string, up archive.Upstream, log io.Wri
 
 func fillBase(ctx context.Context, b *Base, url string, log io.Writer) error {
 	root := b.Root()
-	if err := run(ctx, log, "debootstrap", "--variant=minbase", "--include="+strings.Join(include, ","), suite, root, url+"/debian"); err != nil {
+	if err := run(ctx, log, "debootstrap", "--variant=minbase", "--include="+strings.Join(include, ","), Suite, root, url+"/debian"); err != nil {
 		return err
 	}
 	for file, text := range map[string]string{
@@ -235,7 +235,7 @@ func fillBase(ctx context.Context, b *Base, url string, log io.Writer) error {
 		return fmt.Errorf("simulate the upgrade: %w", err)
 	}
 	if b.Made.Pending = len(installs.FindAll(pending, -1)); b.Made.Pending == 0 {
-		return errors.New("the security archive has nothing pending for " + suite + ": there is nothing to patch")
+		return errors.New("the security archive has nothing pending for " + Suite + ": there is nothing to patch")
 	}
 	if err := chroot(ctx, log, root, "apt-get", "dist-upgrade", "-y", "-q", "--download-only"); err != nil {
 		return err
@@ -272,7 +272,7 @@ Suites: %[2]s-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 Check-Valid-Until: no
-`, url, suite)
+`, url, Suite)
 }
 
 // empty removes what is in a folder, but not the folder.

@@ -40,6 +40,20 @@ type People struct {
 
 // Meet makes the accounts that are missing and applies the policy.
 func Meet(ctx context.Context, dir string) (*People, error) {
+	p, err := Introduce(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	text, err := policy.Example(string(PolicyName))
+	if err != nil {
+		return nil, err
+	}
+	_, err = p.Author.ApplyPolicy(ctx, PolicyName, "demo.yaml", text, false)
+	return p, err
+}
+
+// Introduce makes the accounts that are missing.
+func Introduce(ctx context.Context, dir string) (*People, error) {
 	token, err := os.ReadFile(filepath.Join(dir, "admin.token"))
 	if err != nil {
 		return nil, fmt.Errorf("the administrator's token: %w", err)
@@ -56,14 +70,7 @@ func Meet(ctx context.Context, dir string) (*People, error) {
 	if p.Author, err = As(dir, tokens[Author]); err != nil {
 		return nil, err
 	}
-	if p.Approver, err = As(dir, tokens[Approver]); err != nil {
-		return nil, err
-	}
-	text, err := policy.Example(string(PolicyName))
-	if err != nil {
-		return nil, err
-	}
-	_, err = p.Author.ApplyPolicy(ctx, PolicyName, "demo.yaml", text, false)
+	p.Approver, err = As(dir, tokens[Approver])
 	return p, err
 }
 

@@ -1,0 +1,267 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/patchcycle/patchcycle/console/api/client"
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/lab/faults"
+	"github.com/patchcycle/patchcycle/lab/nspawn"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+//go:embed policy.yaml
+var policyText []byte
+
+const policyName patching.PolicyName = "real"
+
+// try makes the ground and sends its machines through both cycles.
+func try(ctx context.Context, o options, dir string, stdout, stderr io.Writer) (err error) {
+	began := time.Now()
+	g := &ground{options: o, dir: dir, log: stderr, say: func(format string, args ...any) {
+		fmt.Fprintf(stdout, "%5.0f s  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+	}}
+	defer func() { err = errors.Join(err, g.down(ctx)) }()
+	if err := g.up(ctx); err != nil {
+		return err
+	}
+	if err := g.listRepositories(); err != nil {
+		return err
+	}
+	g.say("%d Debian machines run; each misses %d updates of Debian's", g.machines, g.lab.Base.Made.Pending)
+	if err := g.repo.Publish(faults.Package(faults.Reboot, faults.Bad)); err != nil {
+		return err
+	}
+	if err := g.serve(ctx); err != nil {
+		return err
+	}
+	if _, err := g.people.Author.ApplyPolicy(ctx, policyName, "policy.yaml", policyText, false); err != nil {
+		return err
+	}
+	if err := g.enrol(ctx); err != nil {
+		return err
+	}
+	if err := g.goodCycle(ctx); err != nil {
+		return fmt.Errorf("the first cycle: %w", err)
+	}
+	if err := g.badCycle(ctx); err != nil {
+		return fmt.Errorf("the second cycle: %w", err)
+	}
+	g.say("both cycles went as they should")
+	return nil
+}
+
+// goodCycle brings all that is pending, and one package that asks for a restart.
+func (g *ground) goodCycle(ctx context.Context) error {
+	pending, err := g.missing(ctx)
+	if err != nil {
+		return err
+	}
+	g.say("enrolled; the server knows of %d pending updates", pending)
+	if want := g.machines * (g.lab.Base.Made.Pending + 1); pending != want {
+		return fmt.Errorf("the machines miss %d updates in all, the server knows of %d", want, pending)
+	}
+	before, err := g.bootIDs(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := g.cycle(ctx, g.options.kill)
+	if err != nil {
+		return err
+	}
+	var p problems
+	p.want(c.ClosedAs == patching.ClosedSuccessful, "it closed as %s: %s", c.ClosedAs, c.Words)
+	p.want(c.Outcomes[patching.Patched] == g.machines, "%d of %d machines are patched", c.Outcomes[patching.Patched], g.machines)
+	all, err := g.deployments(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		p.want(d.Verified.After(d.Answered), "%s counts by an inventory of before its answer", d.Hostname)
+	}
+	after, err := g.bootIDs(ctx)
+	if err != nil {
+		return err
+	}
+	for name, id := range before {
+		p.want(after[name] != id, "%s was not restarted", name)
+	}
+	pending, err = g.missing(ctx)
+	if err != nil {
+		return err
+	}
+	p.want(pending == 0, "%d updates are pending afterwards", pending)
+	p.want(c.FreedBytes > 0, "cleaning up gave nothing back")
+	if err := g.requireOnce(ctx, c.ID, all, &p); err != nil {
+		return err
+	}
+	g.say("all machines have new boot ids, nothing is pending, cleaning up gave back %d MB", c.FreedBytes>>20)
+	return errors.Join(g.report(ctx, c.ID, &p, "Patched", "h1"), p.err())
+}
+
+// badCycle brings a patch to all and another one to the last machine alone: apt
+// says of it that all is well, and its service dies.
+func (g *ground) badCycle(ctx context.Context) error {
+	if err := g.repo.Publish(faults.Package(faults.Conffile, faults.Bad), faults.Package(faults.ServiceDies, faults.Bad)); err != nil {
+		return err
+	}
+	if err := g.each(func(h *nspawn.Host) error {
+		return steps(ctx, h, [][]string{{"apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"}})
+	}); err != nil {
+		return err
+	}
+	// The policy calls inventories fresh that are a minute old, and those of the
+	// last cycle do not know what was published since.
+	pause(ctx, time.Minute)
+	c, err := g.cycle(ctx, false)
+	if err != nil {
+		return err
+	}
+	var p problems
+	p.want(c.ClosedAs == patching.ClosedBackedOut, "it closed as %s: %s", c.ClosedAs, c.Words)
+	rest := g.machines - 2
+	p.want(c.Outcomes[patching.Patched] == 2, "%d machines are patched, want those of the first two rings", c.Outcomes[patching.Patched])
+	p.want(c.Outcomes[patching.RolledBack] == rest, "%d machines went back, want the whole last ring: %d", c.Outcomes[patching.RolledBack], rest)
+	for i, h := range g.hosts {
+		version, err := h.Output(ctx, "dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", string(faults.Conffile))
+		if err != nil {
+			return err
+		}
+		want := faults.Good
+		if i < 2 {
+			want = faults.Bad
+		}
+		p.want(version == want+" installed", "%s on %s is at %q, want %s", faults.Conffile, h.Name, version, want)
+	}
+	state, err := g.last().Exec(ctx, "systemctl", "is-active", string(faults.ServiceDies))
+	if err != nil {
+		return err
+	}
+	p.want(strings.TrimSpace(state.Stdout) == "active", "the service on %s is %s", g.last().Name, state.Stdout)
+	all, err := g.deployments(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if err := g.requireOnce(ctx, c.ID, all, &p); err != nil {
+		return err
+	}
+	decisions, err := g.people.Author.Decisions(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	halted := slices.ContainsFunc(decisions.Items, func(d wire.Decision) bool { return d.Verb == patching.Halt })
+	p.want(halted, "no gate halted")
+	g.say("the service died on %s, the gate halted, %d machines are back at the versions of before", g.last().Name, rest)
+	return errors.Join(g.report(ctx, c.ID, &p, "was halted", string(faults.ServiceDies)), p.err())
+}
+
+// cycle runs one from its start to its close, with the approval of a second
+// person, and with kill ends the server hard in the middle of the last ring.
+func (g *ground) cycle(ctx context.Context, kill bool) (wire.CycleDetail, error) {
+	started, err := g.people.Author.StartCycle(ctx, policyName, wire.StartCycle{}, client.NewKey())
+	if err != nil {
+		return wire.CycleDetail{}, err
+	}
+	var (
+		c     wire.CycleDetail
+		words string
+	)
+	err = g.await(ctx, 30*time.Minute, "the close of "+string(started.Cycle), func() (bool, error) {
+		next, err := g.people.Approver.Cycle(ctx, started.Cycle)
+		if err != nil {
+			return false, err
+		}
+		if c = next; c.Words != words {
+			words = c.Words
+			g.say("%s: %s", c.Phase, words)
+		}
+		switch {
+		case c.Phase == patching.PhaseApproval && c.Votes == 0 && c.Plan != "":
+			act := wire.Act{Plan: c.Plan, Reason: "the test ring is well"}
+			_, err := g.people.Approver.Do(ctx, c.ID, "approve", act, client.NewKey())
+			return false, err
+		case kill && g.inLastRing(c):
+			busy, err := g.installing(ctx)
+			if err != nil || !busy {
+				return false, err
+			}
+			kill = false
+			g.say("kill -9 of the server while the last ring installs")
+			g.kill()
+			return false, g.serve(ctx)
+		}
+		return c.Phase.Terminal(), nil
+	})
+	if err == nil && kill {
+		err = errors.New("the server was to be killed while the last ring installs, and that moment never came")
+	}
+	return c, err
+}
+
+func (g *ground) inLastRing(c wire.CycleDetail) bool {
+	i := slices.IndexFunc(c.Rings, func(r wire.RingProgress) bool { return r.Name == "rest" })
+	return i >= 0 && c.Rings[i].State == "at work"
+}
+
+// installing reports whether dpkg works on a machine of the last ring.
+func (g *ground) installing(ctx context.Context) (bool, error) {
+	for _, h := range g.hosts[2:] {
+		if !h.On() {
+			continue
+		}
+		all, err := h.Processes()
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(all, func(p nspawn.Process) bool { return p.Name == "dpkg" }) {
+			return true, nil
+		}
+	}
+	return false, ctx.Err()
+}
+
+func (g *ground) deployments(ctx context.Context, id patching.CycleID) ([]wire.Deployment, error) {
+	page, err := g.people.Author.Deployments(ctx, id, client.DeploymentQuery{Limit: 1000})
+	return page.Items, err
+}
+
+// missing is how many updates are pending on all machines, as the server knows.
+func (g *ground) missing(ctx context.Context) (n int, err error) {
+	page, err := g.people.Author.Assets(ctx, client.AssetQuery{Limit: 1000})
+	for _, a := range page.Items {
+		n += a.Missing
+	}
+	return n, err
+}
+
+// report looks for words in the cycle's report.
+func (g *ground) report(ctx context.Context, id patching.CycleID, p *problems, words ...string) error {
+	text, err := g.people.Author.Report(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, w := range words {
+		p.want(strings.Contains(string(text), w), "the report does not say %q", w)
+	}
+	return nil
+}
+
+// problems are what was not as it should be.
+type problems []error
+
+func (p *problems) want(so bool, format string, args ...any) {
+	if !so {
+		*p = append(*p, fmt.Errorf(format, args...))
+	}
+}
+
+func (p *problems) err() error { return errors.Join(*p...) }

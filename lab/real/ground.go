@@ -1,0 +1,300 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/patchcycle/patchcycle/console/api/client"
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/lab/faults"
+	"github.com/patchcycle/patchcycle/lab/nspawn"
+	"github.com/patchcycle/patchcycle/lab/trial"
+)
+
+// ground is a lab with a server in its network and machines that are enrolled.
+type ground struct {
+	options
+	dir    string // the server's
+	lab    *nspawn.Lab
+	repo   *faults.Repository
+	hosts  []*nspawn.Host
+	server *exec.Cmd
+	people *trial.People
+	say    func(format string, args ...any)
+	log    io.Writer
+}
+
+// up makes the lab. Everything is installed before the server takes the place
+// of the archive: from then on machines reach updates through it alone.
+func (g *ground) up(ctx context.Context) (err error) {
+	logs := io.Discard
+	if g.verbose {
+		logs = g.log
+	}
+	g.lab, err = nspawn.Up(ctx, nspawn.Options{
+		Name: fmt.Sprintf("real-%d", os.Getpid()), Packages: "/apt", Log: logs,
+		Repositories: func(folder string) (r []nspawn.Repository, err error) {
+			if g.repo, err = faults.Open(folder); err == nil {
+				err = g.repo.PublishAll(faults.Good)
+			}
+			if err != nil {
+				return nil, err
+			}
+			key, err := g.repo.Key()
+			return []nspawn.Repository{{Name: "lab", Suite: faults.Suite, Key: key, Handler: g.repo.Handler()}}, err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := g.certify(); err != nil {
+		return err
+	}
+	deb, err := os.ReadFile(g.agent)
+	if err != nil {
+		return err
+	}
+	if err := g.lab.Install("root/patchcycle-agent.deb", deb, 0o644); err != nil {
+		return err
+	}
+	if err := g.lab.Apt(ctx, "install", "-q", "-y", "/root/patchcycle-agent.deb", string(faults.Conffile), string(faults.Reboot)); err != nil {
+		return err
+	}
+	for range g.machines {
+		h, err := g.lab.Create(ctx, nspawn.HostOptions{})
+		if err != nil {
+			return err
+		}
+		g.hosts = append(g.hosts, h)
+	}
+	if err := nspawn.Boot(ctx, g.hosts...); err != nil {
+		return err
+	}
+	// One machine alone has the service that will be stopped by its update.
+	_, err = g.last().Output(ctx, "apt-get", "install", "-q", "-y", string(faults.ServiceDies))
+	return errors.Join(err, g.lab.CloseDoor())
+}
+
+// last is the machine on which the second cycle goes wrong.
+func (g *ground) last() *nspawn.Host { return g.hosts[len(g.hosts)-1] }
+
+func (g *ground) down(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer cancel()
+	if g.server != nil {
+		g.kill()
+	}
+	if g.lab != nil {
+		err = g.lab.Down(ctx)
+	}
+	return err
+}
+
+// certify makes an authority that every machine trusts, and the server's
+// certificate.
+func (g *ground) certify() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "patchcycle lab"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 0, 7),
+		IPAddresses: []net.IP{net.ParseIP(nspawn.Gateway)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	return errors.Join(
+		os.WriteFile(g.certFile(), public, 0o600),
+		os.WriteFile(g.keyFile(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600),
+		g.lab.Install("usr/local/share/ca-certificates/patchcycle-lab.crt", public, 0o644),
+	)
+}
+
+func (g *ground) certFile() string { return filepath.Join(g.dir, "uplink.pem") }
+func (g *ground) keyFile() string  { return filepath.Join(g.dir, "uplink.key") }
+
+// repositories is what the server mirrors for its machines.
+const repositories = `repositories:
+  - name: debian
+    url: %[1]s/debian
+    suites: [%[2]s, %[2]s-updates]
+    components: [main]
+    architectures: [amd64]
+    keyring: /usr/share/keyrings/debian-archive-keyring.gpg
+  - name: debian-security
+    url: %[1]s/debian-security
+    suites: [%[2]s-security]
+    components: [main]
+    architectures: [amd64]
+    keyring: /usr/share/keyrings/debian-archive-keyring.gpg
+  - name: lab
+    url: %[1]s/lab
+    suites: [%[3]s]
+    components: [main]
+    architectures: [amd64]
+    keyring: lab.gpg
+`
+
+func (g *ground) listRepositories() error {
+	key, err := g.repo.Key()
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf(repositories, g.lab.Upstream(), nspawn.Suite, faults.Suite)
+	return errors.Join(
+		os.WriteFile(filepath.Join(g.dir, "lab.gpg"), key, 0o600),
+		os.WriteFile(filepath.Join(g.dir, "repositories.yaml"), []byte(text), 0o600),
+	)
+}
+
+// serve starts the server in the lab's network and waits until it answers.
+func (g *ground) serve(ctx context.Context) error {
+	log, err := os.OpenFile(filepath.Join(g.dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the process has its own
+	c := g.lab.Command(context.WithoutCancel(ctx), g.program, "server", "--data-dir", g.dir, "--ui", "",
+		"--uplink", g.lab.Server(), "--uplink-cert", g.certFile(), "--uplink-key", g.keyFile(),
+		"--repositories", filepath.Join(g.dir, "repositories.yaml"))
+	c.Stdout, c.Stderr = log, log
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := c.Start(); err != nil {
+		return fmt.Errorf("start the server: %w", err)
+	}
+	g.server = c
+	for end := time.Now().Add(3 * time.Minute); ; {
+		people, err := trial.Introduce(ctx, g.dir)
+		if err == nil {
+			g.people = people
+			return nil
+		}
+		if time.Now().After(end) || ctx.Err() != nil {
+			return fmt.Errorf("the server does not answer: %w", err)
+		}
+		pause(ctx, 200*time.Millisecond)
+	}
+}
+
+// kill ends the server and all that it started, as a power cut does.
+func (g *ground) kill() {
+	_ = syscall.Kill(-g.server.Process.Pid, syscall.SIGKILL)
+	_ = g.server.Wait()
+	g.server = nil
+}
+
+// enrol lets the machines into the fleet and points their lists at the server.
+func (g *ground) enrol(ctx context.Context) error {
+	token, err := g.people.Admin.MakeEnrolToken(ctx, wire.NewEnrolToken{Site: "lab", Uses: g.machines, Hours: 1, AutoAccept: true})
+	if err != nil {
+		return err
+	}
+	err = g.each(func(h *nspawn.Host) error {
+		if err := h.WriteFile("root/token", []byte(token.Token+"\n"), 0o600); err != nil {
+			return err
+		}
+		if err := h.WriteFile("etc/apt/apt.conf.d/60lab", []byte("Acquire::https::CAInfo \"/etc/ssl/certs/ca-certificates.crt\";\n"), 0o644); err != nil {
+			return err
+		}
+		return steps(ctx, h, [][]string{
+			{"update-ca-certificates"},
+			{"sh", "-c", "sed -i s,http://,https://, /etc/apt/sources.list.d/*.sources"},
+			{"apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"},
+			{"patchcycle-agent", "enrol", "--server", "https://" + g.lab.Server(), "--token-file", "/root/token"},
+			{"systemctl", "start", "patchcycle-agent"},
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return g.await(ctx, time.Minute, "inventories", func() (bool, error) {
+		n, err := trial.Inventoried(ctx, g.people.Admin)
+		return n == g.machines, err
+	})
+}
+
+// each does something on all machines at once, two at a time: they share two
+// cores.
+func (g *ground) each(do func(*nspawn.Host) error) error {
+	var all errgroup.Group
+	all.SetLimit(2)
+	for _, h := range g.hosts {
+		all.Go(func() error { return do(h) })
+	}
+	return all.Wait()
+}
+
+func steps(ctx context.Context, h *nspawn.Host, lines [][]string) error {
+	for _, l := range lines {
+		if _, err := h.Output(ctx, l...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await asks until something is so. A server that is away is asked again.
+func (g *ground) await(ctx context.Context, limit time.Duration, what string, is func() (bool, error)) error {
+	for end := time.Now().Add(limit); ; {
+		so, err := is()
+		switch {
+		case err != nil && !errors.Is(err, client.ErrAway):
+			return fmt.Errorf("%s: %w", what, err)
+		case err == nil && so:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case time.Now().After(end):
+			return fmt.Errorf("%s: not within %s (%w)", what, limit, err)
+		}
+		pause(ctx, 250*time.Millisecond)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// bootIDs are those of all machines, by name.
+func (g *ground) bootIDs(ctx context.Context) (map[string]string, error) {
+	ids := map[string]string{}
+	for _, h := range g.hosts {
+		id, err := h.BootID(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ids[h.Name] = id
+	}
+	return ids, nil
+}

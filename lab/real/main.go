@@ -1,0 +1,119 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/patchcycle/patchcycle/lab/nspawn"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "real:", err)
+		os.Exit(1)
+	}
+}
+
+// fewest machines that fill three rings, the last with two of them: one that is
+// hit by the bad patch and one that goes back with it.
+const fewest = 4
+
+type options struct {
+	machines       int
+	program, agent string // what is tried; built if empty
+	keep, kill     bool
+	verbose        bool
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var o options
+	f := flag.NewFlagSet("real", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.IntVar(&o.machines, "n", fewest, "machines")
+	f.StringVar(&o.program, "program", "", "the patchcycle to try (default: it is built)")
+	f.StringVar(&o.agent, "agent", "", "the agent's Debian package to try (default: it is built)")
+	f.BoolVar(&o.kill, "kill", false, "kill the server, with kill -9, in the middle of the first cycle's last ring")
+	f.BoolVar(&o.keep, "keep", false, "keep the server's folder")
+	f.BoolVar(&o.verbose, "v", false, "say what making the lab says")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case f.NArg() > 0:
+		return fmt.Errorf("%q is no flag", f.Arg(0))
+	case o.machines < fewest:
+		return fmt.Errorf("-n from %d: fewer do not fill three rings", fewest)
+	}
+	if err := nspawn.Check(ctx); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "real-")
+	if err != nil {
+		return err
+	}
+	if err := o.build(ctx, dir, stderr); err != nil {
+		return err
+	}
+	if err := try(ctx, o, dir, stdout, stderr); err != nil || o.keep {
+		fmt.Fprintf(stderr, "The server's folder and its log: %s\n", dir)
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// build makes what was not given, as make packages does, but for what takes
+// minutes.
+func (o *options) build(ctx context.Context, dir string, stderr io.Writer) error {
+	run := func(env []string, program string, args ...string) error {
+		c := exec.CommandContext(ctx, program, args...)
+		c.Env = append(os.Environ(), env...)
+		c.Stdout, c.Stderr = stderr, stderr
+		if err := c.Run(); err != nil {
+			return fmt.Errorf("%s %v: %w", program, args, err)
+		}
+		return nil
+	}
+	const module = "github.com/patchcycle/patchcycle"
+	if o.program == "" {
+		fmt.Fprintln(stderr, "Compiling patchcycle …")
+		o.program = filepath.Join(dir, "patchcycle")
+		if err := run(nil, "go", "build", "-buildvcs=false", "-o", o.program, module+"/cmd/patchcycle"); err != nil {
+			return err
+		}
+	}
+	if o.agent == "" {
+		root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+		if err != nil {
+			return fmt.Errorf("find the module: %w", err)
+		}
+		o.agent = filepath.Join(dir, "patchcycle-agent.deb")
+		bin := filepath.Join(dir, "bin")
+		if err := run([]string{"CGO_ENABLED=0"}, "go", "build", "-buildvcs=false", "-o", bin+"/", module+"/cmd/patchcycle-agent"); err != nil {
+			return err
+		}
+		if err := run([]string{"BIN=" + bin}, filepath.Join(string(root[:len(root)-1]), "tools", "package"), "agent"); err != nil {
+			return err
+		}
+		made, err := filepath.Glob(filepath.Join(bin, "*.deb"))
+		if err != nil || len(made) != 1 {
+			return fmt.Errorf("want one package in %s, there are %d (%w)", bin, len(made), err)
+		}
+		return os.Rename(made[0], o.agent)
+	}
+	return nil
+}
