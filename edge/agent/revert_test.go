@@ -215,7 +215,7 @@ func TestAKernelThatRunsStaysAndIsNamed(t *testing.T) {
 			assert.Equal(t, c.detail, last.Detail)
 			assert.Equal(t, c.wrote, b.box.wrote, "and no restart: none would change what runs")
 			for _, change := range last.Changes {
-				assert.False(t, c.running == change.Name, "it was not removed")
+				assert.NotEqual(t, c.running, change.Name, "it was not removed")
 			}
 		})
 	}

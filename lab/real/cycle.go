@@ -56,6 +56,9 @@ func try(ctx context.Context, o options, dir string, stdout, stderr io.Writer) (
 	if err := g.badCycle(ctx); err != nil {
 		return fmt.Errorf("the second cycle: %w", err)
 	}
+	if err := g.packageLife(ctx); err != nil {
+		return fmt.Errorf("the agent's package: %w", err)
+	}
 	g.say("both cycles went as they should")
 	return nil
 }

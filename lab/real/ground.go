@@ -279,6 +279,14 @@ func (g *ground) await(ctx context.Context, limit time.Duration, what string, is
 	}
 }
 
+// soon is for what takes a moment.
+const soon = time.Minute
+
+func exists(ctx context.Context, h *nspawn.Host, file string) bool {
+	o, err := h.Exec(ctx, "test", "-e", file, "-o", "-L", file)
+	return err == nil && o.Code == 0
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
