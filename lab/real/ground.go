@@ -38,6 +38,7 @@ type ground struct {
 	repo   *faults.Repository
 	hosts  []*nspawn.Host
 	server *exec.Cmd
+	logged map[string]int // how long dpkg's log was, by machine
 	people *trial.People
 	say    func(format string, args ...any)
 	log    io.Writer
@@ -91,7 +92,7 @@ func (g *ground) up(ctx context.Context) (err error) {
 	}
 	// One machine alone has the service that will be stopped by its update.
 	_, err = g.last().Output(ctx, "apt-get", "install", "-q", "-y", string(faults.ServiceDies))
-	return errors.Join(err, g.lab.CloseDoor())
+	return errors.Join(err, g.beginWitness(), g.lab.CloseDoor())
 }
 
 // last is the machine on which the second cycle goes wrong.

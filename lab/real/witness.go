@@ -11,15 +11,34 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
+const dpkgLog = "var/log/dpkg.log"
+
+// beginWitness notes where dpkg's log ends on each machine: what is in it so far
+// made the base, and did some things twice.
+func (g *ground) beginWitness() error {
+	g.logged = map[string]int{}
+	for _, h := range g.hosts {
+		text, err := h.ReadFile(dpkgLog)
+		if err != nil {
+			return err
+		}
+		g.logged[h.Name] = len(text)
+	}
+	return nil
+}
+
 // requireOnce holds what the server has on record against dpkg's own logs: what
 // it says was changed was changed, and nothing was done twice.
 func (g *ground) requireOnce(ctx context.Context, id patching.CycleID, all []wire.Deployment, p *problems) error {
 	for _, h := range g.hosts {
-		text, err := h.ReadFile("var/log/dpkg.log")
+		text, err := h.ReadFile(dpkgLog)
 		if err != nil {
 			return err
 		}
-		done := transactions(string(text))
+		if len(text) < g.logged[h.Name] {
+			return fmt.Errorf("%s: dpkg's log was cut", h.Name)
+		}
+		done := transactions(string(text[g.logged[h.Name]:]))
 		for what, times := range done {
 			p.want(times == 1, "%s: dpkg did %q %d times", h.Name, what, times)
 		}
@@ -38,7 +57,7 @@ func (g *ground) requireOnce(ctx context.Context, id patching.CycleID, all []wir
 					p.want(done[transaction(c.Name, c.From, c.To)] == 1, "%s says that it changed %s from %s to %s, and dpkg's log does not", h.Name, c.Name, c.From, c.To)
 				}
 			}
-			g.say("%s: %s, %d changes on record, %d transactions in dpkg's log since it was made", h.Name, d.Words, n, len(done))
+			g.say("%s: %s, %d packages changed by this cycle's record, %d in dpkg's log since the machine was made", h.Name, d.Words, n, len(done))
 		}
 	}
 	return nil
