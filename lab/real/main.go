@@ -36,6 +36,7 @@ const fewest = 4
 type options struct {
 	machines       int
 	program, agent string // what is tried; built if empty
+	cycle          string // good, bad or both
 	keep, kill     bool
 	verbose        bool
 }
@@ -47,7 +48,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&o.machines, "n", fewest, "machines")
 	f.StringVar(&o.program, "program", "", "the patchcycle to try (default: it is built)")
 	f.StringVar(&o.agent, "agent", "", "the agent's Debian package to try (default: it is built)")
-	f.BoolVar(&o.kill, "kill", false, "kill the server, with kill -9, in the middle of the first cycle's last ring")
+	f.StringVar(&o.cycle, "cycle", "both", "good, bad or both, one after the other")
+	f.BoolVar(&o.kill, "kill", false, "kill the server, with kill -9, in the middle of the good cycle's last ring")
 	f.BoolVar(&o.keep, "keep", false, "keep the server's folder")
 	f.BoolVar(&o.verbose, "v", false, "say what making the lab says")
 	if err := f.Parse(args); err != nil {
@@ -56,6 +58,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch {
 	case f.NArg() > 0:
 		return fmt.Errorf("%q is no flag", f.Arg(0))
+	case o.cycle != "good" && o.cycle != "bad" && o.cycle != "both":
+		return fmt.Errorf("-cycle %q: write good, bad or both", o.cycle)
+	case o.kill && o.cycle == "bad":
+		return errors.New("-kill is for the good cycle")
 	case o.machines < fewest:
 		return fmt.Errorf("-n from %d: fewer do not fill three rings", fewest)
 	}

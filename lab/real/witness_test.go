@@ -28,7 +28,7 @@ func TestWhatDpkgDidTwiceIsSeen(t *testing.T) {
 }
 
 func TestWhatCannotBeTriedIsSaid(t *testing.T) {
-	for line, want := range map[string]string{"now": `"now" is no flag`, "-n 3": "-n from 4"} {
+	for line, want := range map[string]string{"now": `"now" is no flag`, "-n 3": "-n from 4", "-cycle ugly": "write good, bad or both", "-cycle bad -kill": "-kill is for the good cycle"} {
 		var out bytes.Buffer
 		require.ErrorContains(t, run(t.Context(), strings.Fields(line), &out, &out), want)
 	}
