@@ -148,7 +148,7 @@ func (g *ground) publishBad(ctx context.Context) error {
 // not bring them.
 const hold = `patches:
   hold:
-    - {package: "[!l]*", reason: not of the lab, owner: lab, until: 2099-12-31}
+    - {package: "[^l]*", reason: not of the lab, owner: lab, until: 2099-12-31}
     - {package: "lib*", reason: not of the lab, owner: lab, until: 2099-12-31}
 `
 
