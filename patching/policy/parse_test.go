@@ -256,6 +256,7 @@ func TestWhatIsWrongIsMarkedAndHasAWayOut(t *testing.T) {
 		{"a selector of everything excluded", "rings:", "exclude: [{select: '', reason: x, owner: y, until: 2026-12-31}]\nrings:", "exclude", "''", "exclude[0].select", "is empty", "a word"},
 		{"an exclusion without an end", "rings:", "exclude: [{select: 'true', reason: x, owner: y}]\nrings:", "exclude", "{", "exclude[0].until", "is missing", `add "until:"`},
 		{"no shell pattern", "rings:", "patches: {alone: ['linux-[']}\nrings:", "patches", "'linux-['", "patches.alone[0]", "not a shell pattern", "linux-image-*"},
+		{"a shell's own negation", "rings:", "patches: {alone: ['[!l]*']}\nrings:", "patches", "'[!l]*'", "patches.alone[0]", "would match what it means to leave out", "[^a-z]"},
 		{"an end of what halts", "rings:", "on_halt: all\nrings:", "on_halt", "all", "on_halt", "not a choice", "affected, ring or nothing"},
 
 		{"a tab", "  - name: test", "\t- name: test", "\t- name", "\t", "", "a tab", "two spaces"},

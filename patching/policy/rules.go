@@ -199,6 +199,9 @@ func (s *source) checkPatterns(p *Policy) {
 	check := func(at, pattern string) {
 		if _, err := path.Match(pattern, ""); err != nil {
 			s.fail(at, fmt.Sprintf("%q is not a shell pattern", short(pattern)), "write a name such as linux-image-*, with *, ? and [a-z]")
+		} else if strings.Contains(pattern, "[!") {
+			// To a shell that is "none of these", to us it would be one more of them.
+			s.fail(at, fmt.Sprintf("%q would match what it means to leave out", short(pattern)), "write [^a-z] for what is not in the brackets")
 		}
 	}
 	for i, h := range p.Patches.Hold {
