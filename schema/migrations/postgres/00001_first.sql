@@ -58,9 +58,7 @@ CREATE TABLE devices (
     enrolled BIGINT NOT NULL,
     token    TEXT COLLATE "C" NOT NULL,
     relay    TEXT COLLATE "C" NOT NULL,
-    seen     BIGINT NOT NULL,
-    -- How far its clock is ahead of ours; 0: close enough.
-    clock_off BIGINT NOT NULL
+    seen     BIGINT NOT NULL
 );
 CREATE INDEX devices_state ON devices (state);
 

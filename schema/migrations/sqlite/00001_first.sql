@@ -57,9 +57,7 @@ CREATE TABLE devices (
     enrolled INTEGER NOT NULL,
     token    TEXT NOT NULL,
     relay    TEXT NOT NULL,
-    seen     INTEGER NOT NULL,
-    -- How far its clock is ahead of ours; 0: close enough.
-    clock_off INTEGER NOT NULL
+    seen     INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX devices_state ON devices (state);
 
