@@ -168,8 +168,11 @@ func (b *blobs) check(f *os.File, want File) error {
 	if _, err := io.Copy(sum, f); err != nil {
 		return err
 	}
-	if info.Size() != want.Size || hex.EncodeToString(sum.Sum(nil)) != want.SHA256 {
+	switch {
+	case hex.EncodeToString(sum.Sum(nil)) != want.SHA256:
 		return fmt.Errorf("%s: %w", want.SHA256, errDamaged)
+	case info.Size() != want.Size: // an archive that lists it wrongly must not cost the others their file
+		return fmt.Errorf("%s has %d bytes, not %d: %w", want.SHA256, info.Size(), want.Size, errWrongBytes)
 	}
 	b.checked.Store(want.SHA256, info)
 	_, err = f.Seek(0, io.SeekStart)
@@ -206,6 +209,20 @@ func (b *blobs) remove(hash string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.used, hash)
+}
+
+// removeLoose removes a file unless somebody has come to need it since it was
+// last used then.
+func (b *blobs) removeLoose(hash string, used time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now, ok := b.used[hash]; b.pins[hash] > 0 || ok && now.After(used) {
+		return false
+	}
+	os.Remove(b.path(hash))
+	b.checked.Delete(hash)
+	delete(b.used, hash)
+	return true
 }
 
 // pin keeps files from being evicted until the returned function is called.
@@ -263,8 +280,9 @@ func (b *blobs) evict(needed func() map[string]bool, limit int64) error {
 		if sum <= limit {
 			break
 		}
-		b.remove(l.hash)
-		sum -= l.size
+		if b.removeLoose(l.hash, l.used) {
+			sum -= l.size
+		}
 	}
 	return nil
 }
