@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/workflows/contract"
@@ -39,14 +41,33 @@ func (p *Planning) wayBack(ctx context.Context, s contract.CycleState, read *rea
 		return nil, err
 	}
 	frozen, err := p.Snapshots.Freeze(ctx, s.ID, wanted)
-	if err != nil {
+	if err != nil && (ctx.Err() != nil || attempt(ctx) < freezeTries) {
 		return nil, fmt.Errorf("snapshot of the repositories: %w", err)
+	}
+	if err != nil { // people see in the plan that nothing has a way back, and decide
+		_, err = p.Store.AppendAudit(ctx, patching.AuditEntry{
+			At: p.Now().UTC(), Actor: "planning", Verb: "freeze", Subject: string(s.ID),
+			Body: fmt.Sprintf("No snapshot: %v. The plan was made without a way back.", err),
+		})
+		return nil, err
 	}
 	_, err = p.Store.AppendAudit(ctx, patching.AuditEntry{
 		At: p.Now().UTC(), Actor: "planning", Verb: "freeze", Subject: string(s.ID),
 		Body: fmt.Sprintf("Snapshot %s has %d of %d package versions (%d bytes).", frozen.ID, frozen.Had, frozen.Had+frozen.Missing, frozen.Bytes),
 	})
 	return assess.ByPackages(frozen.Has), err
+}
+
+// freezeTries is how often a snapshot is tried before a plan is made without
+// one: an archive that is broken must not hold up an emergency for ever.
+const freezeTries = 5
+
+// attempt tells which attempt of its activity this is; outside of one, the first.
+func attempt(ctx context.Context) int32 {
+	if !activity.IsActivity(ctx) {
+		return 1
+	}
+	return activity.GetInfo(ctx).Attempt
 }
 
 // wanted is all that would be installed and all that is installed now, once.

@@ -172,9 +172,22 @@ func (c *cycle) plan(ctx workflow.Context) (patching.Phase, error) {
 }
 
 // makePlan makes the next revision of the plan. Votes are for a plan of one
-// hash: a new one starts with none.
+// hash: a new one starts with none. It may be waiting for an archive: a cycle
+// that ends meanwhile gives it up, once it has let go of the record.
 func (c *cycle) makePlan(ctx workflow.Context) error {
-	plan, err := contract.MakePlan.Run(ctx, "decide who gets what, when", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision + 1})
+	work, giveUp := workflow.WithCancel(ctx)
+	defer giveUp()
+	made := contract.MakePlan.Start(work, "decide who gets what, when", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision + 1}, 0)
+	if err := workflow.Await(ctx, func() bool { return made.IsReady() || c.s.Ending != nil }); err != nil {
+		return err
+	}
+	if !made.IsReady() {
+		giveUp()
+	}
+	plan, err := made.Get(ctx)
+	if temporal.IsCanceledError(err) && c.s.Ending != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

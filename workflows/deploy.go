@@ -17,6 +17,13 @@ import (
 // that stand in for it, then makes the plan again:
 // same inputs less what failed. It may only shrink; its hash is what people approve.
 func (c *cycle) test(ctx workflow.Context) (patching.Phase, error) {
+	// Before its windows are looked up: they could pass during a pause.
+	if err := c.whileHeld(ctx); err != nil {
+		return "", err
+	}
+	if c.s.Ending != nil && !c.begun(c.s.Plan.Rings[0].Name) {
+		return c.afterEnding(), nil
+	}
 	if err := c.deployRing(ctx, c.s.Plan.Rings[0]); err != nil {
 		return "", err
 	}
