@@ -274,8 +274,9 @@ func judgeReturn(ctx context.Context, read *reader, d patching.Deployment, asset
 		return v, nil
 	}
 	var more []string
+	said := strings.FieldsFunc(d.Detail, func(r rune) bool { return strings.ContainsRune(" ,;:()", r) })
 	for _, p := range assess.Remains(forth, has) {
-		if !strings.Contains(d.Detail, p.Name) {
+		if !slices.Contains(said, p.Name) {
 			more = append(more, p.Name+" "+p.Version)
 		}
 	}

@@ -48,15 +48,15 @@ func Rebuild(ctx context.Context, c Config, reason string) (words string, err er
 		return "", err
 	}
 	defer s.Stop()
-	schedules, err := s.reschedule(ctx)
-	if err != nil {
-		return "", err
-	}
 	for _, state := range open {
 		state.Epoch = epoch
 		if err := s.Starter.Run(ctx, state); err != nil {
 			return "", err
 		}
+	}
+	schedules, err := s.reschedule(ctx)
+	if err != nil {
+		return "", err
 	}
 	return fmt.Sprintf("Epoch %d: %d cycles go on, %d schedules were made again. %s Start the server now.", epoch, len(open), schedules, where), nil
 }
@@ -110,32 +110,33 @@ func (s *Server) reschedule(ctx context.Context) (int, error) {
 	}
 	n := 0
 	for _, v := range policies {
-		kept, ok, err := s.Starter.Kept(ctx, v.Name)
-		if err != nil {
-			return n, err
+		made, one := s.rescheduleOne(ctx, v)
+		if made {
+			n++
 		}
-		if !ok {
-			continue
+		if one != nil { // the other policies have a month to keep too
+			err = errors.Join(err, fmt.Errorf("schedule of %s: %w", v.Name, one))
 		}
-		var gone *starter.NotNow
-		if _, err := s.Starter.Schedule(ctx, v.Name); !errors.As(err, &gone) {
-			if err != nil {
-				return n, err
-			}
-			continue
-		}
-		p, err := policy.Parse(string(v.Name), v.Source)
-		if err != nil {
-			return n, err
-		}
-		m, err := p.Calendar.Monthly()
-		if err != nil {
-			return n, err
-		}
-		if err := s.Starter.SetSchedule(ctx, m, kept.TriggerInput); err != nil {
-			return n, err
-		}
-		n++
 	}
-	return n, nil
+	return n, err
+}
+
+func (s *Server) rescheduleOne(ctx context.Context, v store.PolicyVersion) (made bool, err error) {
+	kept, ok, err := s.Starter.Kept(ctx, v.Name)
+	if err != nil || !ok {
+		return false, err
+	}
+	var gone *starter.NotNow
+	if _, err := s.Starter.Schedule(ctx, v.Name); !errors.As(err, &gone) {
+		return false, err
+	}
+	p, err := policy.Parse(string(v.Name), v.Source)
+	if err != nil {
+		return false, err
+	}
+	m, err := p.Calendar.Monthly()
+	if err != nil {
+		return false, err
+	}
+	return true, s.Starter.SetSchedule(ctx, m, kept.TriggerInput)
 }
