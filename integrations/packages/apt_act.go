@@ -103,6 +103,11 @@ func (a *APT) Install(ctx context.Context, patches []patching.Patch) error {
 	if err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(patches, func(p patching.Patch) bool { return p.Action == patching.Remove }) {
+		// A simulation said that it removes nothing; but what is offered, and what
+		// is installed, may have changed since.
+		args = append([]string{"--no-remove"}, args...)
+	}
 	failure := a.change(ctx, patches, before, "install", args)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -308,7 +313,7 @@ func (a *APT) configure(ctx context.Context, before []Installed) error {
 // reinstall unpacks packages again, at the version that is there. That version
 // has to be offered still.
 func (a *APT) reinstall(ctx context.Context, has, damaged []Installed) error {
-	args := append(a.transaction(), "--reinstall", "install", "--")
+	args := append(a.transaction(), "--no-remove", "--reinstall", "install", "--")
 	asked := make([]patching.Patch, 0, len(damaged))
 	for _, p := range damaged {
 		patch := patching.Patch{Action: patching.Install, Name: p.Name, Arch: p.Arch, To: p.Version}

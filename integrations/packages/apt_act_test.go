@@ -58,6 +58,20 @@ func TestOnlyADowngradeGoesBack(t *testing.T) {
 	require.Empty(t, w.state("tool"))
 }
 
+// Serves L3, G15.
+func TestAptRemovesNothingUnlessARemovalWasApproved(t *testing.T) {
+	w := newTree(t)
+	w.publish(tool("1.0", nil), deb{name: "tool", version: "1.1", fields: "Conflicts: other\n"}, deb{name: "other", version: "1"})
+	w.install("tool=1.0", "other=1")
+	e := known(t, w.apt.Install(t.Context(), []patching.Patch{w.upgrade("tool", "1.0", "1.1")}))
+	require.Equal(t, patching.ReasonPlanStale, e.Reason, e.Detail)
+	require.Equal(t, "1.0", w.state("tool"))
+	require.Equal(t, "1", w.state("other"), "which nobody approved to remove")
+	require.NoError(t, w.apt.Install(t.Context(), []patching.Patch{w.upgrade("tool", "1.0", "1.1"), w.patch(patching.Remove, "other", "1", "")}))
+	require.Equal(t, "1.1", w.state("tool"))
+	require.Empty(t, w.state("other"))
+}
+
 // Serves Q8, Q4.
 func TestAFailedScriptIsThePackagesAndGoingBackCuresIt(t *testing.T) {
 	w := newTree(t)
@@ -181,6 +195,7 @@ func TestAKillWhileUnpackingIsCuredByUnpackingTheSameVersionAgain(t *testing.T) 
 	require.NoError(t, os.Remove(w.root+"/usr/share/tool/version"))
 	require.NoError(t, w.apt.Repair(t.Context()))
 	require.Equal(t, version, w.state("tool"), "not the newest")
+	require.Contains(t, w.acts[len(w.acts)-1], " --no-remove ")
 	require.Equal(t, version+"\n", w.read("usr/share/tool/version"), "its files are back")
 }
 
