@@ -110,7 +110,7 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	w.Already, w.Failing = already, health.Failing
 	w.Phase, w.Tries, w.Since = phaseInstall, 0, a.cfg.Clock.Now().UTC()
 	a.calm(w)
-	return a.keep(w, true)
+	return a.keep(w, false) // install and repair write it for good before they touch anything
 }
 
 // install carries one step out. What is in place already is left alone, and
@@ -143,19 +143,20 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 	case w.Tries >= stepTries:
 		return a.fail(ctx, w, ending{patching.Failed, patching.ReasonInstallFailed, fmt.Sprintf("It was interrupted %d times.", w.Tries), "interrupted"})
 	}
-	if w.Step > 0 || w.Tries > 0 { // otherwise begin has just done it
-		if end, err := a.simulate(ctx, left); err != nil {
-			return a.failBy(ctx, w, err, patching.ReasonInstallFailed)
-		} else if end != nil {
-			end.Outcome = patching.Failed
-			return a.fail(ctx, w, *end)
-		}
+	end, err := a.simulate(ctx, left) // begin asked for all steps together, and maybe long ago
+	if err != nil {
+		failed := endingOf(err, patching.ReasonInstallFailed)
+		end = &failed
+	}
+	if end != nil {
+		return a.fail(ctx, w, w.midway(*end, step, standings))
 	}
 	w.Tries++
 	if halfDone == "" {
 		w.Mends, w.Mended = 0, false // a repair that helped is none of this try's
 	}
-	if err := a.keep(w, false); err != nil {
+	// Durable: a machine that loses its power in every try has to come to an end.
+	if err := a.keep(w, true); err != nil {
 		return err
 	}
 	a.log.Info("installing", zap.Stringer("order", w.Order), zap.Int("step", w.Step), zap.Int("packages", len(left)))
@@ -193,10 +194,23 @@ func (a *Agent) afterFailure(ctx context.Context, w *work, step []patching.Patch
 		return a.fail(ctx, w, w.halfInstalled(broken))
 	case len(left) == 0:
 		return a.keep(w, false)
-	case end.Outcome == patching.Deferred && w.Step > 0:
-		end.Outcome = patching.Failed // earlier steps are in place
 	}
-	return a.fail(ctx, w, end)
+	return a.fail(ctx, w, w.midway(end, step, standings))
+}
+
+// midway words an ending in the step in hand. Deferred says that nothing was
+// changed: it is not for an order of which a part is in place, by earlier steps
+// or by a try that was cut off.
+func (w *work) midway(end ending, step []patching.Patch, standings []Standing) ending {
+	changed := w.Step > 0
+	for i, p := range step {
+		mine := standings[i].at(p) && !slices.Contains(w.Already, i) // in the first step it is the bundle's number
+		changed = changed || mine || w.Tries > 0 && standings[i].Broken
+	}
+	if end.Outcome == patching.Deferred && changed {
+		end.Outcome = patching.Failed
+	}
+	return end
 }
 
 // repairStep completes what is half done. That it was begun is on disk before;

@@ -86,7 +86,7 @@ func TestACrashBetweenUnpackingAndConfiguringCountsAsARepair(t *testing.T) {
 
 func TestDurableWritesAreFew(t *testing.T) {
 	b, _ := whole(t, false)
-	// The block of counters, before the first transaction, before the restart
+	// The block of counters, before each transaction, before the restart
 	// (that it is wanted, that it is asked for), the restart seen, the end; and
 	// blocks of counters after each of two restarts.
 	assert.LessOrEqual(t, b.disk.syncs, 8)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +87,78 @@ func TestAPlanThatGoesStaleBetweenStepsStopsThere(t *testing.T) {
 	assert.Equal(t, patching.ReasonPlanStale, last.Reason)
 	assert.Len(t, last.Changes, 2, "what the first step changed is told")
 	assert.Equal(t, "5", b.box.installed["linux"])
+}
+
+func TestAPlanThatGoesStaleAfterTheBeginningChangesNothing(t *testing.T) {
+	b := newBench(t)
+	asked := 0
+	b.box.onSimulate = func(all []patching.Change) []patching.Change {
+		if asked++; asked > 1 {
+			all = append(all, patching.Change{Name: "libevil", Arch: "amd64", To: "1"})
+		}
+		return all
+	}
+	b.apply(twoSteps())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonPlanStale, last.Reason)
+	assert.Empty(t, b.box.wrote)
+}
+
+// Serves Q2, G9.
+func TestAnOrderOfWhichATryThatWasCutOffDidAPartIsNotDeferred(t *testing.T) {
+	locked := &Failure{Reason: patching.ReasonLocked}
+	for name, second := range map[string]func(b *bench){
+		"a transaction that cannot begin": func(b *bench) {
+			b.box.onApply = func(p patching.Patch) error {
+				if p.Name == "nginx" {
+					b.box.installed[p.Name], b.box.broken[p.Name] = p.From, false
+					return locked
+				}
+				return nil
+			}
+		},
+		"a plan that went stale": func(b *bench) {
+			b.box.onSimulate = func(all []patching.Change) []patching.Change {
+				if b.box.installed["openssl"] == "2" {
+					all = append(all, patching.Change{Name: "libevil", Arch: "amd64", To: "1"})
+				}
+				return all
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			quiet, _ := whole(t, false)
+			cut := slices.Index(quiet.fuse.named, "between two packages")
+			b := newBench(t)
+			b.fuse.kill = map[int]bool{cut + 1: true}
+			second(b)
+			b.apply(twoSteps())
+			b.office.permit("o-1")
+			last := b.untilFinal("o-1")
+			require.Equal(t, 2, b.lives)
+			assert.Equal(t, "2", b.box.installed["openssl"])
+			assert.Equal(t, "7", b.box.installed["nginx"])
+			assert.Equal(t, patching.Failed, last.Outcome)
+			assert.Len(t, last.Changes, 1)
+		})
+	}
+}
+
+// Serves Q2.
+func TestTriesAreCountedOverLossesOfPower(t *testing.T) {
+	b := newBench(t)
+	b.power = true
+	b.box.onApply = func(p patching.Patch) error {
+		b.box.installed[p.Name], b.box.broken[p.Name] = p.From, false // nothing of it had reached the disk
+		panic(killed{})
+	}
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, "It was interrupted 3 times.", last.Detail)
 }
 
 func TestWhatKeepsAnOrderFromBeginningIsNamed(t *testing.T) {
