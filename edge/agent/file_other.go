@@ -12,3 +12,6 @@ func lockFile(path string) (*os.File, error) {
 
 // syncDir does nothing: folders cannot be flushed there.
 func syncDir(string) error { return nil }
+
+// trustedOwner cannot tell there: who may write a file is not in its mode.
+func trustedOwner(os.FileInfo) bool { return true }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,7 +97,8 @@ func (f RuleFiles) LiftHold() error {
 	return err
 }
 
-// readOwn reads a file that only its owner may write; nil if there is none.
+// readOwn reads a file that only its owner may write, who is root or whoever we
+// run as; nil if there is none.
 func readOwn(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -108,16 +110,18 @@ func readOwn(path string) ([]byte, error) {
 	if info.Mode().Perm()&0o022 != 0 {
 		return nil, fmt.Errorf("%s can be written by others than its owner (mode %04o): chmod go-w it", path, info.Mode().Perm())
 	}
+	if !trustedOwner(info) {
+		return nil, fmt.Errorf("%s belongs neither to root nor to the user that the agent runs as: chown root it", path)
+	}
 	return os.ReadFile(path)
 }
 
 // withRules completes an inventory with the verbs that the machine accepts:
-// none that disturb it if its rules cannot be read.
+// only those that change nothing if its rules cannot be read.
 func withRules(a patching.Asset, rules Rules, err error) patching.Asset {
 	a.Allowed = []string{}
 	for _, v := range trust.Verbs() {
-		spec, _ := v.Spec()
-		if rules.allows(v) && (err == nil || !spec.NeedsLease) {
+		if rules.allows(v) && (err == nil || slices.Contains(Looking(), v)) {
 			a.Allowed = append(a.Allowed, string(v))
 		}
 	}

@@ -76,6 +76,19 @@ func TestRulesAreAnErrorIfTheyAre(t *testing.T) {
 	}
 }
 
+func TestRulesOfAnotherUserAreNotTheOwners(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules.json")
+	write(t, path, `{}`, 0o644)
+	if err := os.Chown(path, 4711, -1); err != nil {
+		t.Skipf("only root gives files away: %v", err)
+	}
+	_, err := RuleFiles(filepath.Dir(path)).Rules()
+	require.ErrorContains(t, err, "chown root")
+	require.NoError(t, os.Chown(path, 0, -1))
+	_, err = RuleFiles(filepath.Dir(path)).Rules()
+	require.NoError(t, err)
+}
+
 func TestTheFileHoldHoldsWhateverIsInIt(t *testing.T) {
 	for text, want := range map[string]Hold{
 		"":          {By: "a file on the machine", Reason: "no reason given"},
@@ -110,7 +123,7 @@ func TestAHoldIsSetAndLifted(t *testing.T) {
 func TestWhatAMachineAllowsIsTold(t *testing.T) {
 	told := func(r Rules, err error) []string { return withRules(patching.Asset{}, r, err).Allowed }
 	assert.Equal(t, []string{"apply", "clean", "collect", "prefetch", "reboot", "repair", "revert", "simulate"}, told(Rules{}, nil))
-	assert.Equal(t, []string{"clean", "collect", "prefetch", "simulate"}, told(Rules{}, os.ErrPermission), "nothing that disturbs while the rules cannot be read")
+	assert.Equal(t, []string{"collect", "simulate"}, told(Rules{}, os.ErrPermission), "nothing that changes it while the rules cannot be read")
 }
 
 func TestAShelfKeepsWhatItWasGiven(t *testing.T) {
