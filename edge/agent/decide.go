@@ -132,9 +132,17 @@ func (s situation) consider(w *work, now time.Time) action {
 	if !now.Before(w.deadline()) {
 		return action{do: giveUp, work: w.Order.ID, end: s.missed(w, side, now)}
 	}
+	if words := s.rules.refusal(w.Order.Verb); s.rulesErr == nil && words != "" {
+		// Its owner changed the rules, or they could not be read when it came.
+		return action{do: giveUp, work: w.Order.ID, end: ending{patching.Deferred, patching.ReasonHostRules, words, ""}}
+	}
 	if !spec.NeedsLease {
 		if now.Before(side.next) {
 			wait.until = earlier(wait.until, side.next)
+			return wait
+		}
+		if s.rulesErr != nil && !slices.Contains(Looking(), w.Order.Verb) {
+			wait.until = earlier(wait.until, now.Add(s.limits.RetryMax))
 			return wait
 		}
 		return action{do: errand, work: w.Order.ID}
@@ -225,8 +233,17 @@ func (s situation) held(now time.Time) string {
 }
 
 // allows reports whether the machine's rules accept a verb.
-func (r Rules) allows(v trust.Verb) bool {
-	return able(v) && (r.Allowed == nil || slices.Contains(r.Allowed, v))
+func (r Rules) allows(v trust.Verb) bool { return r.refusal(v) == "" }
+
+// refusal says in words why the machine does not accept a verb; empty: it does.
+func (r Rules) refusal(v trust.Verb) string {
+	switch {
+	case !able(v):
+		return fmt.Sprintf("this version of the agent cannot %s", v)
+	case r.Allowed != nil && !slices.Contains(r.Allowed, v):
+		return fmt.Sprintf("the machine's rules do not allow %s", v)
+	}
+	return ""
 }
 
 // able reports whether this version of the agent can carry a verb out.

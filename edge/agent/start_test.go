@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/patching"
@@ -201,6 +202,46 @@ func TestWhatTheMachinesRulesDoNotAllowIsRefusedInWords(t *testing.T) {
 	assert.Equal(t, "the machine's rules do not allow apply", last.Detail)
 	b.run(func() bool { return len(b.office.facts) > 0 })
 	assert.Equal(t, []string{"collect", "simulate"}, b.office.facts[0].Allowed, "the server can plan by them")
+}
+
+// Serves Q15.
+func TestAnOrderThatTheRulesDoNotAllowAnyMoreIsGivenUp(t *testing.T) {
+	for name, atFirst := range map[string]Host{"they allowed it when it came": nil, "they could not be read when it came": brokenRules{}} {
+		for _, verb := range []trust.Verb{trust.Apply, trust.Clean} {
+			t.Run(name+", "+string(verb), func(t *testing.T) {
+				b := newBench(t)
+				b.host = atFirst
+				if verb == trust.Apply {
+					b.apply(small())
+					b.turn()
+				} else {
+					b.office.issue(trust.Draft{ID: "o-1", Verb: verb, NotAfter: tonight.Add(5 * time.Hour)})
+					_, err := b.agent.PollOnce(t.Context(), 0)
+					require.NoError(t, err)
+				}
+				require.NotNil(t, b.agent.state.find("o-1"), "it was accepted")
+				b.host, b.rules.Allowed = nil, Looking()
+				b.office.permit("o-1")
+				last := b.untilFinal("o-1")
+				assert.Equal(t, patching.Deferred, last.Outcome)
+				assert.Equal(t, patching.ReasonHostRules, last.Reason)
+				assert.Equal(t, "the machine's rules do not allow "+string(verb), last.Detail)
+				assert.Empty(t, b.box.wrote)
+			})
+		}
+	}
+}
+
+// Serves Q15.
+func TestAnErrandThatChangesSomethingWaitsForRulesThatCanBeRead(t *testing.T) {
+	b := newBench(t)
+	b.host = brokenRules{}
+	b.office.issue(trust.Draft{ID: "o-1", Verb: trust.Clean, NotAfter: tonight.Add(5 * time.Hour)})
+	b.until(tonight)
+	assert.Empty(t, b.box.wrote)
+	b.host = nil
+	assert.Empty(t, b.untilFinal("o-1").Reason)
+	assert.Equal(t, []string{"clean"}, b.box.wrote)
 }
 
 func TestAVerbThatThisAgentDoesNotKnowIsRefusedInWords(t *testing.T) {

@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -194,11 +193,7 @@ func (a *Agent) admit(o trust.Order, err error, now time.Time) (news bool) {
 	}
 	a.state.Memory.Admit(o)
 	rules, err := a.cfg.Host.Rules()
-	if err == nil && !rules.allows(o.Verb) {
-		words := fmt.Sprintf("the machine's rules do not allow %s", o.Verb)
-		if !able(o.Verb) {
-			words = fmt.Sprintf("this version of the agent cannot %s", o.Verb)
-		}
+	if words := rules.refusal(o.Verb); err == nil && words != "" {
 		a.log.Warn("refused an order", zap.Stringer("order", o), zap.String("why", words))
 		end := ending{patching.Failed, patching.ReasonRefused, words, ""}
 		a.note(o.ID, patching.StageRefused, now, end.fill)
