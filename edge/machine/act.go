@@ -70,6 +70,9 @@ func (m *Machine) Reboot(ctx context.Context) error {
 	if err := m.settle(ctx); err != nil {
 		return err
 	}
+	if err := m.alone(ctx); err != nil { // nor anybody else's: whoever asked asks again
+		return err
+	}
 	const quick = time.Minute
 	if m.o.Notice > 0 {
 		minutes := max(1, int(m.o.Notice/time.Minute))

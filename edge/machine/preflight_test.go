@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -201,6 +202,9 @@ func TestARestartIsGivenNoticeOf(t *testing.T) {
 			for _, a := range args {
 				line += " " + a
 			}
+			if strings.HasPrefix(line, "systemctl is-active ") {
+				return []byte("inactive\n"), errors.New("3")
+			}
 			did = append(did, line)
 			if program == "shutdown" && !c.logind {
 				return nil, errors.New("Failed to call ScheduleShutdown in logind")
@@ -210,6 +214,23 @@ func TestARestartIsGivenNoticeOf(t *testing.T) {
 		require.NoError(t, m.Reboot(t.Context()))
 		require.Equal(t, c.want, did, name)
 	}
+}
+
+// Serves G7.
+func TestNoRestartWhileAnotherProgramWorksWithPackages(t *testing.T) {
+	m, _ := newMachine(t)
+	var did []string
+	m.run = func(_ context.Context, _ time.Duration, program string, args ...string) ([]byte, error) {
+		did = append(did, program+" "+args[0])
+		return []byte("inactive\n"), nil
+	}
+	m.lockedBy = func(path string) (int, bool, error) { return 77, path == "/var/lib/dpkg/lock", nil }
+	require.Contains(t, refused(t, m.Reboot(t.Context()), patching.ReasonLocked), "aptitude")
+	require.NotContains(t, did, "shutdown -r")
+	require.NotContains(t, did, "systemctl reboot")
+	m.lockedBy = func(string) (int, bool, error) { return 0, false, nil }
+	require.NoError(t, m.Reboot(t.Context()))
+	require.Contains(t, did, "shutdown -r")
 }
 
 func TestAMachineThatIsOnlyLookedAtChangesNothing(t *testing.T) {
