@@ -110,7 +110,7 @@ func (u *units) Run(ctx context.Context, limit time.Duration, program string, ar
 // scripts started. The unit stays when the program has ended, to be asked.
 var properties = []string{
 	"Type=exec", "RemainAfterExit=yes", "StandardInput=null", "StandardError=inherit",
-	"KillMode=process", "KillSignal=SIGCONT", "TimeoutStopSec=30min",
+	"KillMode=process", "KillSignal=SIGCONT", "SendSIGKILL=no", "TimeoutStopSec=30min",
 }
 
 // start writes the unit down and starts it.
@@ -138,9 +138,58 @@ func (u *units) start(ctx context.Context, r record) error {
 		if ctx.Err() != nil {
 			return ctx.Err() // it may have been started: the record stays
 		}
-		return errors.Join(fmt.Errorf("start %s in a unit of its own: %w", r.Program, err), u.forget(ctx, r))
+		err = fmt.Errorf("start %s in a unit of its own: %w", r.Program, err)
+		begun, unknown := u.begun(ctx, r)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case unknown != nil:
+			return errors.Join(err, unknown) // it may be at work: the record stays
+		case !begun:
+			return errors.Join(err, u.forget(ctx, r))
+		}
+		u.log.Warn("a unit was started although systemd-run failed", zap.String("unit", r.Unit), zap.Error(err))
 	}
 	return nil
+}
+
+// begun reports whether a unit whose start seemed to fail is at work, or has
+// been: systemd-run may only have lost its line to systemd. A unit that has
+// ended counts if it made this output, which one left over of the same name did
+// not, and if it got as far as its program: systemd's own exit statuses begin at
+// 200.
+func (u *units) begun(ctx context.Context, r record) (bool, error) {
+	s, err := u.patiently(ctx, r)
+	if err != nil || s["LoadState"] != "loaded" {
+		return false, err
+	}
+	if isRunning(s["ActiveState"], s["SubState"]) {
+		return true, nil
+	}
+	_, missing := os.Stat(u.output(r))
+	status, _ := strconv.Atoi(s["ExecMainStatus"])
+	return missing == nil && s["ActiveState"] != "inactive" && status < 200, nil
+}
+
+// patiently asks for a unit's state until systemd answers.
+func (u *units) patiently(ctx context.Context, r record) (map[string]string, error) {
+	for failures := 0; ; {
+		s, err := u.show(ctx, r)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err == nil:
+			return s, nil
+		}
+		if failures++; failures > patience {
+			return nil, fmt.Errorf("ask for the transaction %s: %w", r.Unit, err)
+		}
+		select {
+		case <-time.After(u.poll):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // settle waits until no unit of ours runs.
@@ -190,19 +239,13 @@ const patience = 60
 
 // await returns when the unit's program has ended, or was never begun.
 func (u *units) await(ctx context.Context, r record) error {
-	for failures := 0; ; {
-		s, err := u.show(ctx, r)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err == nil && !isRunning(s["ActiveState"], s["SubState"]):
+	for {
+		s, err := u.patiently(ctx, r)
+		if err != nil {
+			return err
+		}
+		if !isRunning(s["ActiveState"], s["SubState"]) {
 			return nil
-		case err == nil:
-			failures = 0
-		default:
-			if failures++; failures > patience {
-				return fmt.Errorf("ask for the transaction %s: %w", r.Unit, err)
-			}
 		}
 		if end := r.Started.Add(r.Limit); u.now().After(end) {
 			return &agent.Failure{

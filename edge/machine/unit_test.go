@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,9 +31,9 @@ type systemd struct {
 	units map[string]*unit
 	runs  int
 	// dies ends the asker after the unit was started, deaf is how often it does
-	// not answer.
-	dies bool
-	deaf int
+	// not answer. lost: the answer to a start is lost; refuses: nothing is started.
+	dies, lost, refuses bool
+	deaf                int
 }
 
 type unit struct {
@@ -80,6 +81,9 @@ func (s *systemd) run(ctx context.Context, _ time.Duration, program string, args
 }
 
 func (s *systemd) start(args []string) error {
+	if s.refuses {
+		return errors.New("Failed to start transient service unit: Access denied")
+	}
 	s.runs++
 	var name, out string
 	for _, a := range args {
@@ -116,6 +120,10 @@ func (s *systemd) start(args []string) error {
 	}()
 	if s.dies {
 		return context.Canceled
+	}
+	if s.lost {
+		s.deaf = 3
+		return errors.New("Failed to start transient service unit: Connection reset by peer")
 	}
 	return nil
 }
@@ -157,11 +165,15 @@ func TestAProgramInAUnitSaysWhatItSaidAndHowItEnded(t *testing.T) {
 func TestAnAgentThatWasKilledTakesUpItsTransaction(t *testing.T) {
 	s := newSystemd(t)
 	dir := t.TempDir()
+	// cat waits at the gate until the test opens it.
+	gate, text := filepath.Join(t.TempDir(), "gate"), filepath.Join(t.TempDir(), "text")
+	require.NoError(t, exec.CommandContext(t.Context(), "mkfifo", gate).Run())
+	require.NoError(t, os.WriteFile(text, []byte("said"), 0o600))
 	ctx, kill := context.WithCancel(under(t, "o-1"))
 	done := make(chan error, 1)
 	first := s.open(dir, "b1")
 	go func() {
-		_, err := first.Run(ctx, time.Minute, "sleep", "--", "1", "0.1")
+		_, err := first.Run(ctx, time.Minute, "cat", "--", gate, text)
 		done <- err
 	}()
 	require.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.runs == 1 }, 10*time.Second, time.Millisecond)
@@ -169,16 +181,26 @@ func TestAnAgentThatWasKilledTakesUpItsTransaction(t *testing.T) {
 	require.ErrorIs(t, <-done, context.Canceled)
 
 	next := s.open(dir, "b1")
+	asked := 0
+	next.run = func(c context.Context, l time.Duration, program string, args ...string) ([]byte, error) {
+		out, err := s.run(c, l, program, args...)
+		if asked++; asked == 3 { // it was listed, and seen at work
+			require.Contains(t, string(out), "SubState=running")
+			require.NoError(t, os.WriteFile(gate, nil, 0o600))
+		}
+		return out, err
+	}
 	require.NoError(t, next.settle(t.Context()))
 	s.mu.Lock()
 	for _, u := range s.units {
 		require.Equal(t, "exited", u.sub, "whoever looks at packages waits for it")
 	}
 	s.mu.Unlock()
-	_, err := next.Run(under(t, "o-1"), time.Minute, "sleep", "--", "0.1")
+	out, err := next.Run(under(t, "o-1"), time.Minute, "cat", "--", text)
 	require.NoError(t, err, "a part of what was asked for then")
+	require.Equal(t, "said", string(out))
 	require.Equal(t, 1, s.runs, "it is not started again")
-	_, err = next.Run(under(t, "o-1"), time.Minute, "sleep", "--", "0.1")
+	_, err = next.Run(under(t, "o-1"), time.Minute, "cat", "--", text)
 	require.NoError(t, err)
 	require.Equal(t, 2, s.runs, "its end was told once")
 }
@@ -298,6 +320,58 @@ func TestSystemdThatStartsItselfAnewIsWaitedFor(t *testing.T) {
 	}
 	_, err := u.Run(under(t, "o-1"), time.Minute, "printf", "x")
 	require.NoError(t, err)
+}
+
+// Serves Q4.
+func TestAUnitThatStartedThoughItsStartSeemedToFailIsAwaited(t *testing.T) {
+	s := newSystemd(t)
+	s.lost = true
+	u := s.open(t.TempDir(), "b1")
+	running := false
+	u.run = func(c context.Context, l time.Duration, program string, args ...string) ([]byte, error) {
+		s.mu.Lock()
+		for _, one := range s.units {
+			running = running || one.sub == "running"
+			require.False(t, one.sub == "running" && args[0] == "stop", "what is at work is not stopped")
+		}
+		s.mu.Unlock()
+		return s.run(c, l, program, args...)
+	}
+	out, err := u.Run(under(t, "o-1"), time.Minute, "sh", "-c", "sleep 0.2; echo said")
+	require.NoError(t, err)
+	require.Equal(t, "said\n", string(out))
+	require.True(t, running, "it was still at work when it was asked for")
+	_, err = u.Run(under(t, "o-1"), time.Minute, "ls", "/no/such/folder")
+	var e *command.Error
+	require.ErrorAs(t, err, &e, "one that has ended says how")
+	require.Equal(t, 2, e.Code)
+	require.Equal(t, 2, s.runs)
+}
+
+func TestAUnitThatDidNotStartIsForgotten(t *testing.T) {
+	s := newSystemd(t)
+	s.refuses = true
+	u := s.open(t.TempDir(), "b1")
+	_, err := u.Run(under(t, "o-1"), time.Minute, "printf", "x")
+	require.ErrorContains(t, err, "Access denied")
+	all, err := u.all()
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.True(t, all[0].Seen)
+}
+
+// Serves Q4.
+func TestAUnitOfWhichNothingIsKnownIsNotForgotten(t *testing.T) {
+	s := newSystemd(t)
+	s.refuses, s.deaf = true, patience+1
+	u := s.open(t.TempDir(), "b1")
+	u.poll = time.Nanosecond
+	r := record{Unit: unitPrefix + "o-1-1", Order: "o-1", Boot: "b1", Program: "printf", Args: []string{"x"}, Started: time.Now(), Limit: time.Minute}
+	require.ErrorContains(t, u.start(under(t, "o-1"), r), "Failed to connect to bus")
+	all, err := u.all()
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.False(t, all[0].Seen, "it may be at work")
 }
 
 func TestWithoutSystemdNothingIsChanged(t *testing.T) {
