@@ -294,6 +294,28 @@ func verifying(t *testing.T, s *store.Store) {
 	})
 }
 
+func deferred(t *testing.T, s *store.Store) {
+	t.Run("a machine that is deferred without an answer is not waited for", func(t *testing.T) {
+		f := with(t, s, "tally-deferred")
+		f.enrol(3)
+		f.open()
+		require.NoError(t, f.PutPlan(f.ctx, f.plan(1), f.items(3)))
+		f.issue("apply", 3)
+		f.stage(3)
+		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 3, at(20))
+		require.NoError(t, err)
+		require.Equal(t, 1, f.end(patching.Deferred, patching.ReasonClockOff, 1))
+		answer := f.finished("apply", 2, patching.Deferred)
+		answer.Reason = patching.ReasonLocked
+		f.take(f.report(2, 1, answer))
+		got := f.tally()
+		require.Equal(t, 2, got.Released)
+		require.Equal(t, 1, got.Answered)
+		require.Equal(t, 1, got.Open(), "the third may still answer")
+		require.Equal(t, 2, got.Outcomes[patching.Deferred])
+	})
+}
+
 func tallies(t *testing.T, s *store.Store) {
 	f := with(t, s, "tally")
 	f.enrol(8)
@@ -355,25 +377,6 @@ func tallies(t *testing.T, s *store.Store) {
 		present, err := f.Tally(f.ctx, store.Slice{Cycle: f.cycle()})
 		require.NoError(t, err)
 		require.InDelta(t, max(0, 2*time.Since(at(30)).Hours()), present.HostHours, 0.1)
-	})
-	t.Run("a machine that is deferred without an answer is not waited for", func(t *testing.T) {
-		f := with(t, s, "tally-deferred")
-		f.enrol(3)
-		f.open()
-		require.NoError(t, f.PutPlan(f.ctx, f.plan(1), f.items(3)))
-		f.issue("apply", 3)
-		f.stage(3)
-		_, err := f.ReleaseBatch(f.ctx, f.wave(), 1, 3, at(20))
-		require.NoError(t, err)
-		require.Equal(t, 1, f.end(patching.Deferred, patching.ReasonClockOff, 1))
-		answer := f.finished("apply", 2, patching.Deferred)
-		answer.Reason = patching.ReasonLocked
-		f.take(f.report(2, 1, answer))
-		got := f.tally()
-		require.Equal(t, 2, got.Released)
-		require.Equal(t, 1, got.Answered)
-		require.Equal(t, 1, got.Open(), "the third may still answer")
-		require.Equal(t, 2, got.Outcomes[patching.Deferred])
 	})
 	t.Run("a cycle's counts add up", func(t *testing.T) {
 		planned, outcomes, repairs, freed, err := f.CycleCounts(f.ctx, f.cycle())

@@ -61,6 +61,7 @@ func Run(t *testing.T, engine Engine) {
 		{"ending twice", endingTwice},
 		{"verifying", verifying},
 		{"tallies", tallies},
+		{"what was deferred", deferred},
 		{"orders", orders},
 		{"start permits and withdrawals", permits},
 		{"messages", messages},
