@@ -211,24 +211,13 @@ func (m *Machine) Look(ctx context.Context, patches []patching.Patch) ([]agent.S
 	return standings, nil
 }
 
-// standing finds a patch's package on a machine that runs that kernel. An
-// upgrade may change its architecture between "all" and the machine's own; where
-// both are given they must be equal.
+// standing finds a patch's package on a machine that runs that kernel.
 func standing(all []packages.Installed, p patching.Patch, kernel string) agent.Standing {
-	var found *packages.Installed
-	for i := range all {
-		has := &all[i]
-		if has.Name != p.Name || has.Arch != p.Arch && has.Arch != "all" && p.Arch != "all" {
-			continue
-		}
-		if found = has; has.Arch == p.Arch {
-			break
-		}
-	}
-	if found == nil {
+	has, ok := packages.Find(all, p.Name, p.Arch)
+	if !ok {
 		return agent.Standing{}
 	}
-	return agent.Standing{Version: found.Version, Broken: found.Broken, Running: patching.RunsFrom(p.Name, kernel)}
+	return agent.Standing{Version: has.Version, Broken: has.Broken, Running: patching.RunsFrom(p.Name, kernel)}
 }
 
 // Health implements [agent.Machine]. A package that is half installed counts

@@ -130,7 +130,7 @@ func (a *APT) automatic(ctx context.Context, before []Installed, patches []patch
 	}
 	var auto []string
 	for _, p := range patches {
-		_, has := find(before, p.Name, p.Arch)
+		_, has := Find(before, p.Name, p.Arch)
 		if p.To != "" && (!has || marked[p.Name] || marked[p.Name+":"+p.Arch]) {
 			auto = append(auto, p.Name+":"+p.Arch)
 		}
@@ -145,7 +145,7 @@ func (a *APT) markAutomatic(ctx context.Context, names []string) error {
 	}
 	names = slices.DeleteFunc(names, func(n string) bool {
 		name, arch, _ := strings.Cut(n, ":")
-		_, has := find(after, name, arch)
+		_, has := Find(after, name, arch)
 		return !has
 	})
 	if len(names) == 0 {
@@ -181,7 +181,7 @@ func (a *APT) change(ctx context.Context, patches []patching.Patch, before []Ins
 func refuseHeld(has []Installed, patches []patching.Patch) error {
 	var held []string
 	for _, p := range patches {
-		if one, ok := find(has, p.Name, p.Arch); ok && one.Held && one.Version != p.To {
+		if one, ok := Find(has, p.Name, p.Arch); ok && one.Held && one.Version != p.To {
 			held = append(held, p.Name)
 		}
 	}

@@ -137,7 +137,7 @@ func (a account) late() (names []string) {
 		return nil
 	}
 	for _, p := range a.asked {
-		has, ok := find(a.after, p.Name, p.Arch)
+		has, ok := Find(a.after, p.Name, p.Arch)
 		switch {
 		case p.To == "" && !ok: // removed
 		case p.To != "" && ok && has.Version == p.To && !has.Broken:
@@ -154,7 +154,7 @@ func (a account) broke() (names []string) {
 		return nil
 	}
 	for _, has := range a.after {
-		if was, ok := find(a.before, has.Name, has.Arch); has.Broken && ok && !was.Broken && !a.askedFor(has.Name) {
+		if was, ok := Find(a.before, has.Name, has.Arch); has.Broken && ok && !was.Broken && !a.askedFor(has.Name) {
 			names = append(names, has.Name)
 		}
 	}
@@ -170,23 +170,6 @@ func (a account) wasBroken(name string) bool {
 }
 
 func (a account) complaints() string { return complaints(a.stderr, a.stdout) }
-
-// find looks a package up. Its architecture may have changed between "all" and
-// the machine's own.
-func find(all []Installed, name, arch string) (Installed, bool) {
-	var near Installed
-	found := false
-	for _, has := range all {
-		switch {
-		case has.Name != name:
-		case has.Arch == arch:
-			return has, true
-		case has.Arch == "all" || arch == "all":
-			near, found = has, true
-		}
-	}
-	return near, found
-}
 
 // aptError words what a program of apt's said when it was only asked, and its
 // cause where that is known.

@@ -178,7 +178,7 @@ func (w *tree) state(name string) string {
 	w.t.Helper()
 	all, err := w.apt.Installed(w.t.Context())
 	require.NoError(w.t, err)
-	has, ok := find(all, name, w.arch)
+	has, ok := Find(all, name, w.arch)
 	switch {
 	case !ok:
 		return ""

@@ -99,6 +99,23 @@ type Installed struct {
 	Held bool
 }
 
+// Find looks a package up. Its architecture may have changed between "all" and
+// the machine's own; where both are given they must be equal.
+func Find(all []Installed, name, arch string) (Installed, bool) {
+	var near Installed
+	found := false
+	for _, has := range all {
+		switch {
+		case has.Name != name:
+		case has.Arch == arch:
+			return has, true
+		case has.Arch == "all" || arch == "all":
+			near, found = has, true
+		}
+	}
+	return near, found
+}
+
 // Set returns the packages as the set by which machines are compared.
 func Set(manager string, all []Installed) patching.PackageSet {
 	s := patching.PackageSet{Manager: manager, Packages: make([]patching.Package, 0, len(all))}
