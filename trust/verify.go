@@ -9,10 +9,6 @@ import (
 	"github.com/patchcycle/patchcycle/patching/window"
 )
 
-// MaxSkew is how far a machine's clock may be from the server's signed time.
-// Beyond it nothing starts: the window could not be judged.
-const MaxSkew = 10 * time.Minute
-
 // Verifier stands between what arrives and the machine.
 type Verifier struct {
 	Root      Root

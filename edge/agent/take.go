@@ -76,11 +76,8 @@ func (a *Agent) takeTime(at, now time.Time) {
 	if at.IsZero() {
 		return
 	}
-	off := now.Sub(at)
-	if off.Abs() <= trust.MaxSkew {
-		off = 0
-	}
-	if (off == 0) == (a.state.ClockOff == 0) && (off-a.state.ClockOff).Abs() <= trust.MaxSkew {
+	off := trust.ClockOff(now, at)
+	if !trust.ClockNews(off, a.state.ClockOff) {
 		return
 	}
 	a.state.ClockOff = off

@@ -177,26 +177,18 @@ func (d *device) greet(m *uplink.Message, fleet string, now time.Time) (why stri
 	if err != nil {
 		return err.Error(), false
 	}
-	d.off = clockOff(hello.At, now)
+	// A hello is seen as soon as it is made; one that was held up shows its
+	// machine's clock behind.
+	d.off = trust.ClockOff(hello.At, now)
 	d.hello = greeting{counter: m.Counter, digest: m.Digest(fleet), signature: string(m.Signature), first: now}
 	return "", false
-}
-
-// clockOff is how far a clock that shows at is ahead of now; 0: not so far that
-// a machine would refuse to judge a window by it. A hello is seen as soon as it
-// is made; one that was held up shows its machine's clock behind.
-func clockOff(at, now time.Time) time.Duration {
-	if off := at.Sub(now); off.Abs() > trust.MaxSkew {
-		return off
-	}
-	return 0
 }
 
 // news is how far the clock is off, if that is news to the store.
 func (d *device) news() (off time.Duration, news bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.off, (d.off == 0) != (d.noted == 0) || (d.off-d.noted).Abs() > trust.MaxSkew
+	return d.off, trust.ClockNews(d.off, d.noted)
 }
 
 func (d *device) note(off time.Duration) {
