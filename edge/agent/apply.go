@@ -137,6 +137,9 @@ func (a *Agent) install(ctx context.Context, w *work, b patching.Bundle) error {
 	case broken != "":
 		return a.fail(ctx, w, w.halfInstalled(broken))
 	case len(left) == 0:
+		if w.Own {
+			w.Last = nil // a repair mended what it spoke of
+		}
 		return a.installed(ctx, w, b)
 	case w.Tries >= stepTries && halfDone != "":
 		return a.fail(ctx, w, w.halfInstalled(halfDone))
@@ -184,9 +187,9 @@ func (a *Agent) afterFailure(ctx context.Context, w *work, step []patching.Patch
 		return a.stumble(ctx, w, err, patching.ReasonInstallFailed)
 	}
 	end := endingOf(failure, patching.ReasonInstallFailed)
-	w.Last = &end
 	left, _ := pending(step, standings)
 	broken := firstBroken(step, standings)
+	w.Last, w.Own = &end, broken != ""
 	switch {
 	case broken != "" && w.mendable():
 		return a.repairStep(ctx, w)
@@ -306,7 +309,7 @@ func (a *Agent) stepDone(ctx context.Context, w *work, b patching.Bundle) error 
 		return a.allDone(ctx, w, b, ending{Outcome: patching.Patched, Reason: patching.ReasonVerified})
 	}
 	w.Step++
-	w.Tries, w.Left, w.Mends, w.Mended, w.Last, w.Boots, w.Asked = 0, 0, 0, false, nil, 0, 0
+	w.Tries, w.Left, w.Mends, w.Mended, w.Last, w.Own, w.Boots, w.Asked = 0, 0, 0, false, nil, false, 0, 0
 	a.calm(w)
 	w.Phase, w.Since = phaseInstall, a.cfg.Clock.Now().UTC()
 	return a.keep(w, false)

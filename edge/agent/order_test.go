@@ -224,6 +224,29 @@ func TestAHalfInstalledPackageIsRepairedOnce(t *testing.T) {
 	}, b.box.wrote[:6], "the rest of the step follows the repair")
 }
 
+// Serves G9.
+// The failure that was repaired explains nothing that is wrong afterwards.
+func TestAFailureThatWasRepairedIsNotBlamedForAServiceThatDied(t *testing.T) {
+	b := newBench(t)
+	b.box.sick = func(m *box) []string {
+		if m.installed["openssl"] == "2" {
+			return []string{"smbd.service"}
+		}
+		return nil
+	}
+	b.box.onApply = func(patching.Patch) error {
+		return &Failure{Reason: patching.ReasonInstallFailed, Detail: "postinst returned 1", Signature: "openssl: postinst"}
+	}
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, patching.ReasonServiceBroken, last.Reason)
+	assert.Equal(t, "Not running: smbd.service", last.Detail)
+	assert.Equal(t, "smbd.service: not running", last.Signature)
+	assert.Equal(t, 1, last.Repairs)
+}
+
 func TestARepairThatTheAgentWasKilledInIsBegunAgain(t *testing.T) {
 	b := newBench(t)
 	b.box.onApply = func(patching.Patch) error { return errors.New("postinst returned 1") }

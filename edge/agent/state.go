@@ -66,8 +66,10 @@ type work struct {
 	Mends   int  `json:"mends,omitempty"`
 	Mended  bool `json:"mended,omitempty"`
 	Repairs int  `json:"repairs,omitempty"`
-	// Last is how the step's last try failed.
+	// Last is how the step's last try failed; Own says that it left packages of
+	// the step half done, rather than another one.
 	Last *ending `json:"last,omitempty"`
+	Own  bool    `json:"own,omitempty"`
 	// Boot is the boot in which the order was last seen to go on. Boots and
 	// Asked count restarts, and requests for one, since a check last passed.
 	Boot  string    `json:"boot,omitempty"`

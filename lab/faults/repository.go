@@ -86,9 +86,14 @@ func (r *Repository) Key() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// Handler serves the repository.
+// Handler serves the repository. It never answers "not modified": dates in HTTP
+// count seconds, and the index may change twice within one.
 func (r *Repository) Handler() http.Handler {
-	return http.FileServer(http.Dir(filepath.Join(r.dir, "public")))
+	files := http.FileServer(http.Dir(filepath.Join(r.dir, "public")))
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		req.Header.Del("If-Modified-Since")
+		files.ServeHTTP(w, req)
+	})
 }
 
 // Publish adds packages, and makes the index anew.

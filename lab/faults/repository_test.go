@@ -138,6 +138,17 @@ func TestAnIndexExpiresOnDemand(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatChangesTwiceInASecondIsServedAnew(t *testing.T) {
+	r, _ := repository(t)
+	ask := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/dists/lab/InRelease", http.NoBody)
+	ask.Header.Set("If-Modified-Since", time.Now().Add(time.Second).UTC().Format(http.TimeFormat))
+	require.NoError(t, r.Expire(time.Hour))
+	w := httptest.NewRecorder()
+	r.Handler().ServeHTTP(w, ask)
+	require.Equal(t, 200, w.Code)
+	require.Contains(t, w.Body.String(), "Valid-Until: ")
+}
+
 func TestARepositoryThatIsOpenedAgainHasItsKeyAndItsPackages(t *testing.T) {
 	dir := t.TempDir()
 	one, err := faults.Open(dir)
