@@ -11,7 +11,6 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
-	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/workflows/contract"
@@ -105,23 +104,9 @@ func usable(in contract.CampaignIn, d patching.Deployment) bool {
 	case trust.Clean:
 		return d.Outcome == patching.Patched
 	case trust.Revert:
-		return touched && goesBack(in.Scope, d)
+		return touched && in.Scope.TakesBack(d.Outcome, d.Reason)
 	default:
 		return false
-	}
-}
-
-// goesBack reports whether a roll-back of that scope takes a deployment. One
-// that was left between two states goes back whatever its cause: the earlier
-// versions are the only consistent ones that are known to work.
-func goesBack(scope policy.OnHalt, d patching.Deployment) bool {
-	switch d.Outcome {
-	case patching.Patched:
-		return scope == policy.RollBackRing
-	case patching.Failed:
-		return d.Reason.Cause() == patching.CausePackage
-	default:
-		return d.Outcome == patching.NeedsHands
 	}
 }
 
@@ -273,15 +258,6 @@ func judgeReturn(ctx context.Context, read *reader, d patching.Deployment, asset
 		v.Reason, v.Detail = patching.ReasonRollBackFailed, "The inventory lacks "+strings.Join(missing, ", ")+"."
 		return v, nil
 	}
-	var more []string
-	said := strings.FieldsFunc(d.Detail, func(r rune) bool { return strings.ContainsRune(" ,;:()", r) })
-	for _, p := range assess.Remains(forth, has) {
-		if !slices.Contains(said, p.Name) {
-			more = append(more, p.Name+" "+p.Version)
-		}
-	}
-	if len(more) > 0 {
-		v.Detail = strings.TrimSpace(d.Detail + " Still there: " + strings.Join(more, ", ") + ".")
-	}
+	v.Detail = assess.StillThere(d.Detail, forth, has)
 	return v, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/plan"
 )
 
@@ -19,7 +20,7 @@ func (f *facts) stayed() []Stayed {
 			continue
 		}
 		for _, p := range f.bundles[d.Bundle].MayStay() {
-			if !strings.Contains(d.Detail, p.Name) {
+			if !assess.Names(d.Detail, p.Name) {
 				continue
 			}
 			n := slices.IndexFunc(out, func(s Stayed) bool { return s.Package == p.Name && s.Version == p.To })

@@ -251,6 +251,32 @@ func TestAMachineIsBackThoughItKeepsTheKernelThatItRuns(t *testing.T) {
 	}
 }
 
+// Serves G9.
+func TestWhatStaysAfterARollBackIsNamedOnce(t *testing.T) {
+	b := patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: []patching.Patch{
+		{Name: "linux-image-6.1", Arch: "amd64", To: "6.1.2", Action: patching.Install},
+		{Name: "nginx", Arch: "amd64", From: "1", To: "2", Action: patching.Upgrade},
+	}}}}
+	image := patching.Package{Name: "linux-image-6.1", Arch: "amd64", Version: "6.1.2"}
+	nginx := patching.Package{Name: "nginx", Arch: "amd64", Version: "2"}
+	back := patching.Package{Name: "nginx", Arch: "amd64", Version: "1"}
+	for _, c := range []struct {
+		said string
+		has  []patching.Package
+		want string
+	}{
+		{"", []patching.Package{back}, ""},
+		{"It went back.", []patching.Package{back}, "It went back."},
+		{"", []patching.Package{image, back}, "Still there: linux-image-6.1 6.1.2."},
+		{"It went back.", []patching.Package{image, nginx}, "It went back. Still there: linux-image-6.1 6.1.2, nginx 2."},
+		{"linux-image-6.1 stays installed: the machine runs it.", []patching.Package{image, nginx}, "linux-image-6.1 stays installed: the machine runs it. Still there: nginx 2."},
+		// The name of another package begins with this one's.
+		{"linux-image-6.1.0-41 stays installed: the machine runs it.", []patching.Package{image}, "linux-image-6.1.0-41 stays installed: the machine runs it. Still there: linux-image-6.1 6.1.2."},
+	} {
+		require.Equal(t, c.want, assess.StillThere(c.said, b, patching.PackageSet{Manager: "apt", Packages: c.has}))
+	}
+}
+
 func TestWithoutPatchesThereIsNoStep(t *testing.T) {
 	b := assess.Bundle(assess.Findings(installed(), offered(), all, now), all, kept)
 	assert.True(t, b.Empty())

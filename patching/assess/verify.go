@@ -2,6 +2,7 @@ package assess
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -49,6 +50,27 @@ func Remains(b patching.Bundle, after patching.PackageSet) []patching.Package {
 		}
 	}
 	return out
+}
+
+// StillThere adds to what a machine said of its roll-back what else it still has
+// of a bundle, by a fresh inventory (G9).
+func StillThere(said string, b patching.Bundle, after patching.PackageSet) string {
+	var more []string
+	for _, p := range Remains(b, after) {
+		if !Names(said, p.Name) {
+			more = append(more, p.Name+" "+p.Version)
+		}
+	}
+	if len(more) == 0 {
+		return said
+	}
+	return strings.TrimSpace(said + " Still there: " + strings.Join(more, ", ") + ".")
+}
+
+// Names reports whether words name a package: by its whole name, for names begin
+// with other names (linux-image-6.1, linux-image-6.1.0-41-amd64).
+func Names(words, name string) bool {
+	return slices.Contains(strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune(" ,;:()", r) }), name)
 }
 
 func taken(manager string, p patching.Patch, has string) bool {

@@ -170,6 +170,22 @@ const (
 	RollBackNothing  OnHalt = "nothing"
 )
 
+// TakesBack reports whether a roll-back takes a machine whose deployment ended
+// so. One that was left between two states goes back whatever its cause: the
+// earlier versions are the only consistent ones that are known to work.
+func (h OnHalt) TakesBack(o patching.Outcome, r patching.Reason) bool {
+	switch {
+	case h == RollBackNothing:
+		return false
+	case o == patching.Patched:
+		return h == RollBackRing
+	case o == patching.Failed:
+		return r.Cause() == patching.CausePackage
+	default:
+		return o == patching.NeedsHands
+	}
+}
+
 // EmergencyProfile shortens what may be shortened. The test ring is never skipped.
 type EmergencyProfile struct {
 	Soak       time.Duration
