@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 //go:embed page.gohtml
@@ -37,7 +38,7 @@ func (d *Document) HTML(w io.Writer) error {
 }
 
 var funcs = template.FuncMap{
-	"moment": moment, "second": second, "lasting": lasting, "size": size, "number": number, "plural": plural,
+	"moment": moment, "second": second, "lasting": lasting, "size": phrase.Size, "number": number, "plural": plural,
 	"percent": percent, "cut": cut, "short": patching.Digest.Short, "list": list,
 	"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"day":       func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04") },

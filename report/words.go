@@ -46,21 +46,6 @@ func lasting(d time.Duration) string {
 	return strings.Join(parts, " ")
 }
 
-// size prints bytes in decimal units.
-func size(n int64) string {
-	f := float64(n)
-	for _, unit := range []string{"bytes", "kB", "MB", "GB", "TB"} {
-		if f < 999.5 || unit == "TB" {
-			if unit == "bytes" || f >= 99.5 {
-				return fmt.Sprintf("%.0f %s", f, unit)
-			}
-			return fmt.Sprintf("%.1f %s", f, unit)
-		}
-		f /= 1000
-	}
-	return ""
-}
-
 // number prints an integer with its thousands apart.
 func number(n int) string {
 	s := strconv.Itoa(n)

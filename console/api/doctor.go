@@ -77,7 +77,7 @@ func (s *server) checkStore(ctx context.Context) wire.Check {
 	const name = "record"
 	n, err := s.Store.CountAssets(ctx)
 	if err != nil {
-		return failed(name, err, "See the server's log, and whether its disk is full.")
+		return failed(name, err, "See the server's log.")
 	}
 	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("The database answers; %d machines are known.", n)}
 }

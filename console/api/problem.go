@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
 )
@@ -35,6 +36,9 @@ func (s *server) explain(ctx context.Context, operation string, err error) *wire
 		problem = notFound(err.Error() + ".")
 	case errors.Is(err, store.ErrFinal):
 		problem = conflict(err.Error()+".", "")
+	case isFull(err):
+		s.Logger.Error("a request failed, because a disk is full", zap.String("operation", operation), zap.Error(err))
+		problem = diskFull(err)
 	case errors.Is(err, errEngineAway):
 		s.Logger.Warn("the engine did not answer", zap.String("operation", operation), zap.Error(err))
 		problem = &wire.Problem{
@@ -56,6 +60,24 @@ func (s *server) explain(ctx context.Context, operation string, err error) *wire
 	}
 	problem.Title = http.StatusText(problem.Status)
 	return problem
+}
+
+func isFull(err error) bool {
+	full, _ := disk.Full(err)
+	return full
+}
+
+func diskFull(err error) *wire.Problem {
+	p := &wire.Problem{
+		Status: http.StatusInsufficientStorage, Code: wire.CodeServerFault,
+		Detail: "The disk that holds the server's state is full: it takes nothing more, and what it has taken is not lost.",
+		WayOut: "Free space there and do it again; \"patchcycle doctor\" says which disk it is.",
+	}
+	if _, remote := disk.Full(err); remote {
+		p.Detail = "The disk of the database's server is full: nothing more is taken, and what was taken is not lost."
+		p.WayOut = "Free space there and do it again."
+	}
+	return p
 }
 
 // errEngineAway says that there is no engine to ask.

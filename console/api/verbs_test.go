@@ -68,6 +68,24 @@ func TestAnActThatTheCycleRefusesIsAnsweredInItsWords(t *testing.T) {
 	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
 }
 
+// Who asks may be the one who can free space.
+func TestAnActThatAFullDiskStopsIsAnsweredWithTheCause(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	h.engine.err = errors.New("UpdateWorkflowExecution operation failed. Error: database or disk is full (13)")
+	_, err := h.as("ben", "*", patching.RoleOperator).Do(t.Context(), cycleID, "pause", wire.Act{Reason: "r"}, "key-9")
+	p := problem(t, err, http.StatusInsufficientStorage, wire.CodeServerFault)
+	assert.Contains(t, p.Detail, "The disk that holds the server's state is full")
+	assert.Equal(t, "key-9", p.Key, "it may have been taken: repeating it counts once")
+	_, err = h.as("ana", "*", patching.RoleAuthor).SetSchedule(t.Context(), "demo", wire.SetSchedule{})
+	p = problem(t, err, http.StatusInsufficientStorage, wire.CodeServerFault)
+	assert.Contains(t, p.WayOut, "Free space")
+	h.engine.err = errors.New("could not extend file: No space left on device (SQLSTATE 53100)")
+	_, err = h.as("ana", "*", patching.RoleAuthor).SetSchedule(t.Context(), "demo", wire.SetSchedule{})
+	p = problem(t, err, http.StatusInsufficientStorage, wire.CodeServerFault)
+	assert.Contains(t, p.Detail, "The disk of the database's server is full")
+}
+
 func TestAnActWithoutWhatItsVerbNeedsIsNotSent(t *testing.T) {
 	h := newHouse(t)
 	h.cycle()

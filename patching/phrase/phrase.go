@@ -29,6 +29,21 @@ func Few(names []string, most int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
+// Size prints bytes in decimal units.
+func Size(n int64) string {
+	f := float64(n)
+	for _, unit := range []string{"bytes", "kB", "MB", "GB", "TB"} {
+		if f < 999.5 || unit == "TB" {
+			if unit == "bytes" || f >= 99.5 {
+				return fmt.Sprintf("%.0f %s", f, unit)
+			}
+			return fmt.Sprintf("%.1f %s", f, unit)
+		}
+		f /= 1000
+	}
+	return ""
+}
+
 // About rounds a length of time to what people say of it.
 func About(d time.Duration) string {
 	const day = 24 * time.Hour

@@ -35,6 +35,15 @@ func TestALengthOfTimeIsRoundedToWhatPeopleSay(t *testing.T) {
 	assert.Equal(t, "about 12 minutes ahead", phrase.ClockOff(12*time.Minute))
 }
 
+func TestASizeIsToldInDecimalUnits(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0 bytes", 999: "999 bytes", 1500: "1.5 kB", 84_000_000: "84.0 MB", 999_600_000: "1.0 GB", 1_996_000_000: "2.0 GB",
+		123_000_000_000_000: "123 TB",
+	} {
+		assert.Equal(t, want, phrase.Size(n))
+	}
+}
+
 func TestAMomentIsToldInUTC(t *testing.T) {
 	tokyo := time.FixedZone("JST", 9*60*60)
 	assert.Equal(t, "23 Nov 2026 20:05 UTC", phrase.Moment(time.Date(2026, 11, 24, 5, 5, 0, 0, tokyo)))

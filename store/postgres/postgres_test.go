@@ -3,12 +3,15 @@ package postgres_test
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", for the raw handle
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/store/postgres"
 	"github.com/patchcycle/patchcycle/store/storetest"
@@ -28,6 +31,17 @@ func at(t testing.TB, url string) storetest.Database {
 
 func TestPostgreSQLBehavesAsAStoreHasTo(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Database { t.Helper(); return at(t, pgtest.Start(t)) })
+}
+
+// PostgreSQL is asked to fail as it does on a full disk.
+func TestAFullDiskOfPostgreSQLIsToldAsTheDatabases(t *testing.T) {
+	d := at(t, pgtest.Start(t))
+	_, err := d.Raw.Exec("DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$")
+	full, remote := disk.Full(fmt.Errorf("commit: %w", err))
+	require.True(t, full, "%v", err)
+	require.True(t, remote)
+	full, remote = disk.Full(errors.New(err.Error()))
+	require.True(t, full && remote, "as the engine passes it on: %v", err)
 }
 
 // durable flushes every commit, as a real server does.

@@ -3,11 +3,13 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/store/sqlite"
 	"github.com/patchcycle/patchcycle/store/storetest"
@@ -26,6 +28,18 @@ func engine(t testing.TB) storetest.Database {
 }
 
 func TestSQLiteBehavesAsAStoreHasTo(t *testing.T) { storetest.Run(t, engine) }
+
+func TestADatabaseThatMayNotGrowIsAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "small.db")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=max_page_count(4)")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	_, err = db.Exec("CREATE TABLE t (x BLOB); INSERT INTO t VALUES (zeroblob(100000))")
+	require.Error(t, err)
+	full, remote := disk.Full(fmt.Errorf("commit: %w", err))
+	require.True(t, full, "%v", err)
+	require.False(t, remote)
+}
 
 func BenchmarkTakeReports(b *testing.B)  { storetest.BenchTakeReports(b, engine) }
 func BenchmarkTally(b *testing.B)        { storetest.BenchTally(b, engine) }

@@ -331,4 +331,5 @@ func TestTheDoctorEndsWithCodeOneWhileSomethingIsWrong(t *testing.T) {
 	r = h.run("doctor", "--json")
 	require.NoError(t, json.Unmarshal([]byte(r.out), &d))
 	assert.Contains(t, r.out, "chmod 700")
+	assert.Contains(t, r.out, "on the disk that holds "+dir, "it may be why the server is down")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/disk"
 )
 
 type doctorOptions struct{ json bool }
@@ -30,6 +31,10 @@ func (o doctorOptions) run(ctx context.Context, s *session) error {
 	server, err := s.askDoctor(ctx)
 	if err != nil {
 		server = wire.Doctor{Checks: []wire.Check{{Name: "server", Words: err.Error(), WayOut: "Start it with \"patchcycle server\", or say where it is: --server, --data-dir."}}}
+		if len(found.Checks) > 0 { // its disk is here, and may be why
+			words, ok := disk.Look(s.dataDir())
+			server.Checks = append(server.Checks, wire.Check{Name: "disk", OK: ok, Words: words, WayOut: disk.WayOut})
+		}
 	}
 	found.Checks = append(found.Checks, server.Checks...)
 	for _, c := range found.Checks {

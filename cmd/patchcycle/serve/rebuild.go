@@ -22,6 +22,7 @@ import (
 // begun finish; what had not begun is ordered again, under the new epoch.
 func Rebuild(ctx context.Context, c Config, reason string) (words string, err error) {
 	c = c.withDefaults()
+	defer func() { err = c.explain(err) }()
 	if c.TemporalAddress != "" {
 		return "", errors.New("an external cluster is not ours to set aside: restore it, or start the server without --temporal-address")
 	}

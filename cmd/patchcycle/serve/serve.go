@@ -65,13 +65,16 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		return nil, fmt.Errorf("--data-dir %s: the API's socket in it would have a path of %d letters, and systems take %d: choose a shorter one", dir, len(c.Socket()), socketAtMost)
 	}
 	if err := c.makeDirs(); err != nil {
+		return nil, c.explain(err)
+	}
+	if err := c.roomy(); err != nil {
 		return nil, err
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{Config: c, cancel: cancel, failed: make(chan error, 4)}
 	if err := s.start(ctx, life); err != nil {
 		s.Stop()
-		return nil, err
+		return nil, c.explain(err)
 	}
 	return s, nil
 }
@@ -243,6 +246,7 @@ func (s *Server) login() func(context.Context, string) (string, error) {
 func (s *Server) Failed() <-chan error { return s.failed }
 
 func (s *Server) fail(err error) {
+	err = s.Config.explain(err)
 	s.Config.Log.Error("the server broke", zap.Error(err))
 	select {
 	case s.failed <- err:

@@ -33,6 +33,7 @@ func (s *Server) watch(ctx context.Context) {
 	if s.snapshots != nil {
 		s.every(ctx, tidyDepot, "drop snapshots that nobody needs", s.snapshots.Tidy)
 	}
+	s.every(ctx, lookAtDisk, "look at the disk", s.lookAtRoom)
 	s.tasks.Go(func() {
 		select {
 		case err := <-s.Engine.Failed():
@@ -48,7 +49,7 @@ func (s *Server) every(ctx context.Context, d time.Duration, what string, do fun
 		defer t.Stop()
 		for { // at once: what was missed while the server was down is old already
 			if err := do(ctx); err != nil && ctx.Err() == nil {
-				s.Config.Log.Warn(what, zap.Error(err))
+				s.Config.Log.Warn(what, zap.Error(s.Config.explain(err)))
 			}
 			select {
 			case <-ctx.Done():
@@ -99,7 +100,7 @@ func (s *Server) missed(ctx context.Context) ([]starter.Missed, error) {
 
 // checks are what "patchcycle doctor" asks of the parts.
 func (s *Server) checks() []func(context.Context) wire.Check {
-	return []func(context.Context) wire.Check{s.checkEngine, s.checkCycles, s.checkMissed}
+	return []func(context.Context) wire.Check{s.checkDisk, s.checkEngine, s.checkCycles, s.checkMissed}
 }
 
 func (s *Server) checkEngine(ctx context.Context) wire.Check {
