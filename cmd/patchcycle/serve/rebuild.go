@@ -29,19 +29,9 @@ func Rebuild(ctx context.Context, c Config, reason string) (words string, err er
 	if err := c.makeDirs(); err != nil {
 		return "", err
 	}
-	open, epoch, err := beginEpoch(ctx, c, reason)
+	open, epoch, where, err := beginEpoch(ctx, c, reason)
 	if err != nil {
 		return "", err
-	}
-	where := "The engine's old databases were left as they are."
-	if c.DatabaseURL == "" {
-		moved, err := engine.SetAside(filepath.Join(c.Dir, "engine"), time.Now())
-		if err != nil {
-			return "", err
-		}
-		if where = "There was no old state."; moved != "" {
-			where = "The old state is in " + moved + "."
-		}
 	}
 	c.Uplink, c.UI, c.API, c.rebuilding = "127.0.0.1:0", "", "", true
 	s, err := Start(ctx, c)
@@ -62,44 +52,71 @@ func Rebuild(ctx context.Context, c Config, reason string) (words string, err er
 	return fmt.Sprintf("Epoch %d: %d cycles go on, %d schedules were made again. %s Start the server now.", epoch, len(open), schedules, where), nil
 }
 
-// beginEpoch takes back what the old engine had set in motion, in the store,
-// and returns the cycles that are open.
-func beginEpoch(ctx context.Context, c Config, reason string) ([]contract.CycleState, int64, error) {
+// beginEpoch sets the old engine aside, takes back in the store what it had set
+// in motion, and returns the cycles that are unfinished. Killed on its way, it
+// leaves no engine, or one that does not know them: the next start says what to
+// do.
+func beginEpoch(ctx context.Context, c Config, reason string) (open []contract.CycleState, epoch int64, where string, err error) {
 	s := &Server{Config: c, failed: make(chan error, 4)}
 	if err := s.openStore(ctx); err != nil {
-		return nil, 0, err
+		return nil, 0, "", err
 	}
-	open, epoch, err := s.restage(ctx, reason)
-	return open, epoch, errors.Join(err, s.Store.Close())
+	defer func() { err = errors.Join(err, s.Store.Close()) }()
+	if open, err = s.unfinished(ctx); err != nil {
+		return nil, 0, "", err
+	}
+	if where, err = c.setAside(); err != nil {
+		return nil, 0, "", err
+	}
+	epoch, err = s.restage(ctx, open, reason)
+	return open, epoch, where, err
 }
 
-func (s *Server) restage(ctx context.Context, reason string) ([]contract.CycleState, int64, error) {
+// setAside says in words where the old engine's state is now.
+func (c Config) setAside() (where string, err error) {
+	if c.DatabaseURL != "" {
+		return "The engine's old databases were left as they are.", nil
+	}
+	moved, err := engine.SetAside(filepath.Join(c.Dir, "engine"), time.Now())
+	if err != nil || moved == "" {
+		return "There was no old state.", err
+	}
+	return "The old state is in " + moved + ".", nil
+}
+
+// unfinished reads the states from which the cycles go on.
+func (s *Server) unfinished(ctx context.Context) ([]contract.CycleState, error) {
 	cycles, err := s.Store.Cycles(ctx, store.CycleFilter{Unfinished: true})
 	if err != nil {
-		return nil, 0, err
-	}
-	epoch, err := s.Store.BumpEpoch(ctx)
-	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	var open []contract.CycleState
 	for _, cycle := range cycles {
-		if _, err := s.Store.Restage(ctx, cycle.ID); err != nil {
-			return nil, 0, err
-		}
 		state := contract.CycleState{ID: cycle.ID, Kind: cycle.Kind, Policy: cycle.Policy, Author: cycle.Author, Reason: cycle.Reason, Shadow: cycle.Shadow}
 		if len(cycle.State) > 0 {
 			if err := json.Unmarshal(cycle.State, &state); err != nil {
-				return nil, 0, fmt.Errorf("state of %s: %w", cycle.ID, err)
+				return nil, fmt.Errorf("state of %s: %w", cycle.ID, err)
 			}
 		}
 		open = append(open, state)
+	}
+	return open, nil
+}
+
+func (s *Server) restage(ctx context.Context, open []contract.CycleState, reason string) (epoch int64, err error) {
+	if epoch, err = s.Store.BumpEpoch(ctx); err != nil {
+		return 0, err
+	}
+	for _, state := range open {
+		if _, err := s.Store.Restage(ctx, state.ID); err != nil {
+			return 0, err
+		}
 	}
 	_, err = s.Store.AppendAudit(ctx, patching.AuditEntry{
 		At: time.Now().UTC(), Actor: "engine rebuild", Verb: "epoch",
 		Subject: fmt.Sprint(epoch), Body: fmt.Sprintf("%s; %d open cycles", reason, len(open)),
 	})
-	return open, epoch, err
+	return epoch, err
 }
 
 // reschedule makes the schedules again that the record knows and the engine
