@@ -23,7 +23,7 @@ func readPolicy(ctx context.Context, s FleetStore, version patching.Digest) (*po
 	if err != nil {
 		return nil, fmt.Errorf("policy version %s: %w", version.Short(), err)
 	}
-	p, err := policy.Parse("policy "+version.Short(), text)
+	p, err := policy.Adopted("policy "+version.Short(), text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}

@@ -122,7 +122,7 @@ func (f *facts) gatherPolicy(ctx context.Context, src Source, _ patching.CycleID
 		f.gap("The policy version %s is not on record.", want.Short())
 		return nil
 	}
-	if f.policy, err = policy.Parse(string(f.cycle.Policy), f.applied.Source); err != nil {
+	if f.policy, err = policy.Adopted(string(f.cycle.Policy), f.applied.Source); err != nil {
 		f.gap("The policy version %s cannot be read any more: %s", want.Short(), err)
 	}
 	return nil

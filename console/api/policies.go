@@ -170,7 +170,7 @@ func (s *server) inForce(ctx context.Context, name patching.PolicyName) (*policy
 	if err != nil {
 		return nil, err
 	}
-	p, err := policy.Parse("policy "+string(name), v.Source)
+	p, err := policy.Adopted("policy "+string(name), v.Source)
 	if err != nil {
 		return nil, conflict(fmt.Sprintf("Policy %s was applied by another version of patchcycle, and this one cannot read it: %s", name, err), "Mend it and apply it again.")
 	}

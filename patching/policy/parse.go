@@ -19,12 +19,20 @@ import (
 //
 // What depends on more than the text is asked for separately: [CheckDates] with
 // the time, [Check] with the machines.
-func Parse(name string, text []byte) (*Policy, error) {
+func Parse(name string, text []byte) (*Policy, error) { return parse(name, text, false) }
+
+// Adopted reads a policy that is in force or was, such as the version that a
+// cycle runs under (G3). What has come to be refused since it was adopted is a
+// warning: a release must not take the rules away from under a running cycle.
+func Adopted(name string, text []byte) (*Policy, error) { return parse(name, text, true) }
+
+func parse(name string, text []byte, adopted bool) (*Policy, error) {
 	s := newSource(name, bytes.TrimPrefix(text, []byte("\uFEFF")))
 	var p *Policy
 	if root := s.read([]byte(strings.Join(s.lines, "\n"))); root != nil {
 		if doc, ok := s.decode(root); ok {
 			p = s.resolve(doc)
+			s.adopted = adopted
 			s.check(p)
 		}
 	}

@@ -339,3 +339,24 @@ func TestEverythingWrongIsToldAtOnce(t *testing.T) {
 		golden(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")
 	}
 }
+
+// Serves G3.
+func TestAnAdoptedPolicyStaysReadableWhenARuleIsMadeStricter(t *testing.T) {
+	stricter := strings.Replace(base, "rings:", "patches: {alone: ['[!l]*']}\nrings:", 1)
+	_, err := policy.Parse("web.yaml", []byte(stricter))
+	require.ErrorContains(t, err, "would match what it means to leave out")
+	p, err := policy.Adopted("web.yaml", []byte(stricter))
+	require.NoError(t, err)
+	require.Equal(t, patching.DigestOf([]byte(stricter)), p.Digest())
+	require.Condition(t, func() bool {
+		for _, w := range p.Warnings() {
+			if w.Path == "patches.alone[0]" && w.Severity == policy.Warning {
+				return true
+			}
+		}
+		return false
+	}, "%v", p.Warnings())
+
+	_, err = policy.Adopted("web.yaml", []byte(strings.Replace(base, "owner: ops", "owner: 'ops", 1)))
+	require.Error(t, err, "what cannot be read has no meaning")
+}

@@ -22,6 +22,8 @@ type source struct {
 	// told are the places of problems, more counts those that are not kept.
 	told map[string]bool
 	more map[Severity]int
+	// adopted turns further errors into warnings.
+	adopted bool
 }
 
 // place is where something stands, from 1, and what it is.
@@ -85,7 +87,13 @@ func (s *source) add(severity Severity, at place, path, what, way string) {
 
 // fail notes an error at a path, or at the nearest part above it that was
 // written; the problem keeps the path that is meant.
-func (s *source) fail(path, what, way string) { s.add(Error, s.at(path), path, what, way) }
+func (s *source) fail(path, what, way string) {
+	severity := Error
+	if s.adopted {
+		severity = Warning
+	}
+	s.add(severity, s.at(path), path, what, way)
+}
 
 // warn notes a warning, like fail.
 func (s *source) warn(path, what, way string) { s.add(Warning, s.at(path), path, what, way) }

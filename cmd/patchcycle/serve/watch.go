@@ -85,7 +85,7 @@ func (s *Server) missed(ctx context.Context) ([]starter.Missed, error) {
 	}
 	calendars := map[patching.PolicyName]window.Monthly{}
 	for _, v := range policies {
-		p, err := policy.Parse(string(v.Name), v.Source)
+		p, err := policy.Adopted(string(v.Name), v.Source)
 		if err != nil {
 			return nil, err
 		}
