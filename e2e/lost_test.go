@@ -95,6 +95,27 @@ func TestAServerWhosePartsDoNotBelongTogetherSaysSoAndWhatToDo(t *testing.T) {
 	h.requireConserved(t, id, machines)
 	s.requireNoRepeat(t)
 
+	// What is not worth to be taken up can be closed as it stands.
+	id = s.begin(t)
+	h.await(t, id, patching.PhaseApproval)
+	h.Stop()
+	_, err = serve.Abandon(t.Context(), h.config, id, "tried too early")
+	require.ErrorContains(t, err, "goes on in the engine: start the server and say \"patchcycle cycle close\"")
+	h.start(t)
+	h.await(t, id, patching.PhaseApproval)
+	require.NoError(t, h.Engine.Client().TerminateWorkflow(t.Context(), string(id), "", "a test"))
+	h.Stop()
+	words, err := serve.Abandon(t.Context(), h.config, id, "ended by mistake")
+	require.NoError(t, err)
+	require.Contains(t, words, "It ended early: ended by mistake.")
+	_, err = serve.Abandon(t.Context(), h.config, id, "once more")
+	require.ErrorContains(t, err, "has closed")
+	h.start(t)
+	check, _ = h.check(t, "cycles")
+	require.True(t, check.OK, check.Words)
+	h.await(t, id, patching.PhaseClosed)
+	h.requireConserved(t, id, machines)
+
 	t.Run("the engine is gone when nothing runs", func(t *testing.T) {
 		h.Stop()
 		defer h.without(t, "engine")()

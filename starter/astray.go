@@ -41,26 +41,58 @@ func (s *Starter) Astray(ctx context.Context) ([]Astray, error) {
 	}
 	var found []Astray
 	for _, c := range cycles {
-		saved, err := savedAt(c, epoch)
+		one, astray, err := s.astray(ctx, c, epoch)
 		if err != nil {
 			return nil, err
 		}
-		in, err := s.inEngine(ctx, c.ID)
-		if err != nil {
-			return nil, err
-		}
-		one, astray := compare(c.ID, saved, in)
-		if !astray {
-			continue
-		}
-		if c, err = s.record.Cycle(ctx, c.ID); err != nil {
-			return nil, err
-		}
-		if !c.Phase.Terminal() {
+		if astray {
 			found = append(found, one)
 		}
 	}
 	return found, nil
+}
+
+func (s *Starter) astray(ctx context.Context, c patching.Cycle, epoch int64) (Astray, bool, error) {
+	saved, err := savedAt(c, epoch)
+	if err != nil {
+		return Astray{}, false, err
+	}
+	in, err := s.inEngine(ctx, c.ID)
+	if err != nil {
+		return Astray{}, false, err
+	}
+	one, astray := compare(c.ID, saved, in)
+	if !astray {
+		return Astray{}, false, nil
+	}
+	c, err = s.record.Cycle(ctx, c.ID)
+	return one, err == nil && !c.Phase.Terminal(), err
+}
+
+// EndAstray makes sure that an unfinished cycle does not go on in the engine, so
+// that its record can be closed. A cycle that is not astray is left alone: that
+// is an error, like one of which the record knows nothing.
+func (s *Starter) EndAstray(ctx context.Context, id patching.CycleID, why string) error {
+	c, err := s.record.Cycle(ctx, id)
+	if err != nil {
+		return err
+	}
+	epoch, err := s.record.Epoch(ctx)
+	if err != nil {
+		return err
+	}
+	switch _, astray, err := s.astray(ctx, c, epoch); {
+	case err != nil:
+		return err
+	case !astray:
+		return &NotNow{fmt.Sprintf("%s goes on in the engine", id)}
+	}
+	err = s.client.TerminateWorkflow(ctx, string(id), "", why)
+	var gone *serviceerror.NotFound
+	if err != nil && !errors.As(err, &gone) { // not known, or it has ended
+		return fmt.Errorf("end %s in the engine: %w", id, err)
+	}
+	return nil
 }
 
 // savedAt is how far the engine of this epoch had come when the cycle was saved

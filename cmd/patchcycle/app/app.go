@@ -20,6 +20,7 @@ import (
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
 	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/lab/sim"
+	"github.com/patchcycle/patchcycle/patching"
 )
 
 // Main runs the program with its arguments and returns the exit code.
@@ -41,7 +42,7 @@ func Main(b build.Info, args []string) int {
 			c.Flags().StringArrayVar(&fleetArgs, "fleet-arg", nil, "argument for the fleet's process, for crash tests")
 			_ = c.Flags().MarkHidden("fleet-arg")
 		},
-		EngineStatus: engineStatus, EngineRebuild: p.rebuild, Sim: runSim,
+		EngineStatus: engineStatus, EngineRebuild: p.rebuild, EngineAbandon: p.abandon, Sim: runSim,
 	}, args, os.Stdin, os.Stdout, os.Stderr)
 }
 
@@ -98,11 +99,27 @@ func runSim(_ context.Context, args []string, _, _ io.Writer) error {
 }
 
 func (p program) rebuild(ctx context.Context, o cli.EngineOptions) (string, error) {
-	log, err := logger("error", o.Err)
+	c, err := p.offline(o)
 	if err != nil {
 		return "", err
 	}
-	return serve.Rebuild(ctx, serve.Config{Dir: o.DataDir, DatabaseURL: o.DatabaseURL, TemporalAddress: o.TemporalAddress, Version: p.version, Log: log}, o.Reason)
+	return serve.Rebuild(ctx, c, o.Reason)
+}
+
+func (p program) abandon(ctx context.Context, o cli.EngineOptions, cycle string) (string, error) {
+	c, err := p.offline(o)
+	if err != nil {
+		return "", err
+	}
+	return serve.Abandon(ctx, c, patching.CycleID(cycle), o.Reason)
+}
+
+// offline is the configuration for what is done while the server is stopped.
+func (p program) offline(o cli.EngineOptions) (serve.Config, error) {
+	log, err := logger("error", o.Err)
+	return serve.Config{
+		Dir: o.DataDir, DatabaseURL: o.DatabaseURL, TemporalAddress: o.TemporalAddress, TemporalToken: o.TemporalToken, Version: p.version, Log: log,
+	}, err
 }
 
 func logger(level string, w io.Writer) (*zap.Logger, error) {

@@ -20,8 +20,8 @@ import (
 	"github.com/patchcycle/patchcycle/internal/build"
 )
 
-// Options are what the command line does not know by itself. Serve, Demo,
-// EngineStatus and EngineRebuild are needed where their commands are run.
+// Options are what the command line does not know by itself. Serve, Demo and
+// those of the engine are needed where their commands are run.
 type Options struct {
 	// Build is the program's.
 	Build build.Info
@@ -29,10 +29,11 @@ type Options struct {
 	Serve func(context.Context, ServeOptions) error
 	// Demo runs the demo.
 	Demo func(context.Context, DemoOptions) error
-	// EngineStatus and EngineRebuild look after the engine of a data directory
-	// whose server may be down.
+	// EngineStatus, EngineRebuild and EngineAbandon look after the engine of a data
+	// directory whose server may be down.
 	EngineStatus  func(context.Context, EngineOptions) (EngineStatus, error)
 	EngineRebuild func(context.Context, EngineOptions) (words string, err error)
+	EngineAbandon func(ctx context.Context, o EngineOptions, cycle string) (words string, err error)
 	// Sim runs the simulated fleet, a process that the demo starts. It parses its
 	// arguments itself.
 	Sim func(ctx context.Context, args []string, out, errs io.Writer) error

@@ -210,6 +210,11 @@ func TestCommandsThatRunSomethingHandTheirFlagsOver(t *testing.T) {
 		return EngineStatus{Running: true, Kind: "embedded on SQLite", Words: "It runs."}, nil
 	}
 	h.o.EngineRebuild = func(_ context.Context, o EngineOptions) (string, error) { rebuilt = o; return "Made anew.", nil }
+	var abandoned string
+	h.o.EngineAbandon = func(_ context.Context, o EngineOptions, cycle string) (string, error) {
+		abandoned = cycle + ": " + o.Reason
+		return "Closed.", nil
+	}
 	var sim []string
 	h.o.Sim = func(_ context.Context, args []string, _, _ io.Writer) error { sim = args; return nil }
 	h.o.DemoFlags = func(c *cobra.Command) { c.Flags().Bool("hidden-pace", false, "") }
@@ -235,13 +240,17 @@ func TestCommandsThatRunSomethingHandTheirFlagsOver(t *testing.T) {
 	assert.Equal(t, ExitUsage, h.run("engine", "rebuild", "--reason", "lost").code)
 	assert.Contains(t, h.ok("engine", "rebuild", "--reason", "lost", "--yes"), "Made anew.")
 	assert.Equal(t, "lost", rebuilt.Reason)
+	assert.Equal(t, ExitUsage, h.run("engine", "abandon", "cycle/web/2026-11.1", "--yes").code)
+	assert.Equal(t, ExitUsage, h.run("engine", "abandon", "cycle/web/2026-11.1", "--reason", "lost").code)
+	assert.JSONEq(t, `{"words": "Closed."}`, h.ok("engine", "abandon", "cycle/web/2026-11.1", "--reason", "lost", "--yes", "--json"))
+	assert.Equal(t, "cycle/web/2026-11.1: lost", abandoned)
 	assert.Equal(t, "http://127.0.0.1:7441/login?once=1\n", h.ok("engine", "ui"))
 
 	h.ok("sim", "--any", "thing")
 	assert.Equal(t, []string{"--any", "thing"}, sim)
 
-	h.o.Serve, h.o.Demo, h.o.Sim, h.o.EngineStatus, h.o.EngineRebuild = nil, nil, nil, nil, nil
-	for _, args := range [][]string{{"server"}, {"demo"}, {"sim"}, {"engine", "status"}, {"engine", "rebuild", "--reason", "r", "--yes"}} {
+	h.o.Serve, h.o.Demo, h.o.Sim, h.o.EngineStatus, h.o.EngineRebuild, h.o.EngineAbandon = nil, nil, nil, nil, nil, nil
+	for _, args := range [][]string{{"server"}, {"demo"}, {"sim"}, {"engine", "status"}, {"engine", "rebuild", "--reason", "r", "--yes"}, {"engine", "abandon", "c", "--reason", "r", "--yes"}} {
 		assert.Equal(t, ExitFailed, h.run(args...).code, args)
 	}
 }

@@ -11,7 +11,7 @@ import (
 type EngineOptions struct {
 	DataDir, DatabaseURL           string
 	TemporalAddress, TemporalToken string
-	// Reason is why it is rebuilt.
+	// Reason is why it is rebuilt, or a cycle abandoned.
 	Reason   string
 	Out, Err io.Writer
 }
@@ -29,7 +29,7 @@ type EngineStatus struct {
 }
 
 func newEngine(e *env) *cobra.Command {
-	return group("engine", "Look after the Temporal server inside", newEngineStatus(e), newEngineUI(e), newEngineRebuild(e))
+	return group("engine", "Look after the Temporal server inside", newEngineStatus(e), newEngineUI(e), newEngineRebuild(e), newEngineAbandon(e))
 }
 
 func engineFlags(c *cobra.Command, o *EngineOptions) {
@@ -129,6 +129,46 @@ func (o engineRebuildOptions) run(ctx context.Context, s *session) error {
 		return usage(s.cmd, "what the old engine knew beyond the record is given up: say --yes")
 	}
 	words, err := s.EngineRebuild(ctx, o.complete(s))
+	if err != nil || o.json {
+		return orJSON(s, map[string]string{"words": words}, err)
+	}
+	s.say("%s", words)
+	return nil
+}
+
+type engineAbandonOptions struct {
+	EngineOptions
+	yes  bool
+	json bool
+}
+
+func newEngineAbandon(e *env) *cobra.Command {
+	var o engineAbandonOptions
+	c := &cobra.Command{
+		Use: "abandon CYCLE", Short: "Close on record a cycle that the engine has lost", Args: exactly(1),
+		Long: `Close on record a cycle that does not go on in the engine any more: its workflow
+failed, somebody ended it, or its engine is lost and is not to be rebuilt. Orders
+that no machine has begun are withdrawn, and every machine has its outcome in the
+report. A cycle that goes on is refused. The server has to be stopped first.`,
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },
+	}
+	engineFlags(c, &o.EngineOptions)
+	c.Flags().StringVar(&o.Reason, "reason", "", "why; it goes on record")
+	c.Flags().BoolVar(&o.yes, "yes", false, "do it: the cycle cannot be taken up again")
+	jsonFlag(c, &o.json)
+	return c
+}
+
+func (o engineAbandonOptions) run(ctx context.Context, s *session, cycle string) error {
+	switch {
+	case s.EngineAbandon == nil:
+		return errNotBuilt
+	case o.Reason == "":
+		return usage(s.cmd, "say why: --reason TEXT")
+	case !o.yes:
+		return usage(s.cmd, "the cycle cannot be taken up again: say --yes")
+	}
+	words, err := s.EngineAbandon(ctx, o.complete(s), cycle)
 	if err != nil || o.json {
 		return orJSON(s, map[string]string{"words": words}, err)
 	}

@@ -92,15 +92,24 @@ func (s *Server) unfinished(ctx context.Context) ([]contract.CycleState, error) 
 	}
 	var open []contract.CycleState
 	for _, cycle := range cycles {
-		state := contract.CycleState{ID: cycle.ID, Kind: cycle.Kind, Policy: cycle.Policy, Author: cycle.Author, Reason: cycle.Reason, Shadow: cycle.Shadow}
-		if len(cycle.State) > 0 {
-			if err := json.Unmarshal(cycle.State, &state); err != nil {
-				return nil, fmt.Errorf("state of %s: %w", cycle.ID, err)
-			}
+		state, err := stateOf(cycle)
+		if err != nil {
+			return nil, err
 		}
 		open = append(open, state)
 	}
 	return open, nil
+}
+
+// stateOf is the state in which a cycle was saved last.
+func stateOf(c patching.Cycle) (contract.CycleState, error) {
+	state := contract.CycleState{ID: c.ID, Kind: c.Kind, Policy: c.Policy, Author: c.Author, Reason: c.Reason, Shadow: c.Shadow}
+	if len(c.State) > 0 {
+		if err := json.Unmarshal(c.State, &state); err != nil {
+			return state, fmt.Errorf("state of %s: %w", c.ID, err)
+		}
+	}
+	return state, nil
 }
 
 func (s *Server) restage(ctx context.Context, open []contract.CycleState, reason string) (epoch int64, err error) {
@@ -148,7 +157,7 @@ func (s *Server) rescheduleOne(ctx context.Context, v store.PolicyVersion) (made
 	if _, err := s.Starter.Schedule(ctx, v.Name); !errors.As(err, &gone) {
 		return false, err
 	}
-	p, err := policy.Parse(string(v.Name), v.Source)
+	p, err := policy.Adopted(string(v.Name), v.Source)
 	if err != nil {
 		return false, err
 	}

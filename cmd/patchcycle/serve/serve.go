@@ -207,15 +207,23 @@ func (s *Server) activities() activities.All {
 		planning.Snapshots = s.snapshots
 	}
 	return activities.All{
-		Cycles:    &activities.Cycles{Store: st, Now: now, Log: slog.New(zapslog.NewHandler(s.Config.Log.Core()))},
+		Cycles:    s.cycles(),
 		Assessing: &activities.Assessing{Store: st, Now: now},
 		Planning:  planning,
 		People:    &activities.People{Store: st, History: worker.History{Client: s.Engine.Client()}, Now: now},
 		Waves:     &activities.Waves{Store: st, Dispatcher: orders, Now: now, Look: look},
 		Campaigns: &activities.Campaigns{Store: st, Dispatcher: orders, Now: now, Look: look},
-		Reports:   &activities.Reports{Store: st, Render: report.Files{Dir: s.Config.Reports(), Source: st, Now: now}},
+		Reports:   s.reports(),
 		Calendar:  &activities.Calendar{Starter: s.Starter},
 	}
+}
+
+func (s *Server) cycles() *activities.Cycles {
+	return &activities.Cycles{Store: s.Store, Now: time.Now, Log: slog.New(zapslog.NewHandler(s.Config.Log.Core()))}
+}
+
+func (s *Server) reports() *activities.Reports {
+	return &activities.Reports{Store: s.Store, Render: report.Files{Dir: s.Config.Reports(), Source: s.Store, Now: time.Now}}
 }
 
 // kept says whether an old version can still be had, where the server keeps no

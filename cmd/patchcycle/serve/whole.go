@@ -82,11 +82,14 @@ func (s *Server) agree(ctx context.Context) error {
 
 // wayBack says how record and engine come to agree again.
 func (c Config) wayBack() string {
-	const rebuild = "run \"patchcycle engine rebuild\", which takes the cycles up from the record"
+	const (
+		rebuild = "run \"patchcycle engine rebuild\", which takes the cycles up from the record"
+		abandon = "\"patchcycle engine abandon\" closes one cycle as it stands"
+	)
 	if c.TemporalAddress != "" {
-		return fmt.Sprintf("is %s the cluster that ran it? If that is lost, leave --temporal-address out and %s in an engine of its own", c.TemporalAddress, rebuild)
+		return fmt.Sprintf("is %s the cluster that ran it? If that is lost, %s; or leave --temporal-address out and %s in an engine of its own", c.TemporalAddress, abandon, rebuild)
 	}
-	return "restore the engine's newest backup, or stop the server and " + rebuild
+	return "restore the engine's newest backup, or stop the server and " + rebuild + "; " + abandon
 }
 
 func (s *Server) checkCycles(ctx context.Context) wire.Check {
