@@ -37,7 +37,7 @@ func (s *server) addCycles(api huma.API) {
 		func(ctx context.Context, in *cycleInput) (wire.CycleDetail, error) { return s.cycle(ctx, in.ID()) })
 	op := about("cycles", "watch-cycle", http.MethodGet, cyclePath+"/watch", "Wait until a cycle stands elsewhere")
 	op.Description = "Answers as get-cycle does, as soon as the mark differs from the one that you know, and at the end of the wait in any case. " +
-		"When too many are waiting it answers at once: let a second pass between requests."
+		"It looks once a second at most, more rarely in a large fleet. When too many are waiting it answers at once: let a second pass between requests."
 	handle(s, api, op, s.watchCycle)
 }
 
@@ -63,33 +63,43 @@ func (s *server) listCycles(ctx context.Context, in *cyclesInput) (wire.Cycles, 
 // watchers bounds how many wait at once: each asks the store every second.
 const watchers = 64
 
-// look is how often a watcher's cycle is looked at.
-const look = time.Second
+// look is how often a watcher's cycle is looked at, and lookShare how many times
+// longer than a look the pause before the next is: counting a large fleet takes
+// its time, and while machines answer there is news at every look.
+const (
+	look      = time.Second
+	lookShare = 20
+)
 
 func (s *server) watchCycle(ctx context.Context, in *watchInput) (wire.CycleDetail, error) {
+	if in.After == "" {
+		return s.cycle(ctx, in.ID())
+	}
 	until := time.NewTimer(time.Duration(in.Wait) * time.Second)
 	defer until.Stop()
 	if s.watching.Add(1) > watchers {
 		until.Reset(0)
 	}
 	defer s.watching.Add(-1)
-	tick := time.NewTicker(look)
-	defer tick.Stop()
+	next := time.NewTimer(look)
+	defer next.Stop()
 	for {
-		mark, err := s.mark(ctx, in.ID())
-		if err != nil {
-			return wire.CycleDetail{}, err
-		}
-		if mark != in.After {
-			return s.cycle(ctx, in.ID())
-		}
 		select {
-		case <-tick.C:
+		case <-next.C:
 		case <-until.C:
 			return s.cycle(ctx, in.ID())
 		case <-ctx.Done():
 			return wire.CycleDetail{}, ctx.Err()
 		}
+		began := time.Now()
+		st, err := s.standing(ctx, in.ID())
+		if err != nil {
+			return wire.CycleDetail{}, err
+		}
+		if st.mark() != in.After {
+			return s.show(ctx, st)
+		}
+		next.Reset(max(look, lookShare*time.Since(began)))
 	}
 }
 
@@ -112,11 +122,6 @@ func (s *server) standing(ctx context.Context, id patching.CycleID) (standing, e
 	return st, err
 }
 
-func (s *server) mark(ctx context.Context, id patching.CycleID) (string, error) {
-	st, err := s.standing(ctx, id)
-	return st.mark(), err
-}
-
 func (st standing) mark() string {
 	c := st.cycle
 	text := fmt.Sprintf("%s\n%s\n%s\n%s\n%s\n%s\n%d\n", c.Phase, c.Words, c.Plan, c.ClosedAs, c.Report, patching.DigestOf(c.State), st.machines)
@@ -131,6 +136,11 @@ func (s *server) cycle(ctx context.Context, id patching.CycleID) (wire.CycleDeta
 	if err != nil {
 		return wire.CycleDetail{}, err
 	}
+	return s.show(ctx, st)
+}
+
+func (s *server) show(ctx context.Context, st standing) (wire.CycleDetail, error) {
+	id := st.cycle.ID
 	out := wire.CycleDetail{
 		Cycle: cycleShape(st.cycle), Machines: st.machines, InProgress: st.machines, Outcomes: st.outcomes,
 		Repairs: st.repairs, FreedBytes: st.freed, Verbs: s.verbsNow(account(ctx), st.cycle), Mark: st.mark(),
@@ -146,6 +156,7 @@ func (s *server) cycle(ctx context.Context, id patching.CycleID) (wire.CycleDeta
 		return out, fmt.Errorf("state of %s: %w", id, err)
 	}
 	out.CloseBy, out.Quorum = state.CloseBy, state.Rules.Approval.Quorum
+	var err error
 	if out.Votes, err = s.votes(ctx, st.cycle, state); err != nil {
 		return out, err
 	}
