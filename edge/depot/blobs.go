@@ -204,10 +204,15 @@ func (b *blobs) read(want File) ([]byte, error) {
 }
 
 func (b *blobs) remove(hash string) {
-	os.Remove(b.path(hash))
-	b.checked.Delete(hash)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.drop(hash)
+}
+
+// drop removes a file; the caller has the lock.
+func (b *blobs) drop(hash string) {
+	os.Remove(b.path(hash))
+	b.checked.Delete(hash)
 	delete(b.used, hash)
 }
 
@@ -219,9 +224,7 @@ func (b *blobs) removeLoose(hash string, used time.Time) bool {
 	if now, ok := b.used[hash]; b.pins[hash] > 0 || ok && now.After(used) {
 		return false
 	}
-	os.Remove(b.path(hash))
-	b.checked.Delete(hash)
-	delete(b.used, hash)
+	b.drop(hash)
 	return true
 }
 

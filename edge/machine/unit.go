@@ -159,7 +159,7 @@ func (u *units) start(ctx context.Context, r record) error {
 // not, and if it got as far as its program: systemd's own exit statuses begin at
 // 200.
 func (u *units) begun(ctx context.Context, r record) (bool, error) {
-	s, err := u.patiently(ctx, r)
+	s, err := u.show(ctx, r)
 	if err != nil || s["LoadState"] != "loaded" {
 		return false, err
 	}
@@ -171,18 +171,22 @@ func (u *units) begun(ctx context.Context, r record) (bool, error) {
 	return missing == nil && s["ActiveState"] != "inactive" && status < 200, nil
 }
 
-// patiently asks for a unit's state until systemd answers.
-func (u *units) patiently(ctx context.Context, r record) (map[string]string, error) {
+// patience is how often in a row systemd may not answer: it starts itself anew
+// when it is upgraded.
+const patience = 60
+
+// ask runs systemctl until systemd answers.
+func (u *units) ask(ctx context.Context, what string, args ...string) ([]byte, error) {
 	for failures := 0; ; {
-		s, err := u.show(ctx, r)
+		out, err := u.run(ctx, time.Minute, "systemctl", args...)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err == nil:
-			return s, nil
+			return out, nil
 		}
 		if failures++; failures > patience {
-			return nil, fmt.Errorf("ask for the transaction %s: %w", r.Unit, err)
+			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		select {
 		case <-time.After(u.poll):
@@ -197,9 +201,9 @@ func (u *units) settle(ctx context.Context) error {
 	if !host.Systemd(u.root) {
 		return nil
 	}
-	out, err := u.run(ctx, time.Minute, "systemctl", "list-units", "--all", "--no-legend", "--plain", "--no-pager", unitPrefix+"*.service")
+	out, err := u.ask(ctx, "look for transactions under way", "list-units", "--all", "--no-legend", "--plain", "--no-pager", unitPrefix+"*.service")
 	if err != nil {
-		return fmt.Errorf("look for transactions under way: %w", err)
+		return err
 	}
 	all, err := u.all()
 	if err != nil {
@@ -233,14 +237,10 @@ func isRunning(active, sub string) bool {
 	return false
 }
 
-// patience is how often in a row systemd may not answer: it starts itself anew
-// when it is upgraded.
-const patience = 60
-
 // await returns when the unit's program has ended, or was never begun.
 func (u *units) await(ctx context.Context, r record) error {
 	for {
-		s, err := u.patiently(ctx, r)
+		s, err := u.show(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -264,7 +264,7 @@ func (u *units) await(ctx context.Context, r record) error {
 
 // show asks for a unit's state.
 func (u *units) show(ctx context.Context, r record) (map[string]string, error) {
-	out, err := u.run(ctx, time.Minute, "systemctl", "show", r.Unit+".service",
+	out, err := u.ask(ctx, "ask for the transaction "+r.Unit, "show", r.Unit+".service",
 		"--property=LoadState,ActiveState,SubState,ExecMainCode,ExecMainStatus")
 	if err != nil {
 		return nil, err
@@ -283,7 +283,7 @@ func (u *units) show(ctx context.Context, r record) (map[string]string, error) {
 func (u *units) result(ctx context.Context, r record) (out []byte, ended bool, err error) {
 	s, err := u.show(ctx, r)
 	if err != nil {
-		return nil, true, fmt.Errorf("ask how %s ended: %w", r.Unit, err)
+		return nil, true, err
 	}
 	out, err = u.said(r)
 	gone := s["ActiveState"] != "active" && s["ActiveState"] != "failed"
