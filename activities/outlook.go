@@ -68,7 +68,7 @@ func summary(made patching.Plan, items []patching.PlanItem, pol *policy.Policy, 
 		out.Rings = append(out.Rings, contract.RingSummary{
 			Name: r.Name, Assets: r.Assets, Waves: len(waves[r.Name]), Batch: rules.Batch, Parallel: rules.Parallel,
 			Soak: soak, Gate: rules.Gate, StandIns: r.StandIns,
-			Approve: rules.Approve || r.StandIns != "", // a pre-approval is for machines that the policy selects
+			Approve: plan.NeedsApproval(rules, r),
 		})
 	}
 	if made.Assets() == 0 {

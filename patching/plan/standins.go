@@ -10,6 +10,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/phrase"
+	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
 // standInsFrom returns machines that test in the place of those that the policy
@@ -67,6 +68,13 @@ func standInWords(selected []*machine, n int, from patching.RingName) string {
 	}
 	verb := map[bool]string{true: "stands", false: "stand"}[n == 1]
 	return fmt.Sprintf("%s; %s of ring %s %s in", words, phrase.Count(n, "machine"), from, verb)
+}
+
+// NeedsApproval reports whether people approve the plan before a ring may start:
+// where the policy says so, and where others stand in for the machines that it
+// selects, for which a pre-approval was not meant (ADR 0008).
+func NeedsApproval(rules policy.Ring, r patching.PlanRing) bool {
+	return rules.Approve || r.StandIns != ""
 }
 
 func isOrAre(n int) string {

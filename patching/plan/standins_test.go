@@ -249,3 +249,12 @@ func TestTheTestRingIsNeverSkippedAndNeverReplacedWhileItCanTest(t *testing.T) {
 		}
 	})
 }
+
+// Serves G5.
+func TestARingThatOthersStandInForIsNotPreApproved(t *testing.T) {
+	for _, asks := range []bool{false, true} {
+		for _, standIns := range []string{"", "its 2 machines are busy; 2 machines of ring early stand in"} {
+			require.Equal(t, asks || standIns != "", plan.NeedsApproval(policy.Ring{Approve: asks}, patching.PlanRing{StandIns: standIns}))
+		}
+	}
+}
