@@ -471,6 +471,22 @@ func TestMachinesThatCarryPatchcycleAreTestedOnThemselvesWhenThereIsNothingElse(
 	assert.Contains(t, string(item.Wave), "patchcycle-1")
 }
 
+// The second of the two finds no window that opens after the first one's, and
+// shares an earlier one; that must not make it the first when the plan is looked
+// at again.
+func TestMachinesThatCarryPatchcycleKeepTheirTurnsWhereWindowsAreFew(t *testing.T) {
+	own := func(a *patching.Asset) { a.CarriesPatchcycle = true }
+	in := input(a("relay", "tokyo", own), a("server", "tokyo", own))
+	in.CloseBy = now.Add(21 * time.Hour)
+	out := build(t, in)
+	relay, server := itemOf(t, out, "relay"), itemOf(t, out, "server")
+	require.Contains(t, string(relay.Wave), "/night.patchcycle-1/20261125T1300Z")
+	require.Contains(t, string(server.Wave), "/night.patchcycle-2/20261124T1300Z")
+	again, err := plan.Reschedule(in, out.Items)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, out.Items, again)
+}
+
 // Serves G5: testing is never skipped.
 func TestAPlanThatCouldTestOnNothingIsRefused(t *testing.T) {
 	in := input(some(5, "hall", func(a *patching.Asset) { a.Tags = []string{"precious"} })...)

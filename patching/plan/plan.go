@@ -149,8 +149,10 @@ type machine struct {
 	hash    uint64
 	// round counts machines with the same bundle before it in its cell.
 	round int
-	// alone says that patchcycle itself runs there.
+	// alone says that patchcycle itself runs there; turn is the place that it had
+	// among such machines, from 1, where it was planned before.
 	alone bool
+	turn  int
 	// slots are the times in which it can be patched, by start.
 	slots []slot
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -38,7 +39,7 @@ func Reschedule(in Input, items []patching.PlanItem, begun ...patching.RingName)
 		if slices.Contains(begun, item.Ring) {
 			continue
 		}
-		name, own, err := windowOf(item.Wave)
+		name, turn, err := windowOf(item.Wave)
 		if err != nil {
 			return nil, fmt.Errorf("plan %s again: %w", in.Cycle, err)
 		}
@@ -52,7 +53,7 @@ func Reschedule(in Input, items []patching.PlanItem, begun ...patching.RingName)
 			slots = c.slots(name, rule, loc, c.freezes)
 			places[key] = slots
 		}
-		m.slots, m.alone = slots, own
+		m.slots, m.alone, m.turn = slots, turn > 0, turn
 		waiting = append(waiting, m)
 	}
 	scheduler{in.Cycle, in.Kind, in.Policy}.run(waiting, in.Now)
@@ -71,13 +72,19 @@ func ringIndex(in Input, name patching.RingName) int {
 	return noRing
 }
 
-// windowOf returns the window's name from a wave's id, and whether the wave is
-// of a machine that patchcycle itself runs on.
-func windowOf(id patching.WaveID) (name string, own bool, err error) {
+// windowOf returns the window's name from a wave's id, and the turn of a machine
+// that patchcycle itself runs on; 0: it does not.
+func windowOf(id patching.WaveID) (name string, turn int, err error) {
 	parts := strings.Split(string(id), "/")
 	if len(parts) < 3 {
-		return "", false, fmt.Errorf("%q is not the id of a wave", id)
+		return "", 0, fmt.Errorf("%q is not the id of a wave", id)
 	}
-	name, _, own = strings.Cut(parts[len(parts)-2], ownWave)
-	return name, own, nil
+	name, number, own := strings.Cut(parts[len(parts)-2], ownWave)
+	if !own {
+		return name, 0, nil
+	}
+	if turn, err = strconv.Atoi(number); err != nil || turn < 1 {
+		return "", 0, fmt.Errorf("%q is not the id of a wave: it names no turn", id)
+	}
+	return name, turn, nil
 }

@@ -83,7 +83,8 @@ func (s scheduler) place(m *machine, t slot, window string) {
 	m.item.Position = 1
 }
 
-// ownWave marks the waves of machines that patchcycle itself runs on.
+// ownWave marks the waves of machines that patchcycle itself runs on; their turn
+// follows.
 const ownWave = ".patchcycle-"
 
 // last puts each machine that patchcycle itself runs on into a wave of its own
@@ -92,10 +93,9 @@ const ownWave = ".patchcycle-"
 // such window is left it shares the others' time, still in a wave of its own.
 func (s scheduler) last(own []*machine, begin time.Time) {
 	slices.SortFunc(own, func(x, y *machine) int { // those that had their turns keep them
-		return cmp.Or(x.item.Start.Compare(y.item.Start), cmp.Compare(x.name, y.name), cmp.Compare(x.item.Asset, y.item.Asset))
+		return cmp.Or(cmp.Compare(x.turn, y.turn), cmp.Compare(x.name, y.name), cmp.Compare(x.item.Asset, y.item.Asset))
 	})
-	after := begin
-	count := map[patching.SiteName]int{}
+	after, turn := begin, 0
 	for _, m := range own {
 		t, ok := m.opening(after)
 		if !ok {
@@ -105,8 +105,8 @@ func (s scheduler) last(own []*machine, begin time.Time) {
 			m.leave(patching.ReasonNoWindow, "machines that patchcycle runs on cannot begin before "+phrase.Moment(begin))
 			continue
 		}
-		count[m.item.Site]++
-		s.place(m, t, fmt.Sprintf("%s%s%d", t.window, ownWave, count[m.item.Site]))
+		turn++
+		s.place(m, t, fmt.Sprintf("%s%s%d", t.window, ownWave, turn))
 		after = later(after, t.End)
 	}
 }
