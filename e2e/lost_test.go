@@ -96,7 +96,7 @@ func TestAServerWhosePartsDoNotBelongTogetherSaysSoAndWhatToDo(t *testing.T) {
 	s.requireNoRepeat(t)
 
 	// What is not worth to be taken up can be closed as it stands.
-	id = s.begin(t)
+	id = h.newSite(t, "dead", truth.Profile{Machines: machines}, nil).begin(t)
 	h.await(t, id, patching.PhaseApproval)
 	h.Stop()
 	_, err = serve.Abandon(t.Context(), h.config, id, "tried too early")
