@@ -99,10 +99,14 @@ func (f fleet) counts(assets []patching.Asset, p *policy.Policy, now time.Time) 
 
 // bundles resolves each kind's bundle and what undoes it, and returns their
 // texts to be kept.
-func (f fleet) bundles(p *policy.Policy, back assess.WayBack) (refs map[plan.BundleKey]plan.BundleRef, texts [][]byte) {
+func (f fleet) bundles(p *policy.Policy, from supply) (refs map[plan.BundleKey]plan.BundleRef, texts [][]byte) {
 	refs = map[plan.BundleKey]plan.BundleRef{}
 	for _, key := range slices.SortedFunc(maps.Keys(f.kinds), compareKeys) {
-		ref, more := refOf(assess.Bundle(f.kinds[key], p.Patches, back))
+		b := assess.Bundle(f.kinds[key], p.Patches, from.back)
+		if from.sources != "" {
+			b = assess.From(b, from.sources, from.has)
+		}
+		ref, more := refOf(b)
 		refs[key], texts = ref, append(texts, more...)
 	}
 	return refs, texts

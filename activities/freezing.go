@@ -28,34 +28,50 @@ type Frozen struct {
 	Had, Missing int
 	Bytes        int64
 	Has          func(name, arch, version string) bool
+	// Sources is where machines find it.
+	Sources patching.Sources
 }
 
-// wayBack says what can be undone: what the snapshot that is frozen here has.
-// Without snapshots it is what somebody assumes.
-func (p *Planning) wayBack(ctx context.Context, s contract.CycleState, read *reader, f fleet) (assess.WayBack, error) {
+// supply is where a plan's packages come from, and what can be undone.
+type supply struct {
+	back assess.WayBack
+	// sources addresses those of the snapshot, and has says what it has; empty:
+	// there is none, and the machines' own sources serve.
+	sources patching.Digest
+	has     func(name, arch, version string) bool
+}
+
+// supply freezes a snapshot of what the plan is made from: machines install from
+// it, and what it has can be undone. Without snapshots somebody's assumption
+// serves.
+func (p *Planning) supply(ctx context.Context, s contract.CycleState, read *reader, f fleet) (supply, error) {
 	if p.Snapshots == nil {
-		return p.WayBack, nil
+		return supply{back: p.WayBack}, nil
 	}
 	wanted, err := f.wanted(ctx, read)
 	if err != nil {
-		return nil, err
+		return supply{}, err
 	}
 	frozen, err := p.Snapshots.Freeze(ctx, s.ID, wanted)
 	if err != nil && (ctx.Err() != nil || attempt(ctx) < freezeTries) {
-		return nil, fmt.Errorf("snapshot of the repositories: %w", err)
+		return supply{}, fmt.Errorf("snapshot of the repositories: %w", err)
 	}
 	if err != nil { // people see in the plan that nothing has a way back, and decide
 		_, err = p.Store.AppendAudit(ctx, patching.AuditEntry{
 			At: p.Now().UTC(), Actor: "planning", Verb: "freeze", Subject: string(s.ID),
 			Body: fmt.Sprintf("No snapshot: %v. The plan was made without a way back.", err),
 		})
-		return nil, err
+		return supply{}, err
+	}
+	kept, err := p.Store.PutContents(ctx, "sources", [][]byte{frozen.Sources.Canonical()})
+	if err != nil {
+		return supply{}, fmt.Errorf("keep where the snapshot is: %w", err)
 	}
 	_, err = p.Store.AppendAudit(ctx, patching.AuditEntry{
 		At: p.Now().UTC(), Actor: "planning", Verb: "freeze", Subject: string(s.ID),
 		Body: fmt.Sprintf("Snapshot %s has %d of %d package versions (%d bytes).", frozen.ID, frozen.Had, frozen.Had+frozen.Missing, frozen.Bytes),
 	})
-	return assess.ByPackages(frozen.Has), err
+	return supply{assess.ByPackages(frozen.Has), kept[0], frozen.Has}, err
 }
 
 // freezeTries is how often a snapshot is tried before a plan is made without

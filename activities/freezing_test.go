@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,10 +26,14 @@ type shelf struct {
 
 func (s *shelf) Freeze(_ context.Context, c patching.CycleID, wanted []patching.Package) (activities.Frozen, error) {
 	s.asked, s.cycles = wanted, append(s.cycles, c)
-	return activities.Frozen{ID: patching.DigestOf([]byte("a snapshot")), Had: len(wanted) - 1, Missing: 1, Bytes: 4096, Has: func(name, arch, version string) bool {
+	return activities.Frozen{ID: patching.DigestOf([]byte("a snapshot")), Sources: frozenAt, Had: len(wanted) - 1, Missing: 1, Bytes: 4096, Has: func(name, arch, version string) bool {
 		return slices.Contains(wanted, patching.Package{Name: name, Arch: arch, Version: version}) && !slices.Contains(s.lacks, name)
 	}}, s.err
 }
+
+var frozenAt = patching.Sources{Snapshot: strings.Repeat("0a", 16), Indexes: []patching.SourceIndex{{
+	Repository: "debian", Generation: "1f", Suite: "bookworm", Components: []string{"main"}, Architectures: []string{"amd64"},
+}}}
 
 // Serves G9: what can be undone is known when the plan is made.
 func TestWhatCanBeUndoneIsWhatTheSnapshotHas(t *testing.T) {
@@ -49,6 +54,11 @@ func TestWhatCanBeUndoneIsWhatTheSnapshotHas(t *testing.T) {
 	}
 	seen := map[patching.Reversibility]int{}
 	for n := 1; n <= 6; n++ {
+		b := h.bundle(s.ID, n)
+		text, err := h.Content(h.ctx, b.Sources)
+		require.NoError(t, err)
+		require.Equal(t, frozenAt.Canonical(), text, "and it is installed from there")
+		require.True(t, b.Beside, "but for what the snapshot lacks")
 		for _, patch := range h.patches(s.ID, n) {
 			seen[patch.Reversible]++
 			require.Equal(t, patch.Name == frozen.lacks[0], patch.Reversible == patching.Irreversible, patch.Name)

@@ -163,11 +163,11 @@ func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *polic
 	if err != nil {
 		return plan.Input{}, err
 	}
-	back, err := p.wayBack(ctx, s, read, f)
+	from, err := p.supply(ctx, s, read, f)
 	if err != nil {
 		return plan.Input{}, err
 	}
-	refs, texts := f.bundles(pol, back)
+	refs, texts := f.bundles(pol, from)
 	if _, err := p.Store.PutContents(ctx, "bundle", texts); err != nil {
 		return plan.Input{}, fmt.Errorf("keep bundles: %w", err)
 	}

@@ -444,11 +444,16 @@ func TestAPolicyThatCannotBeReadIsRefusedAndNotTriedAgain(t *testing.T) {
 // patches are what machine n would get.
 func (h *house) patches(c patching.CycleID, n int) []patching.Patch {
 	h.t.Helper()
+	return h.bundle(c, n).Patches()
+}
+
+func (h *house) bundle(c patching.CycleID, n int) patching.Bundle {
+	h.t.Helper()
 	text, err := h.Content(h.ctx, h.deployment(c, n).Bundle)
 	require.NoError(h.t, err)
 	b, err := patching.ParseBundle(text)
 	require.NoError(h.t, err)
-	return b.Patches()
+	return b
 }
 
 func names(patches []patching.Patch) []string {

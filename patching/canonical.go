@@ -70,6 +70,11 @@ func ParseBundle(text []byte) (Bundle, error) {
 	for n, l := range lines {
 		f := strings.Split(l, "\t")
 		switch {
+		case n == 0 && len(f) == 3 && f[0] == "sources":
+			b.Sources, b.Beside = Digest(f[1]), f[2] == "true"
+			if !b.Sources.Valid() {
+				return Bundle{}, fmt.Errorf("bundle, line %d: %.40q is no digest", n+2, f[1])
+			}
 		case len(f) == 2 && f[0] == "step":
 			b.Steps = append(b.Steps, Step{Restart: f[1] == "true"})
 		case len(f) == 12 && len(b.Steps) > 0:

@@ -52,6 +52,9 @@ func candidates(t *rapid.T) patching.CandidateSet {
 // bundle draws a bundle; undoable ones hold only patches that can be undone.
 func bundle(t *rapid.T, undoable bool) patching.Bundle {
 	b := patching.Bundle{Manager: "apt"}
+	if rapid.Bool().Draw(t, "from a snapshot") {
+		b.Sources, b.Beside = patching.DigestOf([]byte("sources")), rapid.Bool().Draw(t, "beside")
+	}
 	for range rapid.IntRange(0, 4).Draw(t, "steps") {
 		step := patching.Step{Restart: rapid.Bool().Draw(t, "restart")}
 		for range rapid.IntRange(1, 4).Draw(t, "patches") {
@@ -297,4 +300,44 @@ func TestAVersionIsFoundByNameAndArchitecture(t *testing.T) {
 	}
 	_, ok := s.Version("libc6", "arm64")
 	assert.False(t, ok)
+}
+
+func index(change func(*patching.SourceIndex)) patching.Sources {
+	i := patching.SourceIndex{Repository: "debian", Generation: "1f2e", Suite: "bookworm/updates", Components: []string{"main", "non-free-firmware"}, Architectures: []string{"all", "amd64"}}
+	change(&i)
+	return patching.Sources{Snapshot: strings.Repeat("0a", 16), Indexes: []patching.SourceIndex{i}}
+}
+
+// Serves L3: a machine makes its package manager's list of them.
+func TestSourcesAreReadAsTheyWereWrittenAndMeanNothingMore(t *testing.T) {
+	s := index(func(*patching.SourceIndex) {})
+	again, err := patching.ParseSources(s.Canonical())
+	require.NoError(t, err)
+	require.Equal(t, s, again)
+	require.Equal(t, "/snapshot/"+s.Snapshot+"/debian/1f2e", s.Path(s.Indexes[0]))
+	for name, s := range map[string]patching.Sources{
+		"a line more":                index(func(i *patching.SourceIndex) { i.Suite = "bookworm\nTrusted: yes" }),
+		"a field more":               index(func(i *patching.SourceIndex) { i.Suite = "bookworm\tmain" }),
+		"a word more":                index(func(i *patching.SourceIndex) { i.Suite = "bookworm main" }),
+		"an option":                  index(func(i *patching.SourceIndex) { i.Suite = "-o" }),
+		"the way up":                 index(func(i *patching.SourceIndex) { i.Repository = "a/../../b" }),
+		"the way up alone":           index(func(i *patching.SourceIndex) { i.Generation = ".." }),
+		"no suite":                   index(func(i *patching.SourceIndex) { i.Suite = "" }),
+		"no component":               index(func(i *patching.SourceIndex) { i.Components = nil }),
+		"an option in [brackets]":    index(func(i *patching.SourceIndex) { i.Architectures = []string{"[trusted=yes]"} }),
+		"a snapshot that is no name": {Snapshot: "../x"},
+	} {
+		_, err := patching.ParseSources(s.Canonical())
+		require.Error(t, err, name)
+	}
+}
+
+func TestABundlesSourcesAreAnAddress(t *testing.T) {
+	for _, text := range []string{
+		"bundle v1\tapt\nsources\thttp://elsewhere/\tfalse\n", "bundle v1\tapt\nsources\t" + string(patching.DigestOf(nil)) + "\tno\n",
+		"bundle v1\tapt\nstep\tfalse\nsources\t" + string(patching.DigestOf(nil)) + "\tfalse\n",
+	} {
+		_, err := patching.ParseBundle([]byte(text))
+		require.Error(t, err, text)
+	}
 }

@@ -62,6 +62,11 @@ const (
 // in steps: risky patches alone, each with its own restart and check (G15).
 type Bundle struct {
 	Manager string
+	// Sources addresses the [Sources] that the packages come from; empty: the
+	// machine's own. Beside says that not all of them are there, so that the
+	// machine's own are asked too.
+	Sources Digest
+	Beside  bool
 	Steps   []Step
 }
 
@@ -97,6 +102,9 @@ func (b Bundle) Empty() bool { return len(b.Patches()) == 0 }
 func (b Bundle) Canonical() []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "bundle v1\t%s\n", b.Manager)
+	if b.Sources != "" {
+		fmt.Fprintf(&out, "sources\t%s\t%t\n", b.Sources, b.Beside)
+	}
 	for _, s := range b.Steps {
 		fmt.Fprintf(&out, "step\t%t\n", s.Restart)
 		for _, p := range s.Patches {
@@ -116,7 +124,8 @@ func (b Bundle) Digest() Digest { return DigestOf(b.Canonical()) }
 // ok is false when a patch of b cannot be undone that way; nothing is then
 // promised (G9: a named procedure says what to do instead).
 func (b Bundle) Revert() (back Bundle, ok bool) {
-	back.Manager = b.Manager
+	// What can be undone is what the sources have: nothing else is asked.
+	back.Manager, back.Sources = b.Manager, b.Sources
 	// Which kernel runs is not changed by going back behind a new one: either it
 	// never ran, or it stays, and every restart takes it again.
 	beside := len(b.MayStay()) > 0

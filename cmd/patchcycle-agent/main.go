@@ -32,11 +32,11 @@ func main() {
 }
 
 // open opens this machine: to act on it, or without a folder only to look.
-func open(dir string, log *zap.Logger) (agent.Machine, error) {
-	if dir == "" {
+func open(p cli.Place, log *zap.Logger) (agent.Machine, error) {
+	if p.Dir == "" {
 		return observer.New()
 	}
-	return machine.New(machine.Options{Dir: dir, Log: log})
+	return machine.New(machine.Options{Dir: p.Dir, Lists: p.Lists, Server: p.Server, CA: p.CA, Log: log})
 }
 
 // log writes JSON, so that what a machine or a server says cannot break a line.

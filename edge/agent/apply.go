@@ -46,7 +46,7 @@ func (a *Agent) goOn(ctx context.Context, w *work) error {
 	if w.Order.Verb == trust.Reboot {
 		return a.restartOnly(ctx, w)
 	}
-	b, err := a.bundle(ctx, w.target())
+	ctx, b, err := a.bundle(ctx, w.target())
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -347,7 +347,7 @@ func (a *Agent) fail(ctx context.Context, w *work, end ending) error {
 	}
 	var changes []uplink.Change
 	if w.Phase != phaseBegin && w.target() != "" {
-		if b, err := a.bundle(ctx, w.target()); err == nil {
+		if _, b, err := a.bundle(ctx, w.target()); err == nil {
 			changes = a.changes(ctx, w, b)
 		}
 	}

@@ -39,13 +39,15 @@ type box struct {
 	onBoot      func()
 	onLook      func() error
 	onInventory func() error
+	// sources are where packages came from, by what was done.
+	sources map[string]string
 	// sick says what else fails.
 	sick func(b *box) []string
 }
 
 func newBox(f *fuse) *box {
 	return &box{
-		fuse: f, boot: 1, packages: "packages v1\tapt\n", broken: map[string]bool{}, half: map[string]string{},
+		fuse: f, boot: 1, sources: map[string]string{}, packages: "packages v1\tapt\n", broken: map[string]bool{}, half: map[string]string{},
 		installed: map[string]string{"openssl": "1", "linux": "5", "nginx": "7"},
 	}
 }
@@ -95,15 +97,27 @@ func (b *box) Health(context.Context) (Health, error) {
 	return Health{Failing: failing, RebootPending: b.pending}, nil
 }
 
-func (b *box) Preflight(context.Context, patching.Bundle) error { return call(b.onPreflight) }
+// from notes where the packages of what is done come from.
+func (b *box) from(ctx context.Context, what string) {
+	if s, ok := SourcesOf(ctx); ok {
+		b.sources[what] = s.Snapshot
+	}
+}
 
-func (b *box) Fetch(context.Context, patching.Bundle) error {
+func (b *box) Preflight(ctx context.Context, _ patching.Bundle) error {
+	b.from(ctx, "preflight")
+	return call(b.onPreflight)
+}
+
+func (b *box) Fetch(ctx context.Context, _ patching.Bundle) error {
 	b.fetched++
+	b.from(ctx, "fetch")
 	return call(b.onFetch)
 }
 
-func (b *box) Simulate(_ context.Context, patches []patching.Patch) ([]patching.Change, error) {
+func (b *box) Simulate(ctx context.Context, patches []patching.Patch) ([]patching.Change, error) {
 	var out []patching.Change
+	b.from(ctx, "simulate")
 	for _, p := range patches {
 		out = append(out, patching.Change{Name: p.Name, Arch: p.Arch, From: b.installed[p.Name], To: p.To})
 	}
@@ -118,6 +132,7 @@ func (b *box) Apply(ctx context.Context, patches []patching.Patch) error {
 		return errors.New("dpkg was interrupted")
 	}
 	b.wrote = append(b.wrote, "apply for "+string(OrderOf(ctx).ID))
+	b.from(ctx, "apply")
 	b.fuse.event("before the transaction")
 	var failed error
 	for _, p := range patches {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 
+	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
@@ -19,4 +20,25 @@ func WithOrder(ctx context.Context, o trust.Order) context.Context {
 func OrderOf(ctx context.Context) trust.Order {
 	o, _ := ctx.Value(orderKey{}).(trust.Order)
 	return o
+}
+
+// Sources is the snapshot that an order's packages come from.
+type Sources struct {
+	patching.Sources
+	// Beside: the machine's own sources are asked too.
+	Beside bool
+}
+
+type sourcesKey struct{}
+
+// WithSources returns a context that carries where the packages come from.
+func WithSources(ctx context.Context, s Sources) context.Context {
+	return context.WithValue(ctx, sourcesKey{}, s)
+}
+
+// SourcesOf returns where the packages come from; not ok: from the machine's own
+// sources.
+func SourcesOf(ctx context.Context) (Sources, bool) {
+	s, ok := ctx.Value(sourcesKey{}).(Sources)
+	return s, ok
 }

@@ -20,9 +20,9 @@ func (a *Agent) errand(ctx context.Context, w *work) error {
 		freed, err := a.cfg.Machine.Clean(ctx)
 		return a.errandDone(ctx, w, err, ending{}, func(r *uplink.Receipt) { r.Freed = max(0, freed) })
 	case trust.Prefetch:
-		b, err := a.bundle(ctx, w.Order.Bundle)
+		with, b, err := a.bundle(ctx, w.Order.Bundle)
 		if err == nil {
-			err = a.cfg.Machine.Fetch(ctx, b)
+			err = a.cfg.Machine.Fetch(with, b)
 		}
 		if err != nil {
 			err = &Failure{Reason: patching.ReasonDownload, Detail: err.Error()}
@@ -59,7 +59,7 @@ func (a *Agent) collect(ctx context.Context, w *work) error {
 
 // rehearse says what the bundle would change.
 func (a *Agent) rehearse(ctx context.Context, w *work) (ending, error) {
-	b, err := a.bundle(ctx, w.Order.Bundle)
+	ctx, b, err := a.bundle(ctx, w.Order.Bundle)
 	if err != nil {
 		return ending{}, err
 	}

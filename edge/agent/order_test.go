@@ -495,6 +495,41 @@ func TestADownloadThatNeverSucceedsIsNotLaidToThePatch(t *testing.T) {
 	assert.Less(t, b.box.fetched, 60, "with longer and longer pauses")
 }
 
+// Serves G9: what was frozen when the plan was made is what is installed.
+func TestAnOrderTakesItsPackagesFromTheSnapshotThatItsBundleNames(t *testing.T) {
+	b := newBench(t)
+	frozen := patching.Sources{Snapshot: strings.Repeat("0a", 16), Indexes: []patching.SourceIndex{{
+		Repository: "debian", Generation: "1f", Suite: "bookworm", Components: []string{"main"}, Architectures: []string{"amd64"},
+	}}}
+	text := frozen.Canonical()
+	b.office.contents[patching.DigestOf(text)] = text
+	bundle := small()
+	bundle.Sources = patching.DigestOf(text)
+	// It is on the shelf when the order starts: there is no line any more.
+	b.box.onPreflight = func() error { b.office.down = true; return nil }
+	b.box.sick = func(*box) []string { b.office.down = b.office.down && b.box.installed["openssl"] != "2"; return nil }
+	b.apply(bundle)
+	b.office.permit("o-1")
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+	for _, what := range []string{"fetch", "preflight", "simulate", "apply"} {
+		assert.Equal(t, frozen.Snapshot, b.box.sources[what], what)
+	}
+}
+
+func TestSourcesThatCannotBeReadAreNotTaken(t *testing.T) {
+	b := newBench(t)
+	text := []byte("sources v1\t" + strings.Repeat("0a", 16) + "\ndebian\t1f\tstable\\nTrusted: yes\tmain\tamd64\n")
+	b.office.contents[patching.DigestOf(text)] = text
+	bundle := small()
+	bundle.Sources = patching.DigestOf(text)
+	b.apply(bundle)
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Contains(t, last.Detail, "not the name of a part of a repository")
+	assert.Zero(t, b.box.fetched)
+}
+
 func TestABundleThatIsNotWhatWasOrderedIsNotTaken(t *testing.T) {
 	b := newBench(t)
 	b.apply(small())

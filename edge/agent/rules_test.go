@@ -150,7 +150,7 @@ func TestADamagedBundleIsFetchedAgain(t *testing.T) {
 	b := newBench(t)
 	b.apply(small())
 	b.shelf.texts.Store(small().Digest(), []byte("bundle v1\tapt\nrot"))
-	got, err := b.agent.bundle(t.Context(), small().Digest())
+	_, got, err := b.agent.bundle(t.Context(), small().Digest())
 	require.NoError(t, err)
 	assert.Equal(t, small(), got)
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -172,33 +173,48 @@ func (a *Agent) finish(w *work, end ending, changes []uplink.Change, fill ...fun
 	return a.save(w.Order.Window != nil)
 }
 
-// bundle returns the bundle under a digest, from the shelf or else the server.
-func (a *Agent) bundle(ctx context.Context, d patching.Digest) (patching.Bundle, error) {
-	text, ok := a.cfg.Shelf.Get(d)
-	if ok && patching.DigestOf(text) != d {
-		ok = false // damaged on the shelf
+// bundle returns the bundle under a digest, and a context that says where its
+// packages come from.
+func (a *Agent) bundle(ctx context.Context, d patching.Digest) (context.Context, patching.Bundle, error) {
+	text, err := a.content(ctx, d)
+	if err != nil {
+		return ctx, patching.Bundle{}, fmt.Errorf("bundle %s: %w", d.Short(), err)
 	}
-	if !ok {
-		var err error
-		if text, err = a.cfg.Link.Content(ctx, d); err != nil {
-			return patching.Bundle{}, fmt.Errorf("bundle %s: %w", d.Short(), err)
-		}
-		if patching.DigestOf(text) != d {
-			return patching.Bundle{}, fmt.Errorf("bundle %s: the server sent something else", d.Short())
-		}
-		if err := a.cfg.Shelf.Put(d, text); err != nil {
-			return patching.Bundle{}, fmt.Errorf("bundle %s: keep it: %w", d.Short(), err)
-		}
+	b, err := patching.ParseBundle(text)
+	if err != nil || b.Sources == "" {
+		return ctx, b, err
 	}
-	return patching.ParseBundle(text)
+	if text, err = a.content(ctx, b.Sources); err != nil {
+		return ctx, b, fmt.Errorf("sources %s: %w", b.Sources.Short(), err)
+	}
+	s, err := patching.ParseSources(text)
+	return WithSources(ctx, Sources{s, b.Beside}), b, err
+}
+
+// content returns the text under a digest, from the shelf or else the server.
+func (a *Agent) content(ctx context.Context, d patching.Digest) ([]byte, error) {
+	if text, ok := a.cfg.Shelf.Get(d); ok && patching.DigestOf(text) == d { // else damaged on the shelf
+		return text, nil
+	}
+	text, err := a.cfg.Link.Content(ctx, d)
+	switch {
+	case err != nil:
+		return nil, err
+	case patching.DigestOf(text) != d:
+		return nil, errors.New("the server sent something else")
+	}
+	if err := a.cfg.Shelf.Put(d, text); err != nil {
+		return nil, fmt.Errorf("keep it: %w", err)
+	}
+	return text, nil
 }
 
 // fetch downloads what the order needs, before its window and permit.
 func (a *Agent) fetch(ctx context.Context, w *work) error {
 	if d := w.target(); d != "" {
-		b, err := a.bundle(ctx, d)
+		with, b, err := a.bundle(ctx, d)
 		if err == nil {
-			err = a.cfg.Machine.Fetch(ctx, b)
+			err = a.cfg.Machine.Fetch(with, b)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -60,7 +60,7 @@ func TestAVersionThatTheArchiveReplacedStaysInTheSnapshotWithItsOwnIndex(t *test
 
 // pathIn is where the door has a file of a snapshot.
 func pathIn(s *depot.Snapshot, p depot.Place) string {
-	return depot.SnapshotPath + strings.TrimPrefix(string(s.ID), "sha256:")[:32] + "/tests/" + p.Generation + "/" + p.Path
+	return patching.SnapshotPath + strings.TrimPrefix(string(s.ID), "sha256:")[:32] + "/tests/" + p.Generation + "/" + p.Path
 }
 
 func TestTheSameRequestToTheSameIndexesIsTheSameSnapshot(t *testing.T) {

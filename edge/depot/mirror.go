@@ -12,21 +12,20 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/patchcycle/patchcycle/patching"
 )
 
-// Paths below which a depot serves: repositories as they are now, and snapshots.
-const (
-	MirrorPath   = "/apt/"
-	SnapshotPath = "/snapshot/"
-)
+// MirrorPath is below which a depot serves repositories as they are now.
+const MirrorPath = "/apt/"
 
-// Handler serves /apt/REPOSITORY/… and /snapshot/ID/REPOSITORY/GENERATION/….
+// Handler serves /apt/REPOSITORY/… and [patching.Sources.Path]/….
 // Nothing in a path is ever a path on the disk: it is looked up in signed
 // indexes, and what they do not name is not there.
 func (d *Depot) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+MirrorPath+"{repository}/{path...}", d.limited(d.mirror))
-	mux.HandleFunc("GET "+SnapshotPath+"{id}/{repository}/{generation}/{path...}", d.limited(d.frozen))
+	mux.HandleFunc("GET "+patching.SnapshotPath+"{id}/{repository}/{generation}/{path...}", d.limited(d.frozen))
 	return mux
 }
 

@@ -88,6 +88,26 @@ func (s *Snapshot) Has(name, arch, version string) bool {
 	return ok
 }
 
+// Sources says where the depot serves the snapshot's indexes.
+func (s *Snapshot) Sources() patching.Sources {
+	out := patching.Sources{Snapshot: pathOf(s.ID)}
+	for _, g := range s.Generations {
+		i := patching.SourceIndex{Repository: g.Repository, Generation: g.Generation, Suite: g.Suite}
+		for _, x := range g.Indexes {
+			i.Components, i.Architectures = append(i.Components, x.Component), append(i.Architectures, x.Architecture)
+		}
+		i.Components, i.Architectures = once(i.Components), once(i.Architectures)
+		out.Indexes = append(out.Indexes, i)
+	}
+	return out
+}
+
+// once returns what is in a list, in order, each one once.
+func once(all []string) []string {
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Bytes is what the packages take.
 func (s *Snapshot) Bytes() (sum int64) {
 	for _, p := range s.Packages {

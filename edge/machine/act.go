@@ -3,6 +3,9 @@ package machine
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -17,10 +20,8 @@ func (m *Machine) Fetch(ctx context.Context, b patching.Bundle) error {
 	if err := m.settle(ctx); err != nil {
 		return err
 	}
-	if m.o.Settings != nil {
-		if err := m.manager.Update(ctx); err != nil {
-			return failure(err)
-		}
+	if err := m.lists(ctx); err != nil {
+		return err
 	}
 	return failure(m.manager.Fetch(ctx, b.Patches()))
 }
@@ -32,6 +33,9 @@ func (m *Machine) Apply(ctx context.Context, patches []patching.Patch) error {
 		return err
 	}
 	if err := m.settle(ctx); err != nil { // before anything is read
+		return err
+	}
+	if err := m.lists(ctx); err != nil {
 		return err
 	}
 	return failure(m.manager.Install(ctx, patches))
@@ -57,7 +61,37 @@ func (m *Machine) Clean(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	freed, err := m.manager.Clean(ctx)
-	return freed, failure(err)
+	if err != nil || m.o.Lists == "" {
+		return freed, failure(err)
+	}
+	more, err := m.forgetLists()
+	return freed + more, err
+}
+
+// forgetLists removes what is known of snapshots: an order that comes to need one
+// fetches its lists again.
+func (m *Machine) forgetLists() (freed int64, err error) {
+	names, err := filepath.Glob(filepath.Join(m.o.Lists, "*"))
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		err := filepath.WalkDir(name, func(_ string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() {
+				return err
+			}
+			info, err := e.Info()
+			freed += info.Size()
+			return err
+		})
+		if err != nil {
+			return freed, err
+		}
+		if err := os.RemoveAll(name); err != nil {
+			return freed, err
+		}
+	}
+	return freed, nil
 }
 
 // Reboot implements [agent.Machine]. People who are logged in are told, and have

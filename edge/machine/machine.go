@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -28,10 +29,11 @@ type Options struct {
 	// Dir keeps what transactions said, and which of them are under way. It must
 	// outlive the agent. Empty: the machine is only looked at.
 	Dir string
-	// Settings returns more settings of the package manager for the order that
-	// the context carries, such as where its packages come from; nil: none. Where
-	// it is given, the lists are fetched before each download.
-	Settings func(context.Context) ([]string, error)
+	// Server is the address of the server that has the snapshots which orders take
+	// their packages from; CA is a file with the authority that its certificate is
+	// trusted by, empty: the machine's. Lists keeps what the package manager knows
+	// of them: the user that downloads are left to has to get there.
+	Server, CA, Lists string
 	// LockWait is how long other programs' work with packages is waited for;
 	// zero: ten minutes.
 	LockWait time.Duration
@@ -99,9 +101,21 @@ func New(o Options) (*Machine, error) {
 		act = m.units.Run
 	}
 	m.manager = packages.For(about.OS, packages.Options{
-		Act: act, Settings: o.Settings, LockWait: o.LockWait, NewConffiles: o.NewConffiles,
+		Act: act, Snapshot: m.snapshot, LockWait: o.LockWait, NewConffiles: o.NewConffiles,
 	})
 	return m, nil
+}
+
+// snapshot says where the packages of the order come from that the context is for.
+func (m *Machine) snapshot(ctx context.Context) (packages.Snapshot, bool) {
+	s, ok := agent.SourcesOf(ctx)
+	if !ok || m.o.Lists == "" { // without a place for them, what is only looked at goes by its own lists
+		return packages.Snapshot{}, false
+	}
+	return packages.Snapshot{
+		Sources: s.Sources, Beside: s.Beside, Base: m.o.Server, CA: m.o.CA,
+		Dir: filepath.Join(m.o.Lists, s.Snapshot),
+	}, true
 }
 
 // Hindrance says in a sentence why the machine that we run on can only be looked
@@ -243,9 +257,21 @@ func (m *Machine) Health(ctx context.Context) (agent.Health, error) {
 	return agent.Health{Failing: failing, RebootPending: state.RebootPending}, nil
 }
 
+// lists makes sure that the lists of the order's snapshot are there. The machine's
+// own are as fresh as the machine keeps them.
+func (m *Machine) lists(ctx context.Context) error {
+	if _, ok := m.snapshot(ctx); !ok {
+		return nil
+	}
+	return failure(m.manager.Update(ctx))
+}
+
 // Simulate implements [agent.Machine].
 func (m *Machine) Simulate(ctx context.Context, patches []patching.Patch) ([]patching.Change, error) {
 	if err := m.settle(ctx); err != nil {
+		return nil, err
+	}
+	if err := m.lists(ctx); err != nil {
 		return nil, err
 	}
 	changes, err := m.manager.Simulate(ctx, patches)

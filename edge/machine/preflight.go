@@ -24,6 +24,9 @@ func (m *Machine) Preflight(ctx context.Context, b patching.Bundle) error {
 	if err := m.settle(ctx); err != nil {
 		return err
 	}
+	if err := m.lists(ctx); err != nil {
+		return err
+	}
 	if err := m.clock(); err != nil {
 		return err
 	}

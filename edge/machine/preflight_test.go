@@ -24,7 +24,13 @@ type box struct {
 	room  packages.Room
 	// begins is called when an installation begins.
 	begins func()
+	// updates counts how often lists were fetched.
+	updates int
 }
+
+func (b *box) Update(context.Context) error                  { b.updates++; return nil }
+func (b *box) Fetch(context.Context, []patching.Patch) error { return nil }
+func (b *box) Clean(context.Context) (int64, error)          { return 7, nil }
 
 func (b *box) Name() string                                                  { return "apt" }
 func (b *box) State(context.Context) (packages.State, error)                 { return b.state, nil }

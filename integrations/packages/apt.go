@@ -45,22 +45,6 @@ func (a *APT) apt(ctx context.Context, limit time.Duration, program string, args
 	return a.run(ctx, limit, program, append(settings, args...)...)
 }
 
-// settings are the arguments in front of all others.
-func (a *APT) settings(ctx context.Context) ([]string, error) {
-	if a.o.Settings == nil {
-		return nil, nil
-	}
-	more, err := a.o.Settings(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("where apt's packages come from: %w", err)
-	}
-	args := make([]string, 0, 2*len(more))
-	for _, s := range more {
-		args = append(args, "-o", s)
-	}
-	return args, nil
-}
-
 // Time limits. A simulation takes one to two seconds of a quiet machine, and
 // five without apt's own cache; the rest take tenths.
 const (

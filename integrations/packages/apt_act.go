@@ -42,9 +42,18 @@ func (a *APT) transaction() []string {
 // network bounds how long a source that does not answer is waited for.
 var network = []string{"-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30", "-o", "Acquire::https::Timeout=30"}
 
-// Update fetches the lists. Without the error mode apt keeps old lists and says
-// that all went well.
+// Update fetches the lists; those of a snapshot, which never change, once. Without
+// the error mode apt keeps old lists and says that all went well.
 func (a *APT) Update(ctx context.Context) error {
+	if a.o.Snapshot != nil {
+		if s, ok := a.o.Snapshot(ctx); ok {
+			return a.fetchOnce(s, func() error { return a.update(ctx) })
+		}
+	}
+	return a.update(ctx)
+}
+
+func (a *APT) update(ctx context.Context) error {
 	args := append([]string{"-q", "-o", "APT::Update::Error-Mode=any"}, network...)
 	return a.patiently(ctx, func() error {
 		out, err := a.apt(ctx, aptDownload, "apt-get", append(args, "update")...)

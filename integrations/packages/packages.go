@@ -77,10 +77,10 @@ type Runner func(ctx context.Context, limit time.Duration, program string, args 
 type Options struct {
 	// Act starts what changes installed packages; nil: [command.Run].
 	Act Runner
-	// Settings returns more settings of the manager for the work that the context
-	// is for, such as where its packages come from ("Dir::Etc::SourceList=/…").
-	// It is asked before each program; nil: none.
-	Settings func(context.Context) ([]string, error)
+	// Snapshot returns where the packages of the work come from that the context is
+	// for; not ok: from the machine's own sources. It is asked before each program;
+	// nil: never from elsewhere.
+	Snapshot func(context.Context) (Snapshot, bool)
 	// LockWait is how long a program waits for another that holds the manager's
 	// lock; zero: ten minutes.
 	LockWait time.Duration

@@ -88,7 +88,7 @@ func (g *ground) goodCycle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := g.run(ctx, policyText, g.options.kill)
+	c, err := g.run(ctx, policyText, g.options.kill, func() error { return nil })
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ const hold = `patches:
 
 // badCycle is halted in its last ring, which goes back.
 func (g *ground) badCycle(ctx context.Context) error {
-	c, err := g.run(ctx, []byte(strings.Replace(string(policyText), "patches:\n", hold, 1)), false)
+	c, err := g.run(ctx, []byte(strings.Replace(string(policyText), "patches:\n", hold, 1)), false, g.moveOn)
 	if err != nil {
 		return err
 	}
@@ -190,15 +190,30 @@ func (g *ground) badCycle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, h := range g.hosts[2:] { // it has nowhere else to have them from
+		_, err := h.Output(ctx, "sh", "-c", "! apt-get update -q -o APT::Update::Error-Mode=any")
+		p.want(err == nil, "%s still has the archive: %v", h.Name, err)
+	}
 	halted := slices.ContainsFunc(decisions.Items, func(d wire.Decision) bool { return d.Verb == patching.Halt })
 	p.want(halted, "no gate halted")
 	g.say("the service died on %s, the gate halted, %d machines are back at the versions of before", g.last().Name, rest)
 	return errors.Join(g.report(ctx, c.ID, &p, "was halted", string(faults.ServiceDies)), p.err())
 }
 
+// moveOn lets the archive forget all that the plan speaks of, and its index
+// expire: what is installed and what goes back then comes from the snapshot.
+func (g *ground) moveOn() error {
+	g.say("the archive drops these packages, old and new, and its index expires")
+	return errors.Join(
+		g.repo.Drop(faults.Conffile, faults.Good, faults.Bad), g.repo.Drop(faults.ServiceDies, faults.Good, faults.Bad),
+		g.repo.Expire(-time.Hour),
+	)
+}
+
 // run runs a cycle from its start to its close, with the approval of a second
-// person, and with kill ends the server hard in the middle of the last ring.
-func (g *ground) run(ctx context.Context, policy []byte, kill bool) (wire.CycleDetail, error) {
+// person, before which something is done, and with kill ends the server hard in
+// the middle of the last ring.
+func (g *ground) run(ctx context.Context, policy []byte, kill bool, before func() error) (wire.CycleDetail, error) {
 	if _, err := g.people.Author.ApplyPolicy(ctx, policyName, "policy.yaml", policy, false); err != nil {
 		return wire.CycleDetail{}, err
 	}
@@ -221,6 +236,10 @@ func (g *ground) run(ctx context.Context, policy []byte, kill bool) (wire.CycleD
 		}
 		switch {
 		case c.Phase == patching.PhaseApproval && c.Votes == 0 && c.Plan != "":
+			if err := before(); err != nil {
+				return false, err
+			}
+			before = func() error { return nil }
 			act := wire.Act{Plan: c.Plan, Reason: "the test ring is well"}
 			_, err := g.people.Approver.Do(ctx, c.ID, "approve", act, client.NewKey())
 			return false, err

@@ -252,6 +252,29 @@ func TestAMachineIsBackThoughItKeepsTheKernelThatItRuns(t *testing.T) {
 }
 
 // Serves G9.
+func TestABundlePointsToTheSnapshotAndBeyondItOnlyForWhatItLacks(t *testing.T) {
+	b := patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: []patching.Patch{
+		{Action: patching.Upgrade, Name: "nginx", Arch: "amd64", From: "1", To: "2", Reversible: patching.ByDowngrade},
+		{Action: patching.Install, Name: "agent", Arch: "amd64", To: "7", Reversible: patching.ByUninstall},
+	}}}}
+	sources := patching.DigestOf([]byte("sources"))
+	whole := assess.From(b, sources, func(string, string, string) bool { return true })
+	require.Equal(t, sources, whole.Sources)
+	require.False(t, whole.Beside)
+	part := assess.From(b, sources, func(name, _, _ string) bool { return name == "nginx" })
+	require.True(t, part.Beside, "the agent comes from elsewhere")
+	back, ok := part.Revert()
+	require.True(t, ok)
+	require.Equal(t, sources, back.Sources)
+	require.False(t, back.Beside, "what leads back is what the snapshot has")
+
+	left := assess.Without(part, "agent")
+	require.True(t, assess.Within(left, part))
+	require.False(t, assess.Within(left, b), "people approved where it comes from")
+	require.False(t, assess.Within(left, whole))
+}
+
+// Serves G9.
 func TestWhatStaysAfterARollBackIsNamedOnce(t *testing.T) {
 	b := patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: []patching.Patch{
 		{Name: "linux-image-6.1", Arch: "amd64", To: "6.1.2", Action: patching.Install},

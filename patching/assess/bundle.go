@@ -47,6 +47,15 @@ func Bundle(a Assessment, p policy.Patches, back WayBack) patching.Bundle {
 	return b
 }
 
+// From points a bundle to the snapshot that its plan is made from; has says what
+// the snapshot has. Where some of it is not there, the machine's own sources are
+// asked too.
+func From(b patching.Bundle, sources patching.Digest, has func(name, arch, version string) bool) patching.Bundle {
+	b.Sources = sources
+	b.Beside = slices.ContainsFunc(b.Patches(), func(p patching.Patch) bool { return p.To != "" && !has(p.Name, p.Arch, p.To) })
+	return b
+}
+
 func patchOf(c patching.Candidate, back WayBack) patching.Patch {
 	p := patching.Patch{
 		Action: patching.Upgrade, Name: c.Name, Arch: c.Arch, From: c.From, To: c.To, Origin: c.Origin, Codename: c.Codename,
@@ -76,7 +85,8 @@ func restart(patches []patching.Patch, reboot string) bool {
 // what failed on the test ring, or what people withdrew. A step without
 // patches disappears.
 func Without(b patching.Bundle, packages ...string) patching.Bundle {
-	left := patching.Bundle{Manager: b.Manager}
+	left := b
+	left.Steps = nil
 	for _, s := range b.Steps {
 		s.Patches = slices.DeleteFunc(slices.Clone(s.Patches), func(p patching.Patch) bool { return slices.Contains(packages, p.Name) })
 		if len(s.Patches) > 0 {
@@ -89,7 +99,7 @@ func Without(b patching.Bundle, packages ...string) patching.Bundle {
 // Within reports whether a bundle contains only patches of another, in the same
 // order: what was approved for the whole then covers the part.
 func Within(part, whole patching.Bundle) bool {
-	if part.Manager != whole.Manager {
+	if part.Manager != whole.Manager || part.Sources != whole.Sources || part.Beside != whole.Beside {
 		return false
 	}
 	rest := whole.Patches()

@@ -62,7 +62,7 @@ func (k *Keeper) Freeze(ctx context.Context, c patching.CycleID, wanted []patchi
 	if err := k.note(ctx, c, ids); err != nil {
 		return activities.Frozen{}, err
 	}
-	return activities.Frozen{ID: s.ID, Had: len(s.Packages), Missing: len(s.Missing), Bytes: s.Bytes(), Has: s.Has}, nil
+	return activities.Frozen{ID: s.ID, Had: len(s.Packages), Missing: len(s.Missing), Bytes: s.Bytes(), Has: s.Has, Sources: s.Sources()}, nil
 }
 
 // Tidy drops the snapshots of cycles that closed long ago, unless another cycle

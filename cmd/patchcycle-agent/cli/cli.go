@@ -25,9 +25,8 @@ import (
 type Options struct {
 	// Build is the program's.
 	Build build.Info
-	// Machine opens the machine that this program runs on, with a folder for what
-	// outlives the agent; empty: the machine is only looked at.
-	Machine func(dir string, log *zap.Logger) (agent.Machine, error)
+	// Machine opens the machine that this program runs on.
+	Machine func(Place, *zap.Logger) (agent.Machine, error)
 	// Hindrance says in a sentence why the machine can only be looked at; empty:
 	// it can be acted on.
 	Hindrance func() string
@@ -37,6 +36,16 @@ type Options struct {
 	Now func() time.Time
 	// Env reads the environment.
 	Env func(string) string
+}
+
+// Place is where an agent works, and for whom.
+type Place struct {
+	// Dir is a folder for what outlives the agent; empty: the machine is only
+	// looked at. Lists is one for what the package manager knows of snapshots.
+	Dir, Lists string
+	// Server is the address of the server, CA a file with its authority; empty: the
+	// machine's.
+	Server, CA string
 }
 
 // The exit codes.
@@ -121,11 +130,15 @@ func onlyLooks(why string) string {
 }
 
 // open opens the machine, to act on it where that is possible.
-func (e *env) open(log *zap.Logger) (agent.Machine, error) {
+func (e *env) open(server, ca string, log *zap.Logger) (agent.Machine, error) {
 	if e.Hindrance() != "" {
-		return e.Machine("", log)
+		return e.Machine(Place{}, log)
 	}
-	return e.Machine(filepath.Join(e.home, "transactions"), log)
+	lists := e.Env("CACHE_DIRECTORY") // from systemd; others get there too
+	if lists == "" {
+		lists = filepath.Join(e.home, "snapshots")
+	}
+	return e.Machine(Place{Dir: filepath.Join(e.home, "transactions"), Lists: lists, Server: server, CA: ca}, log)
 }
 
 func join(verbs []trust.Verb) string {

@@ -160,8 +160,8 @@ type shell struct {
 	dir     string
 	env     map[string]string
 	cleaned int
-	// opened are the folders with which the machine was opened.
-	opened    []string
+	// opened are the places with which the machine was opened.
+	opened    []Place
 	hindrance string
 }
 
@@ -179,8 +179,8 @@ func (s *shell) rules(text string) {
 	require.NoError(s.t, os.WriteFile(filepath.Join(dir, "rules.json"), []byte(text), 0o600))
 }
 
-func (s *shell) open(dir string, _ *zap.Logger) (agent.Machine, error) {
-	s.opened = append(s.opened, dir)
+func (s *shell) open(p Place, _ *zap.Logger) (agent.Machine, error) {
+	s.opened = append(s.opened, p)
 	return still{&s.cleaned}, nil
 }
 
@@ -215,7 +215,8 @@ func TestAMachineIsEnrolledAskedOnceAndTellsItsStatus(t *testing.T) {
 	code, _, errs = s.run(t.Context(), "", "once")
 	require.Equal(t, ExitOK, code, errs)
 	assert.Equal(t, 1, s.cleaned)
-	assert.Equal(t, []string{"", filepath.Join(s.dir, "home", "transactions")}, s.opened, "to enrol, and then to act")
+	home := filepath.Join(s.dir, "home")
+	assert.Equal(t, []Place{{}, {Dir: filepath.Join(home, "transactions"), Lists: filepath.Join(home, "snapshots"), Server: url}}, s.opened, "to enrol, and then to act")
 	assert.Equal(t, patching.StageFinished, d.receipts[len(d.receipts)-1].Stage)
 	assert.Equal(t, 1, d.facts)
 
@@ -332,7 +333,7 @@ func TestAMachineThatCannotBeActedOnIsOnlyLookedAtWhateverItsRulesSay(t *testing
 	code, _, errs = s.run(t.Context(), "", "once")
 	require.Equal(t, ExitOK, code, errs)
 	assert.Zero(t, s.cleaned)
-	assert.Equal(t, []string{"", ""}, s.opened)
+	assert.Equal(t, []Place{{}, {}}, s.opened)
 	assert.Equal(t, patching.ReasonRefused, d.receipts[len(d.receipts)-1].Reason)
 
 	_, out, _ := s.run(t.Context(), "", "status")

@@ -74,7 +74,7 @@ func (o enrolOptions) run(c *cobra.Command) error {
 }
 
 func (o enrolOptions) enrol(ctx context.Context, link uplink.Link, token string) (agent.Identity, patching.DeviceState, error) {
-	machine, err := o.Machine("", zap.NewNop()) // for it is only looked at yet
+	machine, err := o.Machine(Place{}, zap.NewNop()) // for it is only looked at yet
 	if err != nil {
 		return agent.Identity{}, "", err
 	}

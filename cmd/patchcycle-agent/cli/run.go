@@ -55,7 +55,7 @@ func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent
 	}
 	defer link.Close()
 	log := o.Log(c.ErrOrStderr())
-	machine, err := o.open(log)
+	machine, err := o.open(server, o.ca, log)
 	if err != nil {
 		return err
 	}

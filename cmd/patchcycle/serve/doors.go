@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/edge/depot"
+	"github.com/patchcycle/patchcycle/patching"
 )
 
 // door is a listener with what is served behind it.
@@ -64,7 +65,7 @@ func (s *Server) uplink() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.root.Handler())
 	mux.Handle(depot.MirrorPath, s.depot.Handler())
-	mux.Handle(depot.SnapshotPath, s.depot.Handler())
+	mux.Handle(patching.SnapshotPath, s.depot.Handler())
 	return mux
 }
 

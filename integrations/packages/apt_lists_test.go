@@ -1,0 +1,50 @@
+package packages
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+// Serves G9: an order that has started goes on without a line.
+func TestTheListsOfASnapshotAreFetchedOnceAndAgainWhenItsPlaceChanges(t *testing.T) {
+	s := Snapshot{Base: "http://server:7440", Dir: filepath.Join(t.TempDir(), "one"), Sources: patching.Sources{
+		Snapshot: strings.Repeat("0a", 16), Indexes: []patching.SourceIndex{{
+			Repository: "debian", Generation: "1f", Suite: "stable", Components: []string{"main"}, Architectures: []string{"amd64"},
+		}},
+	}}
+	inUse, away, fetched := true, false, 0
+	a := &APT{root: fstest.MapFS{}, o: Options{Snapshot: func(context.Context) (Snapshot, bool) { return s, inUse }}}
+	a.run = func(_ context.Context, _ time.Duration, program string, args ...string) ([]byte, error) {
+		require.Equal(t, "apt-get", program)
+		require.Equal(t, inUse, strings.Contains(strings.Join(args, " "), "Dir::State::Lists="+filepath.Join(s.Dir, "lists")))
+		if away {
+			return nil, errors.New("no route to host")
+		}
+		fetched++
+		return nil, nil
+	}
+	away = true
+	require.Error(t, a.Update(t.Context()))
+	away = false
+	for range 3 {
+		require.NoError(t, a.Update(t.Context()))
+	}
+	require.Equal(t, 1, fetched, "what failed was not taken for fetched")
+	s.Base = "http://elsewhere:7440"
+	require.NoError(t, a.Update(t.Context()))
+	require.Equal(t, 2, fetched, "lists are by address")
+	inUse = false
+	for range 2 {
+		require.NoError(t, a.Update(t.Context()))
+	}
+	require.Equal(t, 4, fetched, "the machine's own change")
+}
