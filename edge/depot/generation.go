@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/patchcycle/patchcycle/internal/durable"
 )
@@ -252,6 +253,7 @@ func (d *Depot) keep(g *Generation) error {
 	defer d.mu.Unlock()
 	d.generations = append(d.generations, g)
 	slices.SortFunc(d.generations, newestFirst)
+	d.catalogues.fit(searched(d.generations))
 	d.log.Info("accepted an index", zap.String("repository", g.Repository), zap.String("suite", g.Suite), zap.Time("date", g.Date), zap.String("generation", g.ID))
 	return nil
 }
@@ -288,6 +290,7 @@ func (d *Depot) load() error {
 		return err
 	}
 	slices.SortFunc(d.generations, newestFirst)
+	d.catalogues.fit(searched(d.generations))
 	return eachFile(filepath.Join(d.opts.Dir, "snapshots"), func(text []byte) error {
 		s, err := readSnapshot(text)
 		if err == nil {
@@ -295,6 +298,21 @@ func (d *Depot) load() error {
 		}
 		return err
 	})
+}
+
+// depthSearched is in how many of a suite's newest generations a file is searched.
+const depthSearched = 2
+
+// searched counts the indexes that a search for a file may come by, of
+// generations by age.
+func searched(all []*Generation) (n int) {
+	deep := map[suiteKey]int{}
+	for _, g := range all {
+		if deep[g.key()]++; deep[g.key()] <= depthSearched {
+			n += len(g.Indexes)
+		}
+	}
+	return n
 }
 
 // trust checks a kept index again: its bytes, and its signature against the keys
@@ -348,19 +366,66 @@ type catalogues struct {
 	mu    sync.Mutex
 	known map[string]*catalogue
 	order []string // by use, the oldest first
+	// busy are all that a search for a file may come by. Anybody may ask for one
+	// that no index names: that must not read them again each time.
+	busy int
+	// reading lets many who wait for an index share one reading of it, and others
+	// pass by.
+	reading singleflight.Group
 }
 
-const maxCatalogues = 16
+// spareCatalogues stay beside the busy ones: those of snapshots.
+const spareCatalogues = 16
+
+// fit makes room for what searches come by.
+func (c *catalogues) fit(busy int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = busy
+}
 
 // get reads an index. Its plain text must be what the release says of it, where
 // it says something (a size of 0 is nothing).
 func (c *catalogues) get(b *blobs, index Index, plain File) (*catalogue, error) {
+	if read, ok := c.have(index.SHA256); ok {
+		return read, nil
+	}
+	read, err, _ := c.reading.Do(index.SHA256+" "+plain.SHA256, func() (any, error) { return readIndex(b, index, plain) })
+	if err != nil {
+		return nil, err
+	}
+	c.put(index.SHA256, read.(*catalogue))
+	return read.(*catalogue), nil
+}
+
+func (c *catalogues) have(hash string) (*catalogue, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if at := slices.Index(c.order, index.SHA256); at >= 0 {
-		c.order = append(slices.Delete(c.order, at, at+1), index.SHA256)
-		return c.known[index.SHA256], nil
+	at := slices.Index(c.order, hash)
+	if at < 0 {
+		return nil, false
 	}
+	c.order = append(slices.Delete(c.order, at, at+1), hash)
+	return c.known[hash], true
+}
+
+func (c *catalogues) put(hash string, read *catalogue) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil {
+		c.known = map[string]*catalogue{}
+	}
+	if c.known[hash] == nil {
+		c.order = append(c.order, hash)
+	}
+	c.known[hash] = read
+	for len(c.order) > c.busy+spareCatalogues {
+		delete(c.known, c.order[0])
+		c.order = c.order[1:]
+	}
+}
+
+func readIndex(b *blobs, index Index, plain File) (*catalogue, error) {
 	f, err := b.open(index.File)
 	if err != nil {
 		return nil, err
@@ -377,14 +442,6 @@ func (c *catalogues) get(b *blobs, index Index, plain File) (*catalogue, error) 
 	}
 	if plain.SHA256 != "" && (plain.Size != count.n || plain.SHA256 != hex.EncodeToString(sum.Sum(nil))) {
 		return nil, fmt.Errorf("unpacked, it is %w", errWrongBytes)
-	}
-	if c.known == nil {
-		c.known = map[string]*catalogue{}
-	}
-	c.known[index.SHA256], c.order = read, append(c.order, index.SHA256)
-	if len(c.order) > maxCatalogues {
-		delete(c.known, c.order[0])
-		c.order = c.order[1:]
 	}
 	return read, nil
 }

@@ -140,7 +140,7 @@ func (d *Depot) release(g *Generation) (*Release, error) {
 // packageAt finds a package file by its name: in the newest indexes, and in
 // those before, for a machine that has not asked for the newest yet.
 func (d *Depot) packageAt(repo *Repository, name string) (*entry, error) {
-	for depth := range 2 {
+	for depth := range depthSearched {
 		for _, suite := range repo.Suites {
 			all := d.of(suiteKey{repo.Name, suite})
 			if depth >= len(all) {
