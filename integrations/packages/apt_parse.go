@@ -287,12 +287,27 @@ func parseShow(out []byte) map[fileKey]file {
 //	configuring them the first time.  The configuration should be retried using
 //	dpkg --configure <package> or the configure menu option in dselect:
 //	 tb-badpost           testbed tb-badpost
+//
+// Some explanations are of packages that are whole: their checksums are missing,
+// or their architecture is one that nobody added. No transaction minds.
 func parseAudit(out []byte) []string {
 	var names []string
+	why, listed := "", false
 	for _, line := range lines(out) {
-		if f := strings.Fields(line); strings.HasPrefix(line, " ") && len(f) > 0 {
-			name, _, _ := strings.Cut(f[0], ":")
-			names = append(names, name)
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 0:
+		case !strings.HasPrefix(line, " "):
+			if listed {
+				why, listed = "", false
+			}
+			why += " " + line
+		default:
+			listed = true
+			if !strings.Contains(why, "md5sums control file") && !strings.Contains(why, "architecture") {
+				name, _, _ := strings.Cut(f[0], ":")
+				names = append(names, name)
+			}
 		}
 	}
 	return names

@@ -162,6 +162,9 @@ func TestTheAuditNamesWhatIsHalfDone(t *testing.T) {
 	require.Equal(t, []string{"tb-badpost"}, parseAudit(recorded(t, "audit/half-configured.txt")))
 	require.Equal(t, []string{"libperl5.36", "libc-bin"}, parseAudit(recorded(t, "audit/reinstall.txt")))
 	require.Empty(t, parseAudit(nil))
+	whole := recorded(t, "audit/whole.txt")
+	require.Empty(t, parseAudit(whole), "what is whole blocks nobody")
+	require.Equal(t, []string{"libperl5.36", "libc-bin"}, parseAudit(append(whole, recorded(t, "audit/reinstall.txt")...)))
 }
 
 // Serves G18.
