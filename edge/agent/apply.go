@@ -228,6 +228,10 @@ func (a *Agent) repairStep(ctx context.Context, w *work) error {
 	}
 	if err := a.cfg.Machine.Repair(ctx); err != nil {
 		a.log.Warn("the repair failed", zap.Stringer("order", w.Order), zap.Error(err))
+		if w.Order.Verb == trust.Repair {
+			end := endingOf(err, patching.ReasonInstallFailed)
+			w.Last = &end
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -334,8 +338,13 @@ func (a *Agent) allDone(ctx context.Context, w *work, b patching.Bundle, end end
 
 // mend carries out the order to repair.
 func (a *Agent) mend(ctx context.Context, w *work) error {
-	if w.mendable() {
+	switch {
+	case w.mendable():
 		return a.repairStep(ctx, w)
+	case w.Last != nil:
+		return a.fail(ctx, w, *w.Last)
+	case !w.Mended:
+		return a.fail(ctx, w, ending{patching.Failed, patching.ReasonInstallFailed, fmt.Sprintf("It was interrupted %d times.", w.Mends), "interrupted"})
 	}
 	return a.finish(w, ending{}, nil)
 }

@@ -92,3 +92,30 @@ func TestAnOrderToRepairRepairs(t *testing.T) {
 	assert.Equal(t, 1, last.Repairs)
 	assert.Equal(t, []string{"repair", "configured nginx 7"}, b.box.wrote)
 }
+
+func TestARepairThatDidNotHelpIsNotCalledDone(t *testing.T) {
+	b := newBench(t)
+	b.box.onRepair = func() error {
+		return &Failure{Reason: patching.ReasonInstallFailed, Detail: "postinst returned 1", Signature: "nginx: postinst"}
+	}
+	d := b.draft(trust.Repair, small())
+	d.Args = trust.RepairArgs{Do: trust.RepairConfigure}
+	b.office.issue(d)
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, "postinst returned 1", last.Detail)
+	assert.Equal(t, "nginx: postinst", last.Signature)
+}
+
+func TestARepairInWhichTheAgentIsKilledAgainAndAgainComesToAnEnd(t *testing.T) {
+	b := newBench(t)
+	b.box.onRepair = func() error { panic(killed{}) }
+	d := b.draft(trust.Repair, small())
+	d.Args = trust.RepairArgs{Do: trust.RepairConfigure}
+	b.office.issue(d)
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Failed, last.Outcome)
+	assert.Equal(t, "It was interrupted 3 times.", last.Detail)
+}
