@@ -27,7 +27,8 @@ type box struct {
 	packages  string
 	wrote     []string // what the package manager did, the witness
 	fetched   int
-	deaf      bool // does not restart
+	deaf      bool     // does not restart
+	held      []string // what was not to be cleaned away
 	inventory int
 
 	onFetch     func() error
@@ -223,7 +224,8 @@ func (b *box) restart() {
 	}
 }
 
-func (b *box) Clean(context.Context) (int64, error) {
+func (b *box) Clean(_ context.Context, held []string) (int64, error) {
+	b.held = held
 	b.wrote = append(b.wrote, "clean")
 	return 4096, nil
 }

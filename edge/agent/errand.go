@@ -17,7 +17,11 @@ func (a *Agent) errand(ctx context.Context, w *work) error {
 	case trust.Collect:
 		return a.collect(ctx, w)
 	case trust.Clean:
-		freed, err := a.cfg.Machine.Clean(ctx)
+		rules, err := a.cfg.Host.Rules()
+		if err != nil {
+			return a.errandDone(ctx, w, err, ending{})
+		}
+		freed, err := a.cfg.Machine.Clean(ctx, rules.Held)
 		return a.errandDone(ctx, w, err, ending{}, func(r *uplink.Receipt) { r.Freed = max(0, freed) })
 	case trust.Prefetch:
 		with, b, err := a.bundle(ctx, w.Order.Bundle)

@@ -24,6 +24,7 @@ func TestErrandsAreDoneWithoutALease(t *testing.T) {
 	} {
 		t.Run(string(verb), func(t *testing.T) {
 			b := newBench(t)
+			b.rules.Held = []string{"postgresql-15"}
 			d := b.draft(verb, twoSteps())
 			d.WindowRule, d.Fence = "", 0
 			b.office.issue(d)
@@ -34,6 +35,9 @@ func TestErrandsAreDoneWithoutALease(t *testing.T) {
 			assert.Equal(t, c.freed, last.Freed)
 			assert.Equal(t, c.wrote, b.box.wrote)
 			assert.Zero(t, b.office.requests)
+			if verb == trust.Clean {
+				assert.Equal(t, b.rules.Held, b.box.held)
+			}
 		})
 	}
 }

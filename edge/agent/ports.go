@@ -50,9 +50,9 @@ type Machine interface {
 	// Reboot asks for a restart. It may return before the process ends, or
 	// after the machine is back (then Boot has changed).
 	Reboot(context.Context) error
-	// Clean empties caches and removes superseded kernels; it returns the
-	// bytes that this gave back.
-	Clean(context.Context) (freed int64, err error)
+	// Clean empties caches and removes superseded kernels, but none of the held
+	// packages; it returns the bytes that this gave back.
+	Clean(ctx context.Context, held []string) (freed int64, err error)
 }
 
 // Standing is how one package stands on the machine.

@@ -53,14 +53,14 @@ func (m *Machine) Repair(ctx context.Context) error {
 }
 
 // Clean implements [agent.Machine].
-func (m *Machine) Clean(ctx context.Context) (int64, error) {
+func (m *Machine) Clean(ctx context.Context, held []string) (int64, error) {
 	if err := m.acts(); err != nil {
 		return 0, err
 	}
 	if err := m.settle(ctx); err != nil {
 		return 0, err
 	}
-	freed, err := m.manager.Clean(ctx)
+	freed, err := m.manager.Clean(ctx, held)
 	if err != nil || m.o.Lists == "" {
 		return freed, failure(err)
 	}

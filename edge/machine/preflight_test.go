@@ -28,9 +28,9 @@ type box struct {
 	updates int
 }
 
-func (b *box) Update(context.Context) error                  { b.updates++; return nil }
-func (b *box) Fetch(context.Context, []patching.Patch) error { return nil }
-func (b *box) Clean(context.Context) (int64, error)          { return 7, nil }
+func (b *box) Update(context.Context) error                   { b.updates++; return nil }
+func (b *box) Fetch(context.Context, []patching.Patch) error  { return nil }
+func (b *box) Clean(context.Context, []string) (int64, error) { return 7, nil }
 
 func (b *box) Name() string                                                  { return "apt" }
 func (b *box) State(context.Context) (packages.State, error)                 { return b.state, nil }
@@ -242,7 +242,7 @@ func TestNoRestartWhileAnotherProgramWorksWithPackages(t *testing.T) {
 func TestAMachineThatIsOnlyLookedAtChangesNothing(t *testing.T) {
 	m, _ := newMachine(t)
 	m.units = nil
-	_, cleaned := m.Clean(t.Context())
+	_, cleaned := m.Clean(t.Context(), nil)
 	for _, err := range []error{m.Preflight(t.Context(), bundle), m.Apply(t.Context(), nil), m.Repair(t.Context()), m.Reboot(t.Context()), cleaned} {
 		refused(t, err, patching.ReasonHostRules)
 	}

@@ -44,7 +44,7 @@ func TestAnOrdersSnapshotIsAskedOfTheServerAndOtherwiseTheMachinesOwnSources(t *
 // Serves G8.
 func TestCleaningForgetsTheListsOfSnapshotsAndCountsThem(t *testing.T) {
 	m, _ := newMachine(t)
-	freed, err := m.Clean(t.Context())
+	freed, err := m.Clean(t.Context(), nil)
 	require.NoError(t, err)
 	require.EqualValues(t, 7, freed)
 	m.o.Lists = t.TempDir()
@@ -52,7 +52,7 @@ func TestCleaningForgetsTheListsOfSnapshotsAndCountsThem(t *testing.T) {
 	require.NoError(t, os.MkdirAll(one, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(one, "Packages"), make([]byte, 1000), 0o600))
 	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(one, "own.list")))
-	freed, err = m.Clean(t.Context())
+	freed, err = m.Clean(t.Context(), nil)
 	require.NoError(t, err)
 	require.EqualValues(t, 1007, freed)
 	left, err := os.ReadDir(m.o.Lists)

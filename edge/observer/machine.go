@@ -44,7 +44,7 @@ func (*Machine) Repair(context.Context) error { return refuse() }
 func (*Machine) Reboot(context.Context) error { return refuse() }
 
 // Clean refuses.
-func (*Machine) Clean(context.Context) (int64, error) { return 0, refuse() }
+func (*Machine) Clean(context.Context, []string) (int64, error) { return 0, refuse() }
 
 func refuse() error {
 	return &agent.Failure{Reason: patching.ReasonHostRules, Detail: "This agent only looks: it changes nothing on its machine."}

@@ -200,7 +200,7 @@ func (s *server) order(a patching.Asset, d trust.Draft) (last patching.Receipt) 
 func TestWhateverWouldChangeTheMachineIsRefusedInTheCode(t *testing.T) {
 	m := &Machine{} // there is nothing behind it that could act
 	ctx := t.Context()
-	_, cleaned := m.Clean(ctx)
+	_, cleaned := m.Clean(ctx, nil)
 	for what, err := range map[string]error{
 		"preflight": m.Preflight(ctx, patching.Bundle{}), "fetch": m.Fetch(ctx, patching.Bundle{}), "apply": m.Apply(ctx, nil),
 		"repair": m.Repair(ctx), "reboot": m.Reboot(ctx), "clean": cleaned,

@@ -415,7 +415,7 @@ func brokenNames(all []Installed) (names []string) {
 
 // Clean empties apt's cache and removes superseded kernels. Caches come first:
 // they need no transaction, and give it the room.
-func (a *APT) Clean(ctx context.Context) (int64, error) {
+func (a *APT) Clean(ctx context.Context, held []string) (int64, error) {
 	before := a.weigh("var/cache/apt")
 	if err := a.patiently(ctx, func() error {
 		out, err := a.apt(ctx, aptQuick, "apt-get", "clean")
@@ -424,7 +424,7 @@ func (a *APT) Clean(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	freed := max(0, before-a.weigh("var/cache/apt"))
-	kernels, err := a.removeKernels(ctx)
+	kernels, err := a.removeKernels(ctx, held)
 	return freed + kernels, err
 }
 

@@ -21,10 +21,13 @@ const kernelsKept = 2
 
 // removeKernels removes superseded kernels, if that takes nothing else along,
 // and returns the bytes that this gave back.
-func (a *APT) removeKernels(ctx context.Context) (int64, error) {
+func (a *APT) removeKernels(ctx context.Context, held []string) (int64, error) {
 	has, err := a.Installed(ctx)
 	if err != nil {
 		return 0, err
+	}
+	for i := range has { // as if somebody had put them on hold in dpkg
+		has[i].Held = has[i].Held || slices.Contains(held, has[i].Name)
 	}
 	old := superseded(has, a.runningKernel(), func(release string) bool {
 		_, err := fs.Stat(a.root, "boot/vmlinuz-"+release)

@@ -43,7 +43,7 @@ func (None) Install(context.Context, []patching.Patch) error { return unknownMan
 func (None) Repair(context.Context) error { return unknownManager() }
 
 // Clean refuses.
-func (None) Clean(context.Context) (int64, error) { return 0, unknownManager() }
+func (None) Clean(context.Context, []string) (int64, error) { return 0, unknownManager() }
 
 // Room is not known.
 func (None) Room(context.Context, []patching.Patch) (Room, error) {

@@ -50,9 +50,9 @@ type Actor interface {
 	// Repair completes what was left half done, with the versions that are there
 	// already. Nil says that nothing is half done any more.
 	Repair(context.Context) error
-	// Clean empties the caches and removes superseded kernels; it returns how
-	// many bytes that gave back.
-	Clean(context.Context) (freed int64, err error)
+	// Clean empties the caches and removes superseded kernels, but none of the
+	// held packages; it returns how many bytes that gave back.
+	Clean(ctx context.Context, held []string) (freed int64, err error)
 	// Room says how much space the patches need when they are unpacked.
 	Room(context.Context, []patching.Patch) (Room, error)
 }

@@ -254,7 +254,7 @@ func (m *machine) Reboot(ctx context.Context) error {
 
 // Clean empties the cache and removes kernels that neither run nor would run
 // after a restart.
-func (m *machine) Clean(ctx context.Context) (int64, error) {
+func (m *machine) Clean(ctx context.Context, _ []string) (int64, error) {
 	if err := m.wait(ctx, cleanTakes); err != nil {
 		return 0, err
 	}

@@ -53,7 +53,7 @@ func (still) Fetch(context.Context, patching.Bundle) error     { return nil }
 func (still) Apply(context.Context, []patching.Patch) error    { return nil }
 func (still) Repair(context.Context) error                     { return nil }
 func (still) Reboot(context.Context) error                     { return nil }
-func (s still) Clean(context.Context) (int64, error)           { *s.cleaned++; return 1, nil }
+func (s still) Clean(context.Context, []string) (int64, error) { *s.cleaned++; return 1, nil }
 
 func (still) Simulate(context.Context, []patching.Patch) ([]patching.Change, error) {
 	return nil, nil
