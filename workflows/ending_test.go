@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -117,6 +118,21 @@ func TestAStopDoesNotWaitForInventories(t *testing.T) {
 	require.Equal(t, patching.ClosedCancelled, out.ClosedAs)
 	require.Less(t, w.closedAt.Sub(night), time.Minute)
 	require.NotContains(t, w.events, "plan 1")
+}
+
+// Serves Q1: an archive that does not answer keeps the plan waiting, and nobody from
+// ending the cycle.
+func TestAStopIsHeardWhileThePlanWaitsForAnArchive(t *testing.T) {
+	w := newWorld(t)
+	w.broken[contract.MakePlan.Name] = errors.New("snapshot of the repositories: no route to host")
+	var stopped *answer // before the tenth try, which is the last one in tests
+	w.at(2*time.Minute, func() { stopped = w.act(contract.VerbStop, "olga", contract.Act{Reason: "not tonight"}) })
+	out := w.run(t, contract.CycleState{})
+	require.True(t, stopped.Accepted)
+	require.Equal(t, patching.ClosedCancelled, out.ClosedAs)
+	require.NotContains(t, w.events, "plan 1")
+	require.Less(t, w.closedAt.Sub(night), 3*time.Minute)
+	require.Equal(t, "report.html", out.Report)
 }
 
 // A step of our own that fails for good must not leave machines locked and
