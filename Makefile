@@ -15,9 +15,10 @@ tool := go tool -modfile=tools/go.mod
 # Prints go test's own lines, then every skip with its reason.
 gotestsum := $(tool) gotestsum --format standard-quiet --
 
-# The one folder whose tests link the Temporal server, and everything but it.
-engine_tests := ./e2e/...
-fast_tests = packages=$$(go list ./... | grep -v '/patchcycle/e2e\(/\|$$\)'); \
+# The folders whose tests run the Temporal server (the second as the shipped
+# program), and everything but them.
+engine_tests := ./e2e/... ./lab/real/...
+fast_tests = packages=$$(go list ./... | grep -v '/patchcycle/\(e2e\|lab/real\)\(/\|$$\)'); \
 	$(gotestsum) -timeout 10m
 
 # What make test-fast looks at, e.g. make test-fast PKG=./trust/...
@@ -54,7 +55,8 @@ test: setup ## Run all tests; installs what they need on Debian when root. READM
 	go vet ./...
 	@$(fast_tests) $$packages
 	@# -count=1: these start processes, whose sources the test cache does not see.
-	$(gotestsum) -timeout 30m -count=1 $(engine_tests)
+	@# -p 1: the next one's machines would take the cores that the first one times.
+	$(gotestsum) -timeout 30m -count=1 -p 1 $(engine_tests)
 
 .PHONY: test-fast
 test-fast: ## Run the tests that do not link the Temporal server: all of them, or those of PKG=./trust/...

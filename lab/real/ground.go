@@ -229,6 +229,7 @@ func (g *ground) enrol(ctx context.Context) error {
 			{"update-ca-certificates"},
 			{"sh", "-c", "sed -i s,http://,https://, /etc/apt/sources.list.d/*.sources"},
 			{"apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"},
+			{"sh", "-c", "echo PATCHCYCLE_AGENT_OPTIONS=--notice=" + g.notice.String() + " > /etc/default/patchcycle-agent"},
 			{"patchcycle-agent", "enrol", "--server", "https://" + g.lab.Server(), "--token-file", "/root/token"},
 			{"systemctl", "start", "patchcycle-agent"},
 		})

@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/patchcycle/patchcycle/lab/nspawn"
 )
@@ -36,14 +37,15 @@ func main() {
 	}
 }
 
-// fewest machines that fill three rings, the last with two of them: one that is
-// hit by the bad patch and one that goes back with it.
-const fewest = 4
+// fewest machines fill three rings. With one more the last ring has a machine that
+// is well and goes back with the one that is hit by the bad patch.
+const fewest = 3
 
 type options struct {
 	machines       int
 	program, agent string // what is tried; built if empty
 	cycle          string // good, bad or both
+	notice         time.Duration
 	keep, kill     bool
 	verbose        bool
 }
@@ -52,7 +54,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o options
 	f := flag.NewFlagSet("real", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.IntVar(&o.machines, "n", fewest, "machines")
+	f.IntVar(&o.machines, "n", fewest+1, "machines")
+	f.DurationVar(&o.notice, "notice", time.Minute, "how long before a restart people on a machine are told")
 	f.StringVar(&o.program, "program", "", "the patchcycle to try (default: it is built)")
 	f.StringVar(&o.agent, "agent", "", "the agent's Debian package to try (default: it is built)")
 	f.StringVar(&o.cycle, "cycle", "both", "good, bad or both, one after the other")

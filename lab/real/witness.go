@@ -63,16 +63,17 @@ func (g *ground) requireOnce(ctx context.Context, id patching.CycleID, all []wir
 	return nil
 }
 
-// transactions counts what dpkg's log says that was unpacked:
+// transactions counts what dpkg's log says that was begun:
 //
 //	2026-11-28 10:00:01 upgrade libssl3:amd64 3.0.20-1~deb12u2 3.0.22-1~deb12u2
+//	2026-11-28 10:00:04 install linux-image-6.1.0-41-amd64:amd64 <none> 6.1.158-1
 func transactions(log string) map[string]int {
 	n := map[string]int{}
 	for line := range strings.Lines(log) {
 		f := strings.Fields(line)
-		if len(f) == 6 && f[2] == "upgrade" {
+		if len(f) == 6 && (f[2] == "upgrade" || f[2] == "install" || f[2] == "remove") {
 			name, _, _ := strings.Cut(f[3], ":")
-			n[transaction(name, f[4], f[5])]++
+			n[transaction(name, strings.TrimSuffix(f[4], "<none>"), strings.TrimSuffix(f[5], "<none>"))]++
 		}
 	}
 	return n

@@ -17,18 +17,21 @@ func TestWhatDpkgDidTwiceIsSeen(t *testing.T) {
 2026-11-28 10:00:02 upgrade tzdata:all 2026b-0+deb12u1 2026f-0+deb12u1
 2026-11-28 10:00:03 upgrade libssl3:amd64 3.0.22-1~deb12u2 3.0.20-1~deb12u2
 2026-11-28 10:00:04 install lab-big:all <none> 1.0
+2026-11-28 10:00:05 remove lab-big:all 1.0 <none>
+2026-11-28 10:00:05 purge lab-big:all 1.0 <none>
+2026-11-28 10:00:05 status installed lab-big:all 1.0
 `
 	done := transactions(log)
 	require.Equal(t, map[string]int{
 		"libssl3 from 3.0.20-1~deb12u2 to 3.0.22-1~deb12u2": 1, "libssl3 from 3.0.22-1~deb12u2 to 3.0.20-1~deb12u2": 1,
-		"tzdata from 2026b-0+deb12u1 to 2026f-0+deb12u1": 1,
+		"tzdata from 2026b-0+deb12u1 to 2026f-0+deb12u1": 1, "lab-big from  to 1.0": 1, "lab-big from 1.0 to ": 1,
 	}, done, "a way back is no repetition")
 	done = transactions(log + log)
 	require.Equal(t, 2, done["tzdata from 2026b-0+deb12u1 to 2026f-0+deb12u1"])
 }
 
 func TestWhatCannotBeTriedIsSaid(t *testing.T) {
-	for line, want := range map[string]string{"now": `"now" is no flag`, "-n 3": "-n from 4", "-cycle ugly": "write good, bad or both", "-cycle bad -kill": "-kill is for the good cycle"} {
+	for line, want := range map[string]string{"now": `"now" is no flag`, "-n 2": "-n from 3", "-cycle ugly": "write good, bad or both", "-cycle bad -kill": "-kill is for the good cycle"} {
 		var out bytes.Buffer
 		require.ErrorContains(t, run(t.Context(), strings.Fields(line), &out, &out), want)
 	}

@@ -46,6 +46,8 @@ type Place struct {
 	// Server is the address of the server, CA a file with its authority; empty: the
 	// machine's.
 	Server, CA string
+	// Notice is how long before a restart people are told; 0: not at all.
+	Notice time.Duration
 }
 
 // The exit codes.
@@ -130,15 +132,15 @@ func onlyLooks(why string) string {
 }
 
 // open opens the machine, to act on it where that is possible.
-func (e *env) open(server, ca string, log *zap.Logger) (agent.Machine, error) {
+func (e *env) open(p Place, log *zap.Logger) (agent.Machine, error) {
 	if e.Hindrance() != "" {
 		return e.Machine(Place{}, log)
 	}
-	lists := e.Env("CACHE_DIRECTORY") // from systemd; others get there too
-	if lists == "" {
-		lists = filepath.Join(e.home, "snapshots")
+	p.Dir, p.Lists = filepath.Join(e.home, "transactions"), e.Env("CACHE_DIRECTORY") // from systemd; others get there too
+	if p.Lists == "" {
+		p.Lists = filepath.Join(e.home, "snapshots")
 	}
-	return e.Machine(Place{Dir: filepath.Join(e.home, "transactions"), Lists: lists, Server: server, CA: ca}, log)
+	return e.Machine(p, log)
 }
 
 func join(verbs []trust.Verb) string {

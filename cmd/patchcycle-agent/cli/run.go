@@ -13,7 +13,14 @@ import (
 
 type runOptions struct {
 	*env
-	ca string
+	ca     string
+	notice time.Duration
+}
+
+// flags are those of every agent at work.
+func (o *runOptions) flags(c *cobra.Command) {
+	caFlag(c, &o.ca)
+	c.Flags().DurationVar(&o.notice, "notice", time.Minute, "how long before a restart people on this machine are told, in whole minutes; 0: not at all")
 }
 
 func newRun(e *env) *cobra.Command {
@@ -24,7 +31,7 @@ func newRun(e *env) *cobra.Command {
 			return o.with(c, func(ctx context.Context, a *agent.Agent) error { return a.Run(ctx) })
 		},
 	}
-	caFlag(c, &o.ca)
+	o.flags(c)
 	return c
 }
 
@@ -38,7 +45,7 @@ from a timer, or by a relay's key over SSH as its forced command.`,
 			return o.with(c, func(ctx context.Context, a *agent.Agent) error { return a.Once(ctx) })
 		},
 	}
-	caFlag(c, &o.ca)
+	o.flags(c)
 	return c
 }
 
@@ -55,7 +62,11 @@ func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent
 	}
 	defer link.Close()
 	log := o.Log(c.ErrOrStderr())
-	machine, err := o.open(server, o.ca, log)
+	place := Place{Server: server, CA: o.ca, Notice: o.notice}
+	if o.notice < 0 || o.notice%time.Minute != 0 {
+		return usage("--notice %s: write whole minutes, such as 5m, or 0", o.notice)
+	}
+	machine, err := o.open(place, log)
 	if err != nil {
 		return err
 	}
