@@ -157,6 +157,9 @@ func (t *tx) saveIntake(ctx context.Context, in *intake) error {
 	}
 	facts := assetsTable.columns[:machineFacts+1] // with the device: one that was replaced does not speak for the asset
 	set := assignments(withoutName(facts[1:machineFacts], "carries_patchcycle"))
+	if err := t.noteChanged(ctx, facts, in.factRows()); err != nil {
+		return err
+	}
 	for _, u := range []struct {
 		query   string
 		columns []Column

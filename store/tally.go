@@ -118,17 +118,21 @@ func (s *Store) WaitingByRelay(ctx context.Context, of Slice) (map[string]int, e
 // the repairs that machines made and what cleaning up gave back, in bytes.
 func (s *Store) CycleCounts(ctx context.Context, c patching.CycleID) (planned int, outcomes map[patching.Outcome]int, repairs int, freed int64, err error) {
 	outcomes = make(map[patching.Outcome]int)
-	err = s.reader().each(ctx, func(row scanner) error {
+	read := s.reader()
+	err = read.each(ctx, func(row scanner) error {
 		var o patching.Outcome
-		var n, repaired int
-		var bytes int64
-		err := row.Scan(&o, &n, &repaired, &bytes)
-		planned, repairs, freed = planned+n, repairs+repaired, freed+bytes
+		var n int
+		err := row.Scan(&o, &n)
+		planned += n
 		if o != "" {
 			outcomes[o] = n
 		}
 		return err
-	}, "SELECT outcome, COUNT(*), CAST(SUM(repairs) AS BIGINT), CAST(SUM(freed) AS BIGINT) FROM deployments WHERE cycle = ? GROUP BY outcome", string(c))
+	}, "SELECT outcome, COUNT(*) FROM deployments WHERE cycle = ? GROUP BY outcome", string(c))
+	if err == nil {
+		err = read.row(ctx, []any{&repairs, &freed}, `SELECT CAST(COALESCE(SUM(repairs), 0) AS BIGINT), CAST(COALESCE(SUM(freed), 0) AS BIGINT)
+			FROM deployments WHERE cycle = ? AND (repairs > 0 OR freed > 0)`, string(c))
+	}
 	if err != nil {
 		return 0, nil, 0, 0, fmt.Errorf("count %s: %w", c, err)
 	}

@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/store"
 )
@@ -119,7 +121,59 @@ func (s *server) asset(ctx context.Context, id patching.AssetID) (wire.AssetDeta
 		}
 	}
 	out.Asset = assetShape(a, n)
+	out.Outside, err = s.outside(ctx, a)
+	return out, err
+}
+
+// outsideLooks is how many of the last inventories that showed other packages are
+// looked through for changes that no order made.
+const outsideLooks = 20
+
+func (s *server) outside(ctx context.Context, a patching.Asset) ([]wire.OutsideChange, error) {
+	changed, err := s.Store.Changes(ctx, a.ID, outsideLooks)
+	if err != nil || len(changed) == 0 {
+		return nil, err
+	}
+	receipts, err := s.Store.Receipts(ctx, a.Device, "")
+	if err != nil {
+		return nil, err
+	}
+	sets := map[patching.Digest]patching.PackageSet{}
+	for _, c := range changed {
+		texts, err := s.Store.Contents(ctx, known(c.Before, c.After))
+		if err != nil {
+			return nil, err
+		}
+		for d, text := range texts {
+			if sets[d], err = patching.ParsePackageSet(text); err != nil {
+				return nil, fmt.Errorf("packages of %s: %w", a.ID, err)
+			}
+		}
+	}
+	var out []wire.OutsideChange
+	for _, c := range changed {
+		before, had := sets[c.Before]
+		after, has := sets[c.After]
+		if !had || !has {
+			continue // a list that never came
+		}
+		for _, o := range assess.Outside(before, after, doneSince(receipts, c.Since)) {
+			out = append(out, wire.OutsideChange{After: c.Since, Before: c.At, Name: o.Name, Arch: o.Arch, From: o.From, To: o.To})
+		}
+	}
 	return out, nil
+}
+
+// doneSince returns what orders changed on a machine since a time by its clock,
+// which may be a little wrong. An order may tell it after the inventory that shows
+// it.
+func doneSince(receipts []patching.Receipt, since time.Time) (done []patching.Change) {
+	for _, r := range receipts {
+		if r.At.After(since.Add(-time.Hour)) {
+			done = append(done, r.Changes...)
+		}
+	}
+	return done
 }
 
 // setFacts changes what the server keeps of a machine. Whoever moves it to

@@ -24,6 +24,7 @@ type fleetStore interface {
 	Contents(ctx context.Context, ds []patching.Digest) (map[patching.Digest][]byte, error)
 	PutAsset(ctx context.Context, a patching.Asset) error
 	Asset(ctx context.Context, id patching.AssetID) (patching.Asset, error)
+	Changes(ctx context.Context, a patching.AssetID, limit int) ([]store.Changed, error)
 	Assets(ctx context.Context, want store.AssetFilter) ([]patching.Asset, error)
 	CountAssets(ctx context.Context) (int, error)
 	PutEnrolToken(ctx context.Context, e store.EnrolToken) error

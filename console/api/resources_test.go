@@ -266,6 +266,39 @@ func TestWhatAMachineMissesIsListedAndShown(t *testing.T) {
 	assert.Equal(t, "3.0.16-1", a.Patches[0].To)
 }
 
+// Serves G18.
+func TestWhatChangedOnAMachineAndNoOrderDidIsListed(t *testing.T) {
+	h := newHouse(t)
+	h.fleet()
+	aud := h.as("aud", "*", patching.RoleAuditor)
+	before, err := h.store.Asset(t.Context(), "a-1")
+	require.NoError(t, err)
+	now := patching.PackageSet{Manager: "apt", Packages: []patching.Package{{Name: "openssl", Arch: "amd64", Version: "3.0.16-1"}, {Name: "nmap", Arch: "amd64", Version: "7.9"}}}
+	now.Sort()
+	_, err = h.store.PutContents(t.Context(), "package set", [][]byte{now.Canonical()})
+	require.NoError(t, err)
+	before.Packages = now.Digest()
+	taken, err := h.store.TakeReports(t.Context(), []patching.Report{{
+		Device: "d-a-1", Counter: 1, Boot: "b", Digest: "sha256:m", At: noon.Add(time.Hour), Facts: &before,
+	}})
+	require.NoError(t, err)
+	require.Equal(t, []patching.Intake{patching.Taken}, taken)
+
+	a, err := aud.Asset(t.Context(), "a-1")
+	require.NoError(t, err)
+	require.Len(t, a.Outside, 3)
+	for i, want := range []wire.OutsideChange{
+		{Name: "nmap", Arch: "amd64", To: "7.9"}, {Name: "openssl", Arch: "amd64", From: "3.0.15-1", To: "3.0.16-1"}, {Name: "zlib1g", Arch: "amd64", From: "1.2"},
+	} {
+		assert.Equal(t, noon.Add(time.Hour).UTC(), a.Outside[i].Before.UTC())
+		want.After, want.Before = a.Outside[i].After, a.Outside[i].Before
+		assert.Equal(t, want, a.Outside[i])
+	}
+	other, err := aud.Asset(t.Context(), "a-2")
+	require.NoError(t, err)
+	assert.Empty(t, other.Outside)
+}
+
 // Serves G1, G2.
 func TestFactsThatAMachineDoesNotSayItselfAreKeptAndOnRecord(t *testing.T) {
 	h := newHouse(t)

@@ -2,6 +2,7 @@ package assess_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -272,6 +273,31 @@ func TestABundlePointsToTheSnapshotAndBeyondItOnlyForWhatItLacks(t *testing.T) {
 	require.True(t, assess.Within(left, part))
 	require.False(t, assess.Within(left, b), "people approved where it comes from")
 	require.False(t, assess.Within(left, whole))
+}
+
+// Serves G18.
+func TestWhatChangedAndNoOrderDidIsSaid(t *testing.T) {
+	set := func(packages ...string) (s patching.PackageSet) {
+		s.Manager = "apt"
+		for _, p := range packages {
+			f := strings.Fields(p)
+			s.Packages = append(s.Packages, patching.Package{Name: f[0], Arch: f[1], Version: f[2]})
+		}
+		return s
+	}
+	before := set("nginx amd64 1", "curl amd64 7", "old amd64 1", "kernel x86_64 5", "tz all 1")
+	after := set("nginx amd64 2", "curl amd64 8", "new amd64 1", "kernel x86_64 5", "kernel x86_64 6", "tz amd64 1")
+	by := func(changes ...string) (all []patching.Change) {
+		for _, c := range changes {
+			f := strings.Split(c, " ")
+			all = append(all, patching.Change{Name: f[0], Arch: f[1], From: f[2], To: f[3]})
+		}
+		return all
+	}
+	require.Equal(t, by("curl amd64 7 8", "kernel x86_64  6", "new amd64  1", "nginx amd64 1 2", "old amd64 1 ", "tz all 1 ", "tz amd64  1"), assess.Outside(before, after, nil))
+	require.Equal(t, by("curl amd64 7 8", "new amd64  1", "old amd64 1 "), assess.Outside(before, after, by("nginx amd64 1 2", "kernel x86_64  6", "tz all 1 ", "tz amd64  1", "curl amd64 7 9")),
+		"an order that brought another version explains nothing")
+	require.Empty(t, assess.Outside(before, before, nil))
 }
 
 // Serves G9.

@@ -1,6 +1,7 @@
 package assess
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -71,6 +72,65 @@ func StillThere(said string, b patching.Bundle, after patching.PackageSet) strin
 // with other names (linux-image-6.1, linux-image-6.1.0-41-amd64).
 func Names(words, name string) bool {
 	return slices.Contains(strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune(" ,;:()", r) }), name)
+}
+
+// Outside returns what changed between two inventories of a machine and is none of
+// what orders did: somebody or something else works with its packages (G18).
+func Outside(before, after patching.PackageSet, done []patching.Change) []patching.Change {
+	var out []patching.Change
+	for _, c := range changes(before, after) {
+		if !slices.ContainsFunc(done, func(d patching.Change) bool { return d.Name == c.Name && d.To == c.To }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// changes compares two sets. A package that is there in several versions, as a
+// kernel may be, comes and goes version by version.
+func changes(before, after patching.PackageSet) []patching.Change {
+	type named struct{ name, arch string }
+	type versions struct{ gone, come []string }
+	moved := map[named]*versions{}
+	at := func(p patching.Package) *versions {
+		k := named{p.Name, p.Arch}
+		if moved[k] == nil {
+			moved[k] = &versions{}
+		}
+		return moved[k]
+	}
+	had := map[patching.Package]bool{}
+	key := func(p patching.Package) patching.Package { return patching.Package{Name: p.Name, Arch: p.Arch, Version: p.Version} }
+	for _, p := range before.Packages {
+		had[key(p)] = true
+	}
+	for _, p := range after.Packages {
+		if k := key(p); had[k] {
+			delete(had, k)
+		} else {
+			at(p).come = append(at(p).come, p.Version)
+		}
+	}
+	for p := range had {
+		at(p).gone = append(at(p).gone, p.Version)
+	}
+	var out []patching.Change
+	for k, v := range moved {
+		if len(v.gone) == 1 && len(v.come) == 1 {
+			out = append(out, patching.Change{Name: k.name, Arch: k.arch, From: v.gone[0], To: v.come[0]})
+			continue
+		}
+		for _, version := range v.gone {
+			out = append(out, patching.Change{Name: k.name, Arch: k.arch, From: version})
+		}
+		for _, version := range v.come {
+			out = append(out, patching.Change{Name: k.name, Arch: k.arch, To: version})
+		}
+	}
+	slices.SortFunc(out, func(a, b patching.Change) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Arch, b.Arch), strings.Compare(a.From, b.From), strings.Compare(a.To, b.To))
+	})
+	return out
 }
 
 func taken(manager string, p patching.Patch, has string) bool {

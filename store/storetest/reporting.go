@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -198,6 +199,38 @@ func strangeInventories(t *testing.T, s *store.Store) {
 }
 
 func receipts(t *testing.T, s *store.Store) {
+	t.Run("whose packages changed is written down, with both sets", func(t *testing.T) {
+		f := with(t, s, "changed")
+		f.enrol(2)
+		set := func(n int) patching.Digest { return f.digest(fmt.Sprint("set", n)) }
+		say := func(counter uint64, hour, packages int) {
+			r := f.report(1, counter)
+			r.At = at(hour) // inventories are of when they came
+			a, err := f.Asset(f.ctx, f.asset(1))
+			require.NoError(t, err)
+			a.Packages = set(packages)
+			r.Facts = &a
+			f.take(r)
+		}
+		say(1, 31, 1)
+		say(2, 32, 1)
+		before, err := f.Changes(f.ctx, f.asset(1), 10)
+		require.NoError(t, err)
+		say(3, 33, 2)
+		say(4, 34, 3)
+		got, err := f.Changes(f.ctx, f.asset(1), 10)
+		require.NoError(t, err)
+		same(t, []store.Changed{
+			{Asset: f.asset(1), At: at(33), Since: at(32), Before: set(1), After: set(2)},
+			{Asset: f.asset(1), At: at(34), Since: at(33), Before: set(2), After: set(3)},
+		}, got[len(before):])
+		newest, err := f.Changes(f.ctx, f.asset(1), 1)
+		require.NoError(t, err)
+		same(t, got[len(got)-1:], newest)
+		other, err := f.Changes(f.ctx, f.asset(2), 10)
+		require.NoError(t, err)
+		require.Empty(t, other)
+	})
 	t.Run("receipts come back as the machine said them", func(t *testing.T) {
 		f := with(t, s, "said")
 		f.released(1)

@@ -119,6 +119,15 @@ func (o assetShowOptions) run(ctx context.Context, s *session, name string) erro
 		rows = append(rows, []string{p.Name, p.From, p.To, p.Origin, yes(p.Security), yes(p.NeedsReboot)})
 	}
 	s.list(rows, "It misses nothing that its package manager offers.", "MISSING PATCH", "FROM", "TO", "ORIGIN", "SECURITY", "REBOOT")
+	if len(a.Outside) == 0 {
+		return nil
+	}
+	rows = nil
+	for _, o := range a.Outside {
+		rows = append(rows, []string{o.Name, first(o.From, "–"), first(o.To, "removed"), s.when(o.After), s.when(o.Before)})
+	}
+	s.say("")
+	s.list(rows, "", "CHANGED OUTSIDE OF PATCHCYCLE", "FROM", "TO", "AFTER", "BEFORE")
 	return nil
 }
 

@@ -56,6 +56,17 @@ type AssetDetail struct {
 	Packages          int               `json:"packages" doc:"How many are installed."`
 	Patches           []MissingPatch    `json:"patches" doc:"What it misses."`
 	KeptBack          []string          `json:"kept_back,omitempty" doc:"Offered, but held, phased, or in need of removals."`
+	Outside           []OutsideChange   `json:"outside,omitempty" doc:"What changed on it lately and no order did, the newest last."`
+}
+
+// OutsideChange is a package that somebody or something else changed.
+type OutsideChange struct {
+	After  time.Time `json:"after" doc:"It was not so in the inventory of this time."`
+	Before time.Time `json:"before" doc:"It was so in this one."`
+	Name   string    `json:"name"`
+	Arch   string    `json:"arch"`
+	From   string    `json:"from,omitempty" doc:"None: it was not installed."`
+	To     string    `json:"to,omitempty" doc:"None: it was removed."`
 }
 
 // MissingPatch is what a machine's package manager offers for one package.
