@@ -176,15 +176,6 @@ func (h *Host) LinkUp(ctx context.Context) error {
 	return h.lab.Network.Run(ctx, "ip", "link", "set", h.link, "up")
 }
 
-// Slow limits what the machine receives, in bits a second; 0 ends that.
-func (h *Host) Slow(ctx context.Context, bits int) error {
-	if bits == 0 {
-		return h.lab.Network.Run(ctx, "tc", "qdisc", "del", "dev", h.link, "root")
-	}
-	return h.lab.Network.Run(ctx, "tc", "qdisc", "replace", "dev", h.link, "root", "tbf",
-		"rate", strconv.Itoa(bits)+"bit", "burst", "64kb", "latency", "200ms")
-}
-
 // Freeze stops everything on the machine, as a hung one: its kernel still takes
 // connections, and nobody answers them.
 func (h *Host) Freeze(ctx context.Context) error { return h.group().freeze(ctx, true) }

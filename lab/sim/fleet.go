@@ -190,24 +190,6 @@ func (f *Fleet) Truth() []truth.Machine { return f.truth }
 // Ready is closed when every machine is enrolled and at work.
 func (f *Fleet) Ready() <-chan struct{} { return f.ready }
 
-// Records returns what an organisation's own records (a CMDB) would say of the
-// machines of a fleet, by hostname: owner, unit, tags, exposure, criticality,
-// what they are for. Machines do not say such things of themselves.
-func Records(p truth.Profile) (map[string]patching.Asset, error) {
-	machines, err := truth.Draw(p)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]patching.Asset, len(machines))
-	for _, m := range machines {
-		out[m.Facts.Hostname] = patching.Asset{
-			Hostname: m.Facts.Hostname, Site: m.Site.Name, BusinessUnit: m.Facts.BusinessUnit, Owner: m.Facts.Owner, Tags: m.Facts.Tags,
-			Exposure: m.Facts.Exposure, Criticality: m.Facts.Criticality, DataClass: m.Facts.DataClass, Services: m.Facts.Services,
-		}
-	}
-	return out, nil
-}
-
 // Run enrols the machines that are not, and runs all of them until ctx ends.
 // The error is never the context's; a refused token is one.
 func (f *Fleet) Run(ctx context.Context) error {
