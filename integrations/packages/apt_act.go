@@ -17,7 +17,7 @@ import (
 // How long apt is waited for. A transaction is never ended for taking longer:
 // half a package is worse than a late one. Whoever runs it says what then.
 const (
-	aptDownload    = 4 * time.Hour
+	aptLists       = 10 * time.Minute
 	aptTransaction = 2 * time.Hour
 	aptRetry       = 5 * time.Second
 )
@@ -39,8 +39,10 @@ func (a *APT) transaction() []string {
 	}, conffiles...)
 }
 
-// network bounds how long a source that does not answer is waited for.
-var network = []string{"-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30", "-o", "Acquire::https::Timeout=30"}
+// network bounds how long a source that does not answer is waited for. Whoever
+// called tries again, and what was fetched is there then: apt's own tries hide from
+// its caller what it waits for.
+var network = []string{"-o", "Acquire::Retries=0", "-o", "Acquire::http::Timeout=30", "-o", "Acquire::https::Timeout=30"}
 
 // Update fetches the lists; those of a snapshot, which never change, once. Without
 // the error mode apt keeps old lists and says that all went well.
@@ -56,7 +58,7 @@ func (a *APT) Update(ctx context.Context) error {
 func (a *APT) update(ctx context.Context) error {
 	args := append([]string{"-q", "-o", "APT::Update::Error-Mode=any"}, network...)
 	return a.patiently(ctx, func() error {
-		out, err := a.apt(ctx, aptDownload, "apt-get", append(args, "update")...)
+		out, err := a.apt(ctx, aptLists, "apt-get", append(args, "update")...)
 		return verdict(ctx, account{stdout: out}, err, "update the lists")
 	})
 }
@@ -70,9 +72,21 @@ func (a *APT) Fetch(ctx context.Context, patches []patching.Patch) error {
 	}
 	args = append(append([]string{"--download-only"}, network...), args...)
 	return a.patiently(ctx, func() error {
-		out, err := a.apt(ctx, aptDownload, "apt-get", args...)
+		out, err := a.apt(ctx, downloadTime(patches), "apt-get", args...)
 		return verdict(ctx, account{stdout: out}, err, "download")
 	})
+}
+
+// downloadTime is how long a download is waited for: it has come to an end by then
+// over the slowest line that is worth it. Apt itself has been seen to wait for
+// ever, for nothing, when its server went away under it (2.6.1, over https).
+func downloadTime(patches []patching.Patch) time.Duration {
+	const slowest = 32 << 10 // bytes a second
+	var size int64
+	for _, p := range patches {
+		size += p.Size
+	}
+	return aptLists + time.Duration(size/slowest)*time.Second
 }
 
 // install words the patches for apt-get.

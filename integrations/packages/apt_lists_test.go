@@ -14,6 +14,13 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
+// Serves Q4.
+func TestADownloadIsWaitedForByItsSize(t *testing.T) {
+	require.Equal(t, 10*time.Minute, downloadTime(nil))
+	size := []patching.Patch{{Size: 100 << 20}, {Size: 400 << 20}}
+	require.InDelta(t, 4.6, downloadTime(size).Hours(), 0.1, "500 MB over 256 kbit/s")
+}
+
 // Serves G9: an order that has started goes on without a line.
 func TestTheListsOfASnapshotAreFetchedOnceAndAgainWhenItsPlaceChanges(t *testing.T) {
 	s := Snapshot{Base: "http://server:7440", Dir: filepath.Join(t.TempDir(), "one"), Sources: patching.Sources{
@@ -23,8 +30,9 @@ func TestTheListsOfASnapshotAreFetchedOnceAndAgainWhenItsPlaceChanges(t *testing
 	}}
 	inUse, away, fetched := true, false, 0
 	a := &APT{root: fstest.MapFS{}, o: Options{Snapshot: func(context.Context) (Snapshot, bool) { return s, inUse }}}
-	a.run = func(_ context.Context, _ time.Duration, program string, args ...string) ([]byte, error) {
+	a.run = func(_ context.Context, limit time.Duration, program string, args ...string) ([]byte, error) {
 		require.Equal(t, "apt-get", program)
+		require.LessOrEqual(t, limit, 10*time.Minute, "apt may wait for ever where its server went away")
 		require.Equal(t, inUse, strings.Contains(strings.Join(args, " "), "Dir::State::Lists="+filepath.Join(s.Dir, "lists")))
 		if away {
 			return nil, errors.New("no route to host")
