@@ -67,7 +67,7 @@ func (a *Agent) PollOnce(ctx context.Context, wait time.Duration) (news bool, er
 		return news, fmt.Errorf("the server does not take this machine in: %s", why)
 	}
 	if !news && !resp.Empty() {
-		return false, errors.New("the server's answer could not be used")
+		return false, errors.New("the server's answer held nothing that could be used")
 	}
 	return news, nil
 }
