@@ -82,7 +82,7 @@ func (f *facts) suspects() map[string][]*patching.Deployment {
 	for i := range f.deployments {
 		d := &f.deployments[i]
 		a := f.answerOf(d)
-		if d.Ring != policy.TestRing || a.outcome != patching.Failed || a.reason.Cause() != patching.CausePackage {
+		if d.Ring != policy.TestRing || !a.outcome.Bad() || a.reason.Cause() != patching.CausePackage {
 			continue
 		}
 		name := patching.BlamedPackage(a.signature)

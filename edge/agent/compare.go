@@ -39,18 +39,19 @@ func (a *Agent) left(ctx context.Context, patches []patching.Patch) (left []patc
 	return left, already, nil
 }
 
-// changes says what the order has changed by now.
+// changes says what the order has changed by now. What it left half done it has
+// changed too.
 func (a *Agent) changes(ctx context.Context, w *work, b patching.Bundle) []uplink.Change {
 	all := b.Patches()
-	_, inPlace, err := a.left(ctx, all)
+	standings, err := a.cfg.Machine.Look(ctx, all)
 	if err != nil {
 		a.log.Warn("could not look at what was changed", zap.Stringer("order", w.Order), zap.Error(err))
 		return nil
 	}
 	var out []uplink.Change
-	for _, i := range inPlace {
-		if !slices.Contains(w.Already, i) {
-			out = append(out, uplink.Change{Name: all[i].Name, Arch: all[i].Arch, From: all[i].From, To: all[i].To})
+	for i, p := range all {
+		if standings[i].at(p) && !standings[i].stays(p) && !slices.Contains(w.Already, i) {
+			out = append(out, uplink.Change{Name: p.Name, Arch: p.Arch, From: p.From, To: p.To})
 		}
 	}
 	return out

@@ -278,6 +278,7 @@ func TestWhatCannotBeRepairedNeedsHands(t *testing.T) {
 	assert.Equal(t, "openssl: postinst", last.Signature)
 	assert.Equal(t, 1, last.Repairs)
 	assert.Equal(t, []string{"apply for o-1", "unpacked openssl 2", "repair"}, b.box.wrote)
+	assert.Equal(t, []patching.Change{{Name: "openssl", Arch: "amd64", From: "1", To: "2"}}, last.Changes, "it is changed, though half")
 }
 
 func TestATransactionThatFailsCleanlyFails(t *testing.T) {
