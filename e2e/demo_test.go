@@ -30,7 +30,7 @@ type document struct {
 func TestTheDemoPrintsOneDocument(t *testing.T) {
 	const machines = 30
 	dir := t.TempDir()
-	first := demo(t, dir)
+	first := demo(t, dir, "--machines", "30")
 	require.Equal(t, "closed", first.State)
 	require.NotEmpty(t, first.ClosedAs)
 	require.Equal(t, machines+1, first.Assets, "this machine is one of them")
@@ -53,6 +53,13 @@ func TestTheDemoPrintsOneDocument(t *testing.T) {
 	again := demo(t, dir)
 	require.Equal(t, first, again, "the finished cycle's result, with its own duration")
 	require.Less(t, time.Since(began), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "demo", "--machines", "31", "--data-dir", dir)
+	cmd.Env = append(os.Environ(), asProgram)
+	said, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(said), "the fleet in "+dir+" has 30")
 	other := demo(t, dir, "--new")
 	require.NotEqual(t, first.Cycle, other.Cycle)
 	require.Equal(t, machines+1, other.Assets)
@@ -64,7 +71,7 @@ func demo(t *testing.T, dir string, more ...string) document {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"demo", "--auto-approve", "--json", "--machines", "30", "--data-dir", dir}, more...)...)
+	cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"demo", "--auto-approve", "--json", "--data-dir", dir}, more...)...)
 	cmd.Env = append(os.Environ(), asProgram)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 20 * time.Second

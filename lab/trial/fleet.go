@@ -46,6 +46,24 @@ func FleetDir(dir string) string { return filepath.Join(dir, "fleet") }
 // FleetExists says whether an earlier run made the fleet.
 func FleetExists(dir string) bool { return sim.Exists(FleetDir(dir)) }
 
+// KeptProfile returns the profile of the fleet that an earlier run left; not ok:
+// there is none.
+func KeptProfile(dir string) (p truth.Profile, ok bool, err error) {
+	if !FleetExists(dir) {
+		return p, false, nil
+	}
+	text, err := os.ReadFile(profileFile(dir))
+	if err != nil {
+		return p, false, fmt.Errorf("the fleet's profile: %w", err)
+	}
+	if err := json.Unmarshal(text, &p); err != nil {
+		return p, false, fmt.Errorf("the fleet's profile %s: %w", profileFile(dir), err)
+	}
+	return p, true, nil
+}
+
+func profileFile(dir string) string { return filepath.Join(dir, "profile.json") }
+
 func enrolFile(dir string) string { return filepath.Join(dir, "enrol.json") }
 
 // EnrolTokens makes a token for each site and one for machines without a site,
@@ -143,7 +161,7 @@ func (o FleetOptions) args() ([]string, error) {
 	if FleetExists(o.Dir) {
 		return append(append(args, "-resume"), o.Args...), nil
 	}
-	file := filepath.Join(o.Dir, "profile.json")
+	file := profileFile(o.Dir)
 	if err := writeJSON(file, o.Profile); err != nil {
 		return nil, err
 	}

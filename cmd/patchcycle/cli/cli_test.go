@@ -234,7 +234,7 @@ func TestCommandsThatRunSomethingHandTheirFlagsOver(t *testing.T) {
 	h.ok("demo", "--data-dir", "kept", "--new")
 	assert.Equal(t, "kept", demo.DataDir)
 	assert.Equal(t, ExitUsage, h.run("demo", "--new").code)
-	assert.Equal(t, ExitUsage, h.run("demo", "--machines", "0").code)
+	assert.Equal(t, ExitUsage, h.run("demo", "--machines", "-1").code)
 
 	assert.Contains(t, h.ok("engine", "status"), "It runs.")
 	assert.Equal(t, ExitUsage, h.run("engine", "rebuild", "--reason", "lost").code)

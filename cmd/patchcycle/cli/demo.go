@@ -18,7 +18,8 @@ type DemoOptions struct {
 	// of the finished one; New starts another.
 	DataDir string
 	New     bool
-	// Machines are simulated, beside this one.
+	// Machines are simulated, beside this one, and Seed says how they are drawn. 0:
+	// those of the data directory.
 	Machines int
 	Seed     uint64
 	// UI says where Temporal's pages are, and leaves the server up at the end
@@ -50,8 +51,8 @@ author, and prints how to give it; it ends with a report.`,
 	f.BoolVar(&o.AutoApprove, "auto-approve", false, "approve the plan by itself, as a second person would")
 	f.BoolVar(&o.JSON, "json", false, "print one JSON document at the end, and nothing else on stdout")
 	f.BoolVar(&o.New, "new", false, "start another cycle in a data directory whose last one is finished")
-	f.IntVar(&o.Machines, "machines", 200, "how many machines are simulated")
-	f.Uint64Var(&o.Seed, "seed", 1, "what is drawn: which patch is bad, which machine is dead")
+	f.IntVar(&o.Machines, "machines", 0, "how many machines are simulated; 0: those of the data directory, or 200")
+	f.Uint64Var(&o.Seed, "seed", 0, "what is drawn: which patch is bad, which machine is dead; 0: that of the data directory, or 1")
 	f.BoolVar(&o.UI, "ui", false, "show Temporal's pages, and stay until interrupted")
 	if e.DemoFlags != nil {
 		e.DemoFlags(c)
@@ -63,7 +64,7 @@ func runDemo(ctx context.Context, s *session, o DemoOptions) error {
 	if s.Demo == nil {
 		return errNotBuilt
 	}
-	if o.Machines < 1 || o.Machines > machinesAtMost {
+	if o.Machines < 0 || o.Machines > machinesAtMost {
 		return usage(s.cmd, "--machines %d: between 1 and %d", o.Machines, machinesAtMost)
 	}
 	// Only a directory that was named for the demo: it does not touch a server's.

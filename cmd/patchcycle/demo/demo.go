@@ -4,6 +4,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,7 +34,9 @@ type Options struct {
 	// temporary folder.
 	Dir string
 	// New starts another cycle in a folder whose cycle has finished.
-	New      bool
+	New bool
+	// Machines and Seed are those of the fleet that the folder has; of a new one,
+	// where they are 0, 200 and 1.
 	Machines int
 	Seed     uint64
 	// DatabaseURL runs it on PostgreSQL.
@@ -67,8 +70,6 @@ type Result struct {
 
 // Run runs the demo to its end.
 func Run(ctx context.Context, o Options) error {
-	o = o.withDefaults()
-	show := newProgress(o)
 	if o.Dir == "" {
 		dir, err := os.MkdirTemp("", "patchcycle-demo-")
 		if err != nil {
@@ -82,6 +83,10 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("folder for the demo: %w", err)
 	}
 	o.Dir = dir
+	if o, err = o.settle(); err != nil {
+		return err
+	}
+	show := newProgress(o)
 	closeLog, err := o.openLog()
 	if err != nil {
 		return err
@@ -90,7 +95,7 @@ func Run(ctx context.Context, o Options) error {
 	err = serveAndRun(ctx, o, show)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		show.say("Interrupted. All of it is kept; this takes it up again:\n    %s demo --data-dir %s", self(), o.Dir)
+		show.say("Interrupted. All of it is kept; this takes it up again:\n    %s demo --data-dir %s%s", self(), o.Dir, o.flags())
 	case err != nil:
 		show.say("What the server logged is in %s.", logFile(o.Dir))
 	}
@@ -147,14 +152,34 @@ func ui(o Options) string {
 	return ""
 }
 
-func (o Options) withDefaults() Options {
-	if o.Machines == 0 {
-		o.Machines = 200
+// flags are those that the same demo is run with again.
+func (o Options) flags() (words string) {
+	if o.AutoApprove {
+		words += " --auto-approve"
 	}
-	if o.Seed == 0 {
-		o.Seed = 1
+	if o.JSON {
+		words += " --json"
 	}
-	return o
+	return words
+}
+
+// settle says which fleet it is: the one that the folder has, or a new one. A
+// fleet does not change its size: who asks for another one is told.
+func (o Options) settle() (Options, error) {
+	kept, ok, err := trial.KeptProfile(o.Dir)
+	switch {
+	case err != nil:
+		return o, err
+	case !ok:
+		o.Machines, o.Seed = cmp.Or(o.Machines, 200), cmp.Or(o.Seed, 1)
+		return o, nil
+	case o.Machines != 0 && o.Machines != kept.Machines:
+		return o, fmt.Errorf("--machines %d: the fleet in %s has %d; leave it out, or name another --data-dir", o.Machines, o.Dir, kept.Machines)
+	case o.Seed != 0 && o.Seed != kept.Seed:
+		return o, fmt.Errorf("--seed %d: the fleet in %s was drawn with %d; leave it out, or name another --data-dir", o.Seed, o.Dir, kept.Seed)
+	}
+	o.Machines, o.Seed = kept.Machines, kept.Seed
+	return o, nil
 }
 
 type demo struct {
