@@ -51,12 +51,16 @@ func (s *server) addStarts(api huma.API) {
 // start puts the wish on record and starts the cycle. One that is repeated
 // with its key finds the cycle that the first one started.
 func (s *server) start(ctx context.Context, key string, r starter.Request, body string) (wire.Started, error) {
-	if _, err := s.Store.Policy(ctx, r.Policy); errors.Is(err, store.ErrNotFound) {
+	policy, err := s.inForce(ctx, r.Policy)
+	if errors.Is(err, store.ErrNotFound) {
 		p := notFound(fmt.Sprintf("There is no policy %s.", r.Policy))
 		p.WayOut = "Apply one with: patchcycle policy apply FILE."
 		return wire.Started{}, p
 	} else if err != nil {
 		return wire.Started{}, err
+	}
+	if why := policy.NotYet(s.Now(), r.Shadow); why != "" {
+		return wire.Started{}, conflict(why, "Try it with --shadow, which installs nothing, or apply it with an earlier valid_from.")
 	}
 	r.Author = account(ctx).Name
 	id, again, err := s.record(ctx, key, store.Request{Verb: "start " + string(r.Kind), Body: string(r.Policy) + " " + body, Reason: r.Reason})

@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -12,6 +14,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/starter"
+	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -180,6 +183,23 @@ func TestStartingMakesTheSenderTheAuthorAndIsRepeatable(t *testing.T) {
 
 	_, err = h.as("other", "*", patching.RoleOperator).StartCycle(t.Context(), "nothing", wire.StartCycle{}, "")
 	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
+}
+
+// Serves G3.
+func TestNoCycleStartsUnderAPolicyThatIsNotValidYet(t *testing.T) {
+	h := newHouse(t)
+	text := bytes.Replace(h.policy(), []byte("valid_from: 2026-01-01"), []byte("valid_from: 2099-01-01"), 1)
+	text = regexp.MustCompile(`review_by: .*`).ReplaceAll(text, []byte("review_by: 2099-12-31"))
+	require.NoError(t, h.store.ApplyPolicy(t.Context(), store.PolicyVersion{Name: "demo", Source: text, Applied: noon, By: "ana"}))
+	op := h.as("olga", "*", patching.RoleOperator)
+	_, err := op.StartCycle(t.Context(), "demo", wire.StartCycle{}, "")
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+	assert.ErrorContains(t, err, "valid from 1 January 2099 on")
+	_, err = op.StartEmergency(t.Context(), "demo", wire.StartEmergency{Slug: "openssl", Reason: "it burns"}, "")
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+	assert.Empty(t, h.engine.started)
+	_, err = op.StartCycle(t.Context(), "demo", wire.StartCycle{Shadow: true}, "")
+	require.NoError(t, err, "trying it installs nothing")
 }
 
 // Serves Q1, U3.

@@ -34,6 +34,15 @@ func CheckDates(p *Policy, now time.Time) []Problem {
 	return s.found()
 }
 
+// NotYet says why no cycle may start under the policy at that time; empty: one may.
+// A shadow cycle installs nothing and may start before.
+func (p *Policy) NotYet(now time.Time, shadow bool) string {
+	if shadow || !now.Before(p.ValidFrom) {
+		return ""
+	}
+	return fmt.Sprintf("Policy %s is valid from %s on: no cycle starts before.", p.Name, p.ValidFrom.Format("2 January 2006"))
+}
+
 // days in words, begun ones too.
 func days(d time.Duration) string { return number(1+int(d/day), "day") }
 

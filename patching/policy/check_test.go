@@ -129,7 +129,11 @@ rings:`, 1))
 			got = append(got, p.Path)
 		}
 		assert.ElementsMatch(t, want, got, when)
+		early := when < "2026"
+		assert.Equal(t, early, p.NotYet(at(when), false) != "", when)
+		assert.Empty(t, p.NotYet(at(when), true), "a shadow cycle installs nothing")
 	}
+	assert.Equal(t, "Policy web is valid from 1 January 2026 on: no cycle starts before.", p.NotYet(at("2025-12-31 23:59:59"), false))
 	overdue := policy.CheckDates(p, at("2027-01-10 12:00:00"))[0]
 	assert.Equal(t, "the review is overdue by 10 days", overdue.What)
 	assert.Contains(t, policy.CheckDates(p, at("2026-07-02 00:00:00"))[1].Way, "bob", "whose it is stands in the way out")

@@ -214,7 +214,7 @@ func (s *Server) activities() activities.All {
 		Waves:     &activities.Waves{Store: st, Dispatcher: orders, Now: now, Look: look},
 		Campaigns: &activities.Campaigns{Store: st, Dispatcher: orders, Now: now, Look: look},
 		Reports:   s.reports(),
-		Calendar:  &activities.Calendar{Starter: s.Starter},
+		Calendar:  &activities.Calendar{Store: st, Starter: s.Starter, Now: now},
 	}
 }
 
