@@ -55,10 +55,19 @@ func LoadOrCreateKeys(dir string) (Keys, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Keys{}, fmt.Errorf("folder for keys: %w", err)
 	}
-	var keys Keys
-	for name, k := range map[string]*Key{"root": &keys.Root, "dispatcher": &keys.Dispatcher, "lease": &keys.Lease} {
-		var err error
-		if *k, err = LoadOrCreateKey(filepath.Join(dir, name+".key")); err != nil {
+	return keysBy(dir, LoadOrCreateKey)
+}
+
+// LoadKeys reads the keys and makes none: machines are bound to those that were
+// there. One that is gone is [fs.ErrNotExist].
+func LoadKeys(dir string) (Keys, error) { return keysBy(dir, loadKey) }
+
+func keysBy(dir string, load func(string) (Key, error)) (keys Keys, err error) {
+	for _, k := range []struct {
+		name string
+		key  *Key
+	}{{"root", &keys.Root}, {"dispatcher", &keys.Dispatcher}, {"lease", &keys.Lease}} {
+		if *k.key, err = load(filepath.Join(dir, k.name+".key")); err != nil {
 			return Keys{}, err
 		}
 	}

@@ -27,26 +27,33 @@ const rootName = "root.json"
 // what is missing. An epoch later than the root's begins that epoch: a next
 // version of the root is signed, which machines accept by the key they pinned.
 func LoadAuthority(dir, fleet string, epoch int64) (Authority, error) {
-	keys, err := trust.LoadOrCreateKeys(dir)
-	if err != nil {
-		return Authority{}, err
-	}
-	a := Authority{Keys: keys}
 	path := filepath.Join(dir, rootName)
-	a.Envelope, err = os.ReadFile(path)
+	envelope, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		a.Root = trust.NewRoot(fleet, keys)
+		keys, err := trust.LoadOrCreateKeys(dir)
+		if err != nil {
+			return Authority{}, err
+		}
+		a := Authority{Keys: keys, Root: trust.NewRoot(fleet, keys)}
 		a.Root.Epoch = max(1, epoch)
 		return a, a.save(path)
 	case err != nil:
 		return Authority{}, fmt.Errorf("read the trust root: %w", err)
 	}
-	pinned, err := trust.Pin(a.Envelope, "")
+	// From here on no key is made: machines believe those that the root names.
+	pinned, err := trust.Pin(envelope, "")
 	if err != nil {
-		return Authority{}, fmt.Errorf("trust root %s: %w", path, err)
+		return Authority{}, fmt.Errorf("trust root %s: %w: restore the folder from a backup", path, err)
 	}
-	a.Root = pinned.Root
+	keys, err := trust.LoadKeys(dir)
+	if err != nil {
+		return Authority{}, fmt.Errorf("%w: restore the folder %s from a backup, for machines believe no other key", err, dir)
+	}
+	a := Authority{Keys: keys, Root: pinned.Root, Envelope: envelope}
+	if err := a.validate(); err != nil {
+		return Authority{}, fmt.Errorf("%s: %w: restore the folder from a backup", dir, err)
+	}
 	switch {
 	case a.Root.Fleet != fleet:
 		return Authority{}, fmt.Errorf("trust root %s is of fleet %q, not %q: give the folder of this fleet", path, a.Root.Fleet, fleet)
@@ -54,7 +61,7 @@ func LoadAuthority(dir, fleet string, epoch int64) (Authority, error) {
 		a.Root = a.Root.Bump(epoch)
 		return a, a.save(path)
 	}
-	return a, a.validate()
+	return a, nil
 }
 
 func (a *Authority) save(path string) error {
@@ -76,6 +83,9 @@ func (a Authority) validate() error {
 	}
 	if !named(a.Root.DispatcherKeys, a.Keys.Dispatcher) || !named(a.Root.LeaseKeys, a.Keys.Lease) {
 		return errors.New("the trust root does not name the dispatcher's and the lease key that are here: every machine would refuse what they sign")
+	}
+	if !named(a.Root.RootKeys, a.Keys.Root) {
+		return errors.New("the trust root does not name the root key that is here: every machine would refuse the next trust root")
 	}
 	return nil
 }

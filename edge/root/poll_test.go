@@ -2,6 +2,8 @@ package root_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -204,6 +206,30 @@ func TestAClockThatCouldNotBeNotedIsNotedAtTheNextPoll(t *testing.T) {
 	h.store.mu.Lock()
 	defer h.store.mu.Unlock()
 	require.NotZero(t, h.store.devices[c.id].ClockOff)
+}
+
+// Serves Q13.
+func TestKeysThatAreLostOrStrangeAreNeitherReplacedNorUsed(t *testing.T) {
+	dir := t.TempDir()
+	after, err := root.LoadAuthority(dir, fleet, 2)
+	require.NoError(t, err)
+	for _, name := range []string{"root", "dispatcher", "lease"} {
+		file := filepath.Join(dir, name+".key")
+		kept, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, os.Remove(file))
+		_, err = root.LoadAuthority(dir, fleet, 3)
+		require.ErrorContains(t, err, "restore the folder")
+		require.NoFileExists(t, file, "no key is made beside a trust root that names another")
+		strange, err := trust.LoadOrCreateKey(file)
+		require.NoError(t, err)
+		_, err = root.LoadAuthority(dir, fleet, 3)
+		require.ErrorContains(t, err, "the trust root does not name", "%s is %s", name, strange.Public().ID())
+		require.NoError(t, os.WriteFile(file, kept, 0o600))
+	}
+	now, err := root.LoadAuthority(dir, fleet, 2)
+	require.NoError(t, err)
+	require.Equal(t, after.Envelope, now.Envelope, "nothing was signed anew meanwhile")
 }
 
 func TestANewEpochReachesMachinesWithTheRootThatTheyPinned(t *testing.T) {

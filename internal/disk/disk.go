@@ -27,6 +27,11 @@ const (
 	leastBytes, leastFiles = 16 << 20, 100
 )
 
+// Least tells what a server needs at the least.
+func Least() string {
+	return fmt.Sprintf("%s and %d files", phrase.Size(leastBytes), leastFiles)
+}
+
 // Low reports whether somebody should make room soon.
 func (r Room) Low() bool { return r.under(lowBytes, lowFiles) }
 

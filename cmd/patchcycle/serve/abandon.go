@@ -19,6 +19,9 @@ import (
 func Abandon(ctx context.Context, c Config, id patching.CycleID, reason string) (words string, err error) {
 	c = c.withDefaults()
 	defer func() { err = c.explain(err) }()
+	if err := c.inhabited(); err != nil {
+		return "", err
+	}
 	if err := c.makeDirs(); err != nil {
 		return "", err
 	}

@@ -24,7 +24,7 @@ func (c Config) roomy() error {
 	case err != nil:
 		c.Log.Warn("nobody looks after the disk", zap.Error(err))
 	case room.Full():
-		return &disk.FullError{Holds: c.Dir, Err: errors.New(room.Words())}
+		return &disk.FullError{Holds: c.Dir, Err: errors.New(room.Words() + "; a start needs " + disk.Least())}
 	case room.Low():
 		c.Log.Warn("the disk is nearly full: free space", zap.String("holds", c.Dir), zap.String("room", room.Words()))
 	}
