@@ -31,6 +31,9 @@ func closingWords(s contract.CycleState, out contract.CloseCycleOut) string {
 			parts = append(parts, fmt.Sprintf("%d %s", n, o.Words()))
 		}
 	}
+	if len(parts) == 0 {
+		parts = []string{"No machine took part"}
+	}
 	words := fmt.Sprintf("Closed: %s. %s.", out.ClosedAs, strings.Join(parts, ", "))
 	if s.Ending != nil {
 		words += " It ended early: " + strings.TrimSuffix(s.Ending.Why, ".") + "."

@@ -12,10 +12,20 @@ type Ended struct {
 }
 
 // ClosedAs says how a cycle closes. Machines that the policy leaves out are no
-// exceptions; those that were deferred are, for the cycle did not reach them.
+// exceptions; those that were deferred are, for the cycle did not reach them. A
+// cycle that no machine took part in has not succeeded in anything.
 func ClosedAs(e Ended) patching.ClosedAs {
 	if e.Decided != "" {
 		return e.Decided
+	}
+	took := 0
+	for o, n := range e.Outcomes {
+		if o != patching.Excluded && o != patching.NotApplicable {
+			took += n
+		}
+	}
+	if took == 0 {
+		return patching.ClosedCancelled
 	}
 	for o, n := range e.Outcomes {
 		shadowed := e.Shadow && o == patching.Deferred

@@ -166,6 +166,9 @@ func TestHowACycleCloses(t *testing.T) {
 		{"so is one machine that went back", measure.Ended{Outcomes: counts(patching.Patched, patching.RolledBack)}, patching.ClosedWithExceptions},
 		{"so is a machine without an outcome", measure.Ended{Outcomes: counts(patching.Patched, "")}, patching.ClosedWithExceptions},
 		{"shadow mode defers all, and succeeds", measure.Ended{Outcomes: counts(patching.Deferred), Shadow: true}, patching.ClosedSuccessful},
+		{"nobody took part, so nothing succeeded", measure.Ended{Outcomes: counts()}, patching.ClosedCancelled},
+		{"nor where the policy leaves all out", measure.Ended{Outcomes: counts(patching.Excluded, patching.NotApplicable)}, patching.ClosedCancelled},
+		{"a fleet that has everything is well", measure.Ended{Outcomes: counts(patching.AlreadyUpToDate, patching.Excluded)}, patching.ClosedSuccessful},
 		{"what was undone is backed out", measure.Ended{Outcomes: counts(patching.RolledBack), Decided: patching.ClosedBackedOut}, patching.ClosedBackedOut},
 		{"what a person stopped is cancelled", measure.Ended{Outcomes: counts(patching.Patched), Decided: patching.ClosedCancelled}, patching.ClosedCancelled},
 	} {
