@@ -12,6 +12,8 @@ type Outlook struct {
 	Mirror   Mirrored
 	Forecast Forecast
 	Back     WayBack
+	// Rehearsal is what machines said of it, once they were asked.
+	Rehearsal Rehearsal
 	// Change is what differs from the revision before; nil for the first plan.
 	Change *Difference
 }
