@@ -39,6 +39,8 @@ func (a All) Register(r worker.ActivityRegistry) {
 	contract.MakePlan.Register(r, classified(a.Planning.Make))
 	contract.Reschedule.Register(r, classified(a.Planning.Reschedule))
 	contract.ApplyAmend.Register(r, classified(a.Planning.Amend))
+	contract.Rehearse.Register(r, classified(a.Campaigns.Rehearse))
+	contract.NoteRehearsal.Register(r, classified(a.Campaigns.NoteRehearsal))
 	contract.VerifyAct.Register(r, classified(a.People.Verify))
 	contract.ListWaves.Register(r, classified(a.Waves.List))
 	contract.StageWave.Register(r, classified(a.Waves.Stage))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/workflows/contract"
@@ -25,6 +26,9 @@ type CampaignStore interface {
 	OrderCounts(ctx context.Context, s store.Slice, verb string) (issued, final int, err error)
 	CycleCounts(ctx context.Context, c patching.CycleID) (planned int, outcomes map[patching.Outcome]int, repairs int, freed int64, err error)
 	Epoch(ctx context.Context) (int64, error)
+	PutOutlook(ctx context.Context, c patching.CycleID, o plan.Outlook) error
+	Outlooks(ctx context.Context, c patching.CycleID) (map[patching.Digest]plan.Outlook, error)
+	Receipts(ctx context.Context, d patching.DeviceID, c patching.CycleID) ([]patching.Receipt, error)
 }
 
 // Campaigns give one instruction to many machines and await the answers.
@@ -151,8 +155,11 @@ func (c *Campaigns) Await(ctx context.Context, in contract.AwaitOrdersIn) (contr
 	t := time.NewTicker(c.Look)
 	defer t.Stop()
 	why := string(in.Ring)
-	if in.Verb == string(trust.Collect) && in.Monitor {
+	switch {
+	case in.Verb == string(trust.Collect) && in.Monitor:
 		why = monitoring
+	case in.Verb == string(trust.Simulate):
+		why = rehearsalOf(in.Revision)
 	}
 	slice := store.Slice{Cycle: in.Cycle, Wave: purpose(in.Verb, why)}
 	for {

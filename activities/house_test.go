@@ -65,6 +65,8 @@ type house struct {
 	said map[patching.DeviceID]uint64
 	// kernel is what machines say that they run.
 	kernel string
+	// allowed is what machines let themselves be told.
+	allowed []string
 
 	cycles    *activities.Cycles
 	assessing *activities.Assessing
@@ -79,7 +81,10 @@ func newHouse(t *testing.T) *house {
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "store.db"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	h := &house{Store: s, t: t, ctx: t.Context(), now: noon, said: map[patching.DeviceID]uint64{}}
+	h := &house{
+		Store: s, t: t, ctx: t.Context(), now: noon, said: map[patching.DeviceID]uint64{},
+		allowed: []string{"collect", "simulate", "apply", "revert", "clean"},
+	}
 	clock := func() time.Time { return h.now }
 	h.desk = &desk{house: h}
 	h.cycles = &activities.Cycles{Store: s, Now: clock, Log: slog.New(slog.DiscardHandler)}
@@ -194,7 +199,7 @@ func (h *house) inventory(n int, has patching.PackageSet, offered patching.Candi
 	h.report(n, func(r *patching.Report) {
 		r.Facts = &patching.Asset{
 			Hostname: fmt.Sprintf("host%03d", n), OS: patching.OS{Family: "debian", Release: "12", Kernel: h.kernel}, Manager: "apt",
-			Allowed: []string{"collect", "apply", "revert", "clean"}, Packages: has.Digest(), Candidates: offered.Digest(),
+			Allowed: h.allowed, Packages: has.Digest(), Candidates: offered.Digest(),
 		}
 	})
 }

@@ -30,16 +30,25 @@ func (p *Planning) outlook(ctx context.Context, s contract.CycleState, pol *poli
 		begun = append(begun, r.Name)
 	}
 	look := plan.Look(pol, d.made, was, d.items, bundles, begun...)
-	if d.before.Revision != d.made.Revision {
+	again := d.before.Revision == d.made.Revision
+	if !again && len(begun) == 0 {
 		return look, nil
 	}
-	// An earlier attempt has made this revision, and its answer was lost: what it
-	// was made from is gone, but not what it said of that.
 	kept, err := p.Store.Outlooks(ctx, s.ID)
 	if err != nil {
 		return plan.Outlook{}, err
 	}
-	look.Change = kept[d.before.Hash()].Change
+	before := kept[d.before.Hash()]
+	if again {
+		// An earlier attempt has made this revision, and its answer was lost: what it
+		// was made from is gone, but not what it said of that.
+		look.Change = before.Change
+	}
+	if len(begun) > 0 {
+		// Most of a plan that shrinks stays as it was. One that is built from the fleet
+		// as it stands is rehearsed anew.
+		look.Rehearsal = before.Rehearsal.Still(d.items)
+	}
 	return look, nil
 }
 
@@ -75,6 +84,7 @@ func summary(made patching.Plan, items []patching.PlanItem, pol *policy.Policy, 
 		return out
 	}
 	out.Mirror, out.WayBack, out.Forecast = look.Mirror.Words(), look.Back.Words(), look.Forecast.Words()
+	out.Rehearsal = look.Rehearsal.Words()
 	if look.Change != nil {
 		out.Change = look.Change.Words()
 	}

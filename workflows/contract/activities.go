@@ -9,15 +9,17 @@ import (
 
 // The activities of a cycle, in the order of its story.
 var (
-	OpenCycle    = Activity[OpenCycleIn, OpenCycleOut]{"OpenCycle", Quick}
-	SaveState    = Activity[SaveStateIn, None]{"SaveState", Quick}
-	AskInventory = Activity[AskInventoryIn, Asked]{"AskInventory", Bulk}
-	Assess       = Activity[AssessIn, AssessOut]{"Assess", Bulk}
-	MakePlan     = Activity[MakePlanIn, PlanSummary]{"MakePlan", Bulk}
-	Reschedule   = Activity[MakePlanIn, None]{"Reschedule", Bulk}
-	VerifyAct    = Activity[VerifyActIn, VerifyActOut]{"VerifyAct", Quick}
-	ApplyAmend   = Activity[AmendIn, AmendOut]{"ApplyAmend", Bulk}
-	Remind       = Activity[RemindIn, None]{"Remind", Quick}
+	OpenCycle     = Activity[OpenCycleIn, OpenCycleOut]{"OpenCycle", Quick}
+	SaveState     = Activity[SaveStateIn, None]{"SaveState", Quick}
+	AskInventory  = Activity[AskInventoryIn, Asked]{"AskInventory", Bulk}
+	Assess        = Activity[AssessIn, AssessOut]{"Assess", Bulk}
+	MakePlan      = Activity[MakePlanIn, PlanSummary]{"MakePlan", Bulk}
+	Reschedule    = Activity[MakePlanIn, None]{"Reschedule", Bulk}
+	Rehearse      = Activity[RehearseIn, Asked]{"Rehearse", Bulk}
+	NoteRehearsal = Activity[RehearseIn, NoteRehearsalOut]{"NoteRehearsal", Bulk}
+	VerifyAct     = Activity[VerifyActIn, VerifyActOut]{"VerifyAct", Quick}
+	ApplyAmend    = Activity[AmendIn, AmendOut]{"ApplyAmend", Bulk}
+	Remind        = Activity[RemindIn, None]{"Remind", Quick}
 
 	ListWaves   = Activity[ListWavesIn, []patching.WaveSummary]{"ListWaves", Quick}
 	StageWave   = Activity[StageWaveIn, StageWaveOut]{"StageWave", Bulk}
@@ -97,6 +99,18 @@ type MakePlanIn struct {
 	State    CycleState
 	Revision int
 }
+
+// RehearseIn names the plan of which one machine of each kind is asked what it
+// would change there.
+type RehearseIn struct {
+	Cycle    patching.CycleID
+	Plan     patching.Digest
+	Revision int
+	Until    time.Time
+}
+
+// NoteRehearsalOut is what they answered, for people.
+type NoteRehearsalOut struct{ Words string }
 
 // VerifyActIn asks who sent something and whether it counts.
 type VerifyActIn struct {
@@ -244,7 +258,9 @@ type AwaitOrdersIn struct {
 	// Monitor names the campaign of the first phase, which is the policy's and
 	// no ring's.
 	Monitor bool
-	Until   time.Time
+	// Revision is the plan's that a rehearsal is of, which is no ring's either.
+	Revision int
+	Until    time.Time
 }
 
 // JudgeOut says what fresh inventories showed.

@@ -38,6 +38,8 @@ type CycleState struct {
 	SentBack bool
 	// Cleared are the rings that an approval has been given for.
 	Cleared []patching.RingName
+	// Rehearsing is set while the plan is rehearsed.
+	Rehearsing *Rehearsing
 	// Ending is set once it is clear how the cycle will close.
 	Ending *Ending
 	// Closing says how it closed.
@@ -80,11 +82,20 @@ type PlanSummary struct {
 	Excluded int
 	// Mirror says how well the test ring mirrors production, WayBack where going
 	// back would lead, Forecast how it goes if nothing goes wrong, Change what
-	// differs from the revision before.
-	Mirror   string
-	WayBack  string
-	Forecast string
-	Change   string
+	// differs from the revision before. Rehearsal says what machines answered that
+	// were asked what the plan would change; it comes after the plan.
+	Mirror    string
+	WayBack   string
+	Forecast  string
+	Change    string
+	Rehearsal string
+}
+
+// Rehearsing says how many machines are asked, and until when their answers are
+// awaited.
+type Rehearsing struct {
+	Asked int
+	Until time.Time
 }
 
 // RingSummary is one ring of a plan, with its rules.
