@@ -52,6 +52,7 @@ type cycle struct {
 func newCycle(ctx workflow.Context, s contract.CycleState) *cycle {
 	s.Signals = map[contract.Verb]int{} // ordinals count within a run
 	s.Saved = contract.Mark{}           // of the engine that was lost, if the store had the state
+	s.Rehearsing = nil                  // whoever waited was lost with the run
 	return &cycle{s: s, saving: workflow.NewMutex(ctx), approving: workflow.NewMutex(ctx), log: workflow.GetLogger(ctx)}
 }
 
@@ -163,6 +164,9 @@ func (c *cycle) plan(ctx workflow.Context) (patching.Phase, error) {
 	}
 	if len(c.s.Plan.Rings) == 0 {
 		return patching.PhaseReport, nil
+	}
+	if err := c.rehearse(ctx); err != nil {
+		return "", err
 	}
 	// Where the test ring has been patched already, this plan was sent back.
 	if len(c.s.Rings) > 0 || c.asksBefore(c.s.Plan.Rings[0]) {

@@ -36,6 +36,9 @@ func (c *cycle) test(ctx workflow.Context) (patching.Phase, error) {
 	if c.nextRing() == nil {
 		return patching.PhaseVerify, nil
 	}
+	if err := c.rehearse(ctx); err != nil {
+		return "", err
+	}
 	if c.s.Shadow {
 		return patching.PhaseDeploy, nil // nothing is installed, so nothing is asked
 	}

@@ -143,6 +143,7 @@ func TestAStepThatFailsForGoodEndsTheCycleWithAReport(t *testing.T) {
 		deferred int
 	}{
 		"planning":    {contract.MakePlan.Name, 52},
+		"rehearsing":  {contract.Rehearse.Name, 52},
 		"a ring":      {contract.ListWaves.Name, 52},
 		"a wave":      {contract.StageWave.Name, 52},
 		"verifying":   {contract.JudgeRing.Name, 48},

@@ -23,6 +23,10 @@ func Words(s contract.CycleState) string {
 	if s.Held != nil {
 		return fmt.Sprintf("Paused by %s since %s: %s. An operator has to resume or stop it.", s.Held.By, clock(s.Held.Since), s.Held.Reason)
 	}
+	if s.Rehearsing != nil {
+		return fmt.Sprintf("Asking %s, one of each kind, what the plan would change there, until %s at the latest. Nobody has to act.",
+			phrase.Count(s.Rehearsing.Asked, "machine"), clock(s.Rehearsing.Until))
+	}
 	switch s.Phase {
 	case "":
 		return "Beginning. Nobody has to act."
@@ -68,6 +72,9 @@ func details(s contract.CycleState) string {
 		if about.words != "" {
 			fmt.Fprintf(&b, "%s: %s\n\n", about.what, about.words)
 		}
+	}
+	if s.Plan.Rehearsal != "" {
+		fmt.Fprintf(&b, "%s\n\n", s.Plan.Rehearsal)
 	}
 	for _, r := range s.Plan.Rings {
 		fmt.Fprintf(&b, "- ring **%s**, %s: %s\n", r.Name, phrase.Count(r.Assets, "machine"), ringStands(s, r.Name))

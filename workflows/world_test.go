@@ -38,20 +38,24 @@ type world struct {
 	saved    []contract.CycleState
 	gates    []contract.NoteGateIn
 	reminds  []string
-	moved    []int         // rings that had begun when windows were looked for again
-	windowAt time.Duration // how long after the start the first window opens
-	windowIs time.Duration // how long it is
-	onePage  int           // waves that a ring gets at once; 0: as many as it asks for
-	deaf     bool          // the server never listened: nobody's silence counts
-	opened   time.Time
-	closedAt time.Time
-	broken   map[string]error // what an activity of that name answers
-	onAssess func()           // what happens while these work, once
-	onList   func()
-	onAwait  func()
-	onEnd    func()
-	begun    map[string]bool // workflows by id
-	lost     []string        // signals that a server would have refused: to a workflow that had not begun
+	// kinds is how many machines are asked to rehearse a plan; rehearsed are the
+	// revisions of those that were.
+	kinds     int
+	rehearsed []int
+	moved     []int         // rings that had begun when windows were looked for again
+	windowAt  time.Duration // how long after the start the first window opens
+	windowIs  time.Duration // how long it is
+	onePage   int           // waves that a ring gets at once; 0: as many as it asks for
+	deaf      bool          // the server never listened: nobody's silence counts
+	opened    time.Time
+	closedAt  time.Time
+	broken    map[string]error // what an activity of that name answers
+	onAssess  func()           // what happens while these work, once
+	onList    func()
+	onAwait   func()
+	onEnd     func()
+	begun     map[string]bool // workflows by id
+	lost      []string        // signals that a server would have refused: to a workflow that had not begun
 }
 
 // machine is one machine of the world.
@@ -134,6 +138,13 @@ func (w *world) register() {
 		w.moved = append(w.moved, len(in.State.Rings))
 		return contract.None{}, nil
 	})
+	on(w, contract.Rehearse, func(in contract.RehearseIn) (contract.Asked, error) {
+		w.rehearsed = append(w.rehearsed, in.Revision)
+		return contract.Asked{Asked: w.kinds}, nil
+	})
+	on(w, contract.NoteRehearsal, func(in contract.RehearseIn) (contract.NoteRehearsalOut, error) {
+		return contract.NoteRehearsalOut{Words: fmt.Sprintf("the rehearsal of plan %d", in.Revision)}, nil
+	})
 	on(w, contract.VerifyAct, w.verifyAct)
 	on(w, contract.ApplyAmend, func(in contract.AmendIn) (contract.AmendOut, error) {
 		w.note("amend")
@@ -193,6 +204,13 @@ func (w *world) late(which func(contract.SaveStateIn) bool) {
 // no patches.
 func (w *world) slowCampaigns(by time.Duration) {
 	w.env.OnActivity(contract.AwaitOrders.Name, mock.Anything, mock.Anything).Return(contract.Asked{}, nil).After(by)
+}
+
+// slowRehearsals lets those who rehearse a plan take so long to answer.
+func (w *world) slowRehearsals(by time.Duration) {
+	simulate := func(in contract.AwaitOrdersIn) bool { return in.Verb == "simulate" }
+	w.env.OnActivity(contract.AwaitOrders.Name, mock.Anything, mock.MatchedBy(simulate)).Return(contract.Asked{}, nil).After(by)
+	w.env.OnActivity(contract.AwaitOrders.Name, mock.Anything, mock.Anything).Return(contract.Asked{}, nil)
 }
 
 // slowJudgement lets it take so long to find out who sent something.
