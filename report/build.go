@@ -152,7 +152,7 @@ func (f *facts) planFacts() []PlanFact {
 			Hash: hash, Revision: p.Revision, Made: p.Made, Machines: p.Assets(), LeftOut: left, Counts: hash == f.cycle.Plan,
 		}
 		if look, kept := f.outlooks[hash]; kept && p.Assets() > 0 {
-			fact.Forecast, fact.Change = look.Forecast.Words(), f.changeWords(hash)
+			fact.Forecast, fact.Change, fact.Rehearsal = look.Forecast.Words(), f.changeWords(hash), look.Rehearsal.Words()
 		}
 		out = append(out, fact)
 	}

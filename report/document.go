@@ -127,10 +127,12 @@ type PlanFact struct {
 	Machines int             `json:"machines"`
 	LeftOut  int             `json:"left_out"`
 	Counts   bool            `json:"counts"` // it is the plan that the cycle ran under last
-	// Change says what differed from the plan before, Forecast how it would go if
+	// Change says what differed from the plan before, Rehearsal what machines
+	// answered that were asked what it would change, Forecast how it would go if
 	// nothing went wrong: what people were told when they decided.
-	Change   string `json:"change,omitempty"`
-	Forecast string `json:"forecast,omitempty"`
+	Change    string `json:"change,omitempty"`
+	Rehearsal string `json:"rehearsal,omitempty"`
+	Forecast  string `json:"forecast,omitempty"`
 }
 
 // EventKind says what an entry of the timeline is about.

@@ -61,6 +61,9 @@ func TestThePlansSayWhatWasForeseenAndWhatChanged(t *testing.T) {
 	require.Len(t, d.Plans, 2)
 	first, second := d.Plans[0], d.Plans[1]
 	assert.Empty(t, first.Change)
+	const otherwise = "for 13 machines of its kind: It would also change: remove postgresql-15-cron."
+	assert.Contains(t, first.Rehearsal, otherwise)
+	assert.Contains(t, second.Rehearsal, otherwise, "their patches stay, and so does what was said of them")
 	assert.Contains(t, first.Forecast, "test: 8 machines in 4 waves from ")
 	assert.Contains(t, second.Change, "Withdrawn: nginx. Of the machines, ")
 	assert.NotContains(t, second.Forecast, "test:", "the test was over")

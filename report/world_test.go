@@ -40,7 +40,9 @@ type world struct {
 	// items are those of the last plan, bundles all that there are.
 	items   []patching.PlanItem
 	bundles map[patching.Digest]patching.Bundle
-	counter map[patching.DeviceID]uint64
+	// rehearsal is what machines said of the last plan.
+	rehearsal plan.Rehearsal
+	counter   map[patching.DeviceID]uint64
 }
 
 // machine is one of the fleet with what the plan says of it.
@@ -107,7 +109,7 @@ func (w *world) enrol(n int) {
 			Hostname: fmt.Sprintf("%s-%s-%04d", m.role, site[:3], i+1), Site: site, Manager: "apt",
 			OS:     patching.OS{Family: "debian", Name: "Debian GNU/Linux", Release: "12", Revision: "12.9", Kernel: "6.1.0-30-amd64", Arch: "amd64"},
 			Vendor: "Example", Model: models[i%len(models)], Serial: fmt.Sprintf("SN%05d", 70000+i), Owner: m.role + "-team", BusinessUnit: "shop",
-			Allowed: []string{"collect", "apply", "revert"}, Candidates: w.offered(m.role),
+			Allowed: []string{"collect", "simulate", "apply", "revert"}, Candidates: w.offered(m.role),
 		}
 		m.asset = a
 		m.item = patching.PlanItem{
@@ -253,8 +255,26 @@ func (w *world) makePlan(revision int) {
 	if revision > 1 {
 		begun = append(begun, "test")
 	}
-	w.must(w.PutOutlook(w.t.Context(), w.cycle.ID, plan.Look(w.policy, w.plan, w.items, items, w.bundles, begun...)))
+	look := plan.Look(w.policy, w.plan, w.items, items, w.bundles, begun...)
+	w.rehearse(items)
+	look.Rehearsal = w.rehearsal
+	w.must(w.PutOutlook(w.t.Context(), w.cycle.ID, look))
 	w.items = items
+}
+
+// rehearse lets one machine of each kind say what its bundle would change: on
+// databases more than is planned.
+func (w *world) rehearse(items []patching.PlanItem) {
+	assets, said := map[patching.AssetID]patching.Asset{}, map[patching.AssetID]patching.Receipt{}
+	for _, m := range w.fleet {
+		assets[m.asset.ID] = m.asset
+		r := patching.Receipt{Stage: patching.StageFinished, Detail: "would change 3 packages"}
+		if m.role == "db" {
+			r.Outcome, r.Reason, r.Detail = patching.Deferred, patching.ReasonPlanStale, "It would also change: remove postgresql-15-cron"
+		}
+		said[m.asset.ID] = r
+	}
+	w.rehearsal = w.rehearsal.Still(items).Ask(items, assets, policy.TestRing).Hear(said)
 }
 
 // of returns the machines of a ring.

@@ -157,7 +157,12 @@ func (h *house) cycle() patching.Plan {
 	was := []patching.PlanItem{items[0], items[1], {Asset: "a-3", Ring: "broad", Bundle: bundle.Digest()}}
 	rules, err := policy.Parse("demo.yaml", text)
 	require.NoError(h.t, err)
-	require.NoError(h.t, h.store.PutOutlook(ctx, cycleID, planning.Look(rules, plan, was, items, map[patching.Digest]patching.Bundle{bundle.Digest(): bundle, kernel.Digest(): kernel}, "test")))
+	look := planning.Look(rules, plan, was, items, map[patching.Digest]patching.Bundle{bundle.Digest(): bundle, kernel.Digest(): kernel}, "test")
+	look.Rehearsal.Kinds = []planning.Rehearsed{
+		{Bundle: bundle.Digest(), Asset: "a-1", Hostname: "a-1.example", Machines: 1, Answered: true, Words: "It would also change: install libevil 1."},
+		{Bundle: kernel.Digest(), Asset: "a-2", Hostname: "a-2.example", Machines: 1},
+	}
+	require.NoError(h.t, h.store.PutOutlook(ctx, cycleID, look))
 	h.state(contract.CycleState{
 		ID: cycleID, Policy: "demo", Author: "ana", Phase: patching.PhaseApproval, CloseBy: noon.Add(time.Hour),
 		Plan:  contract.PlanSummary{Hash: plan.Hash(), Revision: 2, Rings: []contract.RingSummary{{Name: "test", Assets: 1}, {Name: "broad", Assets: 1}}},

@@ -16,6 +16,14 @@ func outlookShape(o plan.Outlook) *wire.Outlook {
 		Forecast: wire.Forecast{Words: f.Words(), Rings: []wire.RingForecast{}, End: f.End, Fits: f.Fits},
 		WayBack:  wire.WayBack{Words: o.Back.Words(), Machines: o.Back.Machines - o.Back.Stuck, Stuck: o.Back.Stuck, Stays: []wire.Staying{}},
 	}
+	if kinds := len(o.Rehearsal.Kinds); kinds > 0 {
+		asPlanned, unanswered, differ := o.Rehearsal.Count()
+		r := &wire.Rehearsal{Words: o.Rehearsal.Words(), Kinds: kinds, AsPlanned: asPlanned, Unanswered: unanswered, Otherwise: []wire.Rehearsed{}}
+		for _, k := range differ {
+			r.Otherwise = append(r.Otherwise, wire.Rehearsed{Hostname: k.Hostname, Machines: k.Machines, Words: k.Words})
+		}
+		out.Rehearsal = r
+	}
 	for _, p := range o.Back.Stays {
 		out.WayBack.Stays = append(out.WayBack.Stays, wire.Staying(p))
 	}

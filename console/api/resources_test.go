@@ -107,6 +107,12 @@ func TestThePlanIsShownWithTheTextThatItsHashIsOf(t *testing.T) {
 	assert.Equal(t, 2, got.Outlook.Change.Stay)
 	assert.Equal(t, []wire.Exclusion{{Reason: patching.ReasonNotEnrolled, Words: patching.ReasonNotEnrolled.Words(), Machines: 1}}, got.Outlook.Change.Leave)
 	assert.Equal(t, "Of the machines, 1 leave; 2 stay in the plan.", got.Outlook.Change.Words)
+	// Serves G14: before the approval.
+	assert.Equal(t, &wire.Rehearsal{
+		Words: "Rehearsed on 1 machine, for 1 of 2 kinds: none as planned. On a-1.example, for 1 machine of its kind: " +
+			"It would also change: install libevil 1. Of 1 kind nobody answered.",
+		Kinds: 2, Unanswered: 1, Otherwise: []wire.Rehearsed{{Hostname: "a-1.example", Machines: 1, Words: "It would also change: install libevil 1."}},
+	}, got.Outlook.Rehearsal)
 	// Serves G9: before the approval.
 	back := got.Outlook.WayBack
 	assert.Equal(t, 1, back.Machines)

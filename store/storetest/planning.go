@@ -50,6 +50,7 @@ func plans(t *testing.T, s *store.Store) {
 		second := first
 		second.Forecast = plan.Forecast{Rings: []plan.RingForecast{{Ring: "broad", Machines: 2, Waves: 1, Begin: at(1), End: at(2), Soaked: at(3)}}, End: at(3), Fits: true}
 		second.Change = &plan.Difference{Stay: 2, Patches: 1, Leave: map[patching.Reason]int{patching.ReasonWithdrawn: 1}, Withdrawn: []string{"nginx"}}
+		second.Rehearsal = plan.Rehearsal{Kinds: []plan.Rehearsed{{Bundle: "sha256:b", Asset: f.asset(1), Hostname: "web-1", Machines: 2, Answered: true, Words: "It would also change: install libevil 1."}}}
 		for _, o := range []plan.Outlook{first, second, second} {
 			require.NoError(t, f.PutOutlook(f.ctx, f.cycle(), o))
 		}

@@ -80,6 +80,7 @@ func TestAPlanIsReadKeptCheckedAndApprovedByItsHash(t *testing.T) {
 	assert.Contains(t, out, "Ring test: "+plan.Rings[0].StandIns+".")
 	assert.Contains(t, out, "Since the plan before: Withdrawn: nginx. Of the machines, 1 get other patches; 1 stay in the plan.")
 	assert.Contains(t, out, "Test ring: 1 of 1 machines: 1 of 1 kinds")
+	assert.Contains(t, out, "\nRehearsed on 1 machine, one of each kind: all as planned.\n")
 	assert.Contains(t, out, "Forecast: Nothing is left to be patched.")
 	assert.Equal(t, []string{"nginx"}, decode[wire.Plan](h, "cycle", "plan").Outlook.Change.Withdrawn)
 

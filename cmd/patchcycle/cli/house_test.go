@@ -154,7 +154,8 @@ func (h *house) cycle() patching.Plan {
 	undone.Add(kernel, true, 1)
 	require.NoError(h.t, h.store.PutOutlook(ctx, cycleID, planning.Outlook{
 		Plan: plan.Hash(), Back: undone, Mirror: planning.Mirrored{Ring: "test", Machines: 1, Of: 1, Kinds: 1, KindsOf: 1, Like: 1, Patches: 2, PatchesOf: 2},
-		Change: &planning.Difference{Stay: 1, Patches: 1, Withdrawn: []string{"nginx"}},
+		Rehearsal: planning.Rehearsal{Kinds: []planning.Rehearsed{{Asset: "web-1", Hostname: "web-1.example", Machines: 1, Answered: true}}},
+		Change:    &planning.Difference{Stay: 1, Patches: 1, Withdrawn: []string{"nginx"}},
 	}))
 	h.phase(patching.PhaseApproval, "Waiting for approval by someone other than ana.")
 	return plan

@@ -24,9 +24,10 @@ func newCyclePlan(e *env) *cobra.Command {
 		Long: `Show the plan that is to be approved: rings, waves, windows, and who is left out
 and why. Beside it stands what the server computed when it made the plan: what
 changed since the plan before, how well the test ring mirrors the rest, and how it
-goes if nothing goes wrong. That is no part of what you agree to. --text prints the
-very text that the plan's hash is of: keep it, and compute the hash yourself with
-"patchcycle cycle plan digest".`,
+goes if nothing goes wrong; and what one machine of each kind answered that was
+asked what the plan would change there. That is no part of what you agree to. --text
+prints the very text that the plan's hash is of: keep it, and compute the hash
+yourself with "patchcycle cycle plan digest".`,
 		Example: "patchcycle cycle plan\npatchcycle cycle plan --text >plan.txt && patchcycle cycle plan digest plan.txt",
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args) },
 	}
@@ -103,7 +104,8 @@ func (s *session) printWaves(p wire.Plan) {
 	}
 }
 
-// printOutlook prints what was computed of the plan when it was made.
+// printOutlook prints what was computed of the plan when it was made, and what
+// machines say of it.
 func (s *session) printOutlook(p wire.Plan) {
 	if p.Outlook == nil || p.Machines == 0 {
 		return
@@ -112,6 +114,9 @@ func (s *session) printOutlook(p wire.Plan) {
 		s.say("\nSince the plan before: %s", p.Outlook.Change.Words)
 	}
 	s.say("\nTest ring: %s", p.Outlook.Mirror.Words)
+	if p.Outlook.Rehearsal != nil {
+		s.say("\n%s", p.Outlook.Rehearsal.Words)
+	}
 	s.say("\nForecast: %s", p.Outlook.Forecast.Words)
 	s.say("\nGoing back: %s", p.Outlook.WayBack.Words)
 }

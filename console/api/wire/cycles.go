@@ -107,15 +107,16 @@ type Plan struct {
 	Rings    []PlanRing           `json:"rings"`
 	Excluded []Exclusion          `json:"excluded" doc:"Machines that it leaves out, by reason."`
 	Text     string               `json:"text" doc:"The text that was hashed."`
-	Outlook  *Outlook             `json:"outlook,omitempty" doc:"What was computed of the plan when it was made. It names the plan and is no part of what is approved."`
+	Outlook  *Outlook             `json:"outlook,omitempty" doc:"What was computed of the plan when it was made, and what machines say of it. It names the plan and is no part of what is approved."`
 }
 
 // Outlook is what people are told beside a plan when they decide about it.
 type Outlook struct {
-	Mirror   Mirror      `json:"mirror"`
-	Forecast Forecast    `json:"forecast"`
-	WayBack  WayBack     `json:"way_back"`
-	Change   *Difference `json:"change,omitempty" doc:"What differs from the revision before; none: it is the first."`
+	Mirror    Mirror      `json:"mirror"`
+	Rehearsal *Rehearsal  `json:"rehearsal,omitempty" doc:"What machines answered that were asked what the plan would change; none: nobody was asked yet."`
+	Forecast  Forecast    `json:"forecast"`
+	WayBack   WayBack     `json:"way_back"`
+	Change    *Difference `json:"change,omitempty" doc:"What differs from the revision before; none: it is the first."`
 }
 
 // Mirror says how well the test ring stands for all machines of a plan.
@@ -129,6 +130,22 @@ type Mirror struct {
 	Untested  []string `json:"untested" doc:"Kinds that the test ring has no machine of."`
 	Patches   int      `json:"patches" doc:"Distinct new versions that the test ring installs."`
 	PatchesOf int      `json:"patches_of"`
+}
+
+// Rehearsal says what a plan would change, as one machine of each kind sees it.
+type Rehearsal struct {
+	Words      string      `json:"words"`
+	Kinds      int         `json:"kinds" doc:"Kinds of machine: with the same packages, offered the same, and with the same patches to get."`
+	AsPlanned  int         `json:"as_planned" doc:"Kinds on which exactly what is planned would be changed."`
+	Unanswered int         `json:"unanswered" doc:"Kinds of which no machine answered, or none lets itself be asked."`
+	Otherwise  []Rehearsed `json:"otherwise" doc:"Kinds on which more would be changed, or that could not tell."`
+}
+
+// Rehearsed is what one machine answered for all of its kind.
+type Rehearsed struct {
+	Hostname string `json:"hostname" doc:"That was asked."`
+	Machines int    `json:"machines" doc:"Of its kind."`
+	Words    string `json:"words"`
 }
 
 // Forecast says how a plan goes if nothing goes wrong.
