@@ -13,8 +13,8 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
-// Everything is planned and judged, nothing is installed and nobody is asked.
-// Serves U3.
+// Everything is planned, rehearsed and judged, nothing is installed and nobody is
+// asked. Serves G14, U3.
 func provesShadow(t *testing.T, h *house) {
 	s := h.newSite(t, "shadow", truth.Profile{Machines: 12}, nil)
 	started, err := h.as(t, ana).StartCycle(t.Context(), s.policy(), wire.StartCycle{Shadow: true}, client.NewKey())
@@ -32,6 +32,13 @@ func provesShadow(t *testing.T, h *house) {
 		}
 	}
 	s.requireNoWitness(t)
+	plan, err := h.admin.Plan(t.Context(), c.ID, 0)
+	require.NoError(t, err)
+	rehearsed := plan.Outlook.Rehearsal
+	require.NotNil(t, rehearsed, "machines say what the plan would change, and nothing was")
+	require.Positive(t, rehearsed.AsPlanned, rehearsed.Words)
+	require.Empty(t, rehearsed.Otherwise, rehearsed.Words)
+	require.Equal(t, 2, plan.Revision, "the plan after the test ring says it too")
 	require.Contains(t, h.report(t, c.ID), "hadow")
 
 	// The same machines are patched by the next cycle, which is none.
