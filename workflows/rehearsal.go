@@ -22,7 +22,7 @@ const rehearsalTakes = 5 * time.Minute
 // After the test ring only what is new is asked for: a bundle that lost a patch
 // may need what it lost.
 func (c *cycle) rehearse(ctx workflow.Context) error {
-	if c.s.Ending != nil || len(c.s.Plan.Rings) == 0 || !bundlesAreRehearsed(ctx) {
+	if c.s.Ending != nil || len(c.s.Plan.Rings) == 0 {
 		return nil
 	}
 	wait := min(c.s.Rules.Silence, rehearsalTakes)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/workflows"
@@ -123,18 +122,5 @@ func TestAPlanThatPatchesNobodyIsNotRehearsed(t *testing.T) {
 	w := newWorld(t)
 	w.rings = nil
 	w.run(t, contract.CycleState{})
-	require.Empty(t, w.rehearsed)
-}
-
-// versions.go, 0.2.0: a run of 0.1.0 replays as it was.
-func TestACycleThatBeganBeforeBundlesWereRehearsedGoesOnWithout(t *testing.T) {
-	w := newWorld(t)
-	w.kinds = 3
-	w.env.OnGetVersion("bundles-are-rehearsed", workflow.DefaultVersion, workflow.Version(1)).Return(workflow.DefaultVersion)
-	w.whenPhase(patching.PhaseApproval, func() {
-		require.Empty(t, w.saved[len(w.saved)-1].Plan.Rehearsal)
-		w.approve("ben")
-	})
-	require.Equal(t, patching.ClosedSuccessful, w.run(t, contract.CycleState{}).ClosedAs)
 	require.Empty(t, w.rehearsed)
 }

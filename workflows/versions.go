@@ -25,10 +25,7 @@ import "go.temporal.io/sdk/workflow"
 // An entry stays until no run can be left that began before it: a cycle closes
 // at its date (the policy's close_after, three weeks unless it says otherwise).
 //
-// 0.1.0: the beginning. No entry of its own: nothing older was released.
-
-// 0.2.0: bundles are rehearsed before people are asked.
-func bundlesAreRehearsed(ctx workflow.Context) bool { return change("bundles-are-rehearsed").made(ctx) }
+// 0.1.0: the beginning. No entry yet: nothing older was released.
 
 // change names one entry of the diary by what it changed.
 type change string
