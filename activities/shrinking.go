@@ -92,6 +92,20 @@ func (p *Planning) packageOf(ctx context.Context, read *reader, d patching.Deplo
 	return "", nil
 }
 
+// along returns what is built from the same source as packages of a machine: it is
+// withdrawn with them, for such packages ask for each other in one version.
+func (p *Planning) along(ctx context.Context, read *reader, id patching.AssetID, names []string) ([]string, error) {
+	asset, err := p.Store.Asset(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("machine %s: %w", id, err)
+	}
+	set, err := read.packages(ctx, asset.Packages)
+	if err != nil {
+		return nil, err
+	}
+	return assess.SameSource(set, names...), nil
+}
+
 // shrinkBundles takes what failed out of the bundles of rings that have not begun.
 func (p *Planning) shrinkBundles(ctx context.Context, read *reader, items []patching.PlanItem, failed failures, less *plan.Less) error {
 	var texts [][]byte
@@ -109,7 +123,11 @@ func (p *Planning) shrinkBundles(ctx context.Context, read *reader, items []patc
 		if len(lost) == 0 {
 			continue
 		}
-		ref, more := refOf(assess.Without(b, lost...))
+		along, err := p.along(ctx, read, i.Asset, lost)
+		if err != nil {
+			return err
+		}
+		ref, more := refOf(assess.Without(b, append(along, lost...)...))
 		if ref.Empty {
 			less.Withdrawn[i.Bundle] = failed.words(lost, less.Begun)
 			continue

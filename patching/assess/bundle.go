@@ -1,6 +1,7 @@
 package assess
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -94,6 +95,25 @@ func Without(b patching.Bundle, packages ...string) patching.Bundle {
 		}
 	}
 	return left
+}
+
+// SameSource returns the other packages of a machine that are built from the same
+// source as the named ones.
+func SameSource(set patching.PackageSet, names ...string) []string {
+	source := func(p patching.Package) string { return cmp.Or(p.Source, p.Name) }
+	sources := map[string]bool{}
+	for _, p := range set.Packages {
+		if slices.Contains(names, p.Name) {
+			sources[source(p)] = true
+		}
+	}
+	var out []string
+	for _, p := range set.Packages {
+		if sources[source(p)] && !slices.Contains(names, p.Name) && !slices.Contains(out, p.Name) {
+			out = append(out, p.Name)
+		}
+	}
+	return out
 }
 
 // Within reports whether a bundle contains only patches of another, in the same
