@@ -36,6 +36,8 @@ type Asset struct {
 	// OtherManagers are other things that patch this machine, found by the
 	// agent (unattended-upgrades, dnf-automatic, Landscape).
 	OtherManagers []string
+	// Broken names packages that are half installed.
+	Broken        []string
 	RebootPending bool
 	// CarriesPatchcycle says that the server, its database or a relay runs here:
 	// such machines go alone, in waves of their own.

@@ -33,6 +33,7 @@ const (
 	ReasonNothingMissing Reason = "nothing-missing"
 	ReasonWithdrawn      Reason = "withdrawn"
 	ReasonManagerUnknown Reason = "manager-unknown"
+	ReasonHalfInstalled  Reason = "half-installed"
 	ReasonHostRules      Reason = "host-rules"
 	ReasonNotEnrolled    Reason = "not-enrolled"
 	ReasonInventoryStale Reason = "inventory-stale"
@@ -81,6 +82,7 @@ var reasons = map[Reason]reasonText{
 	ReasonNothingMissing: {CauseNone, "The machine's package manager offers nothing that this policy would install."},
 	ReasonWithdrawn:      {CausePackage, "All that the machine misses was withdrawn from this cycle."},
 	ReasonManagerUnknown: {CausePolicy, "No package manager that patchcycle speaks to runs on this machine."},
+	ReasonHalfInstalled:  {CauseDevice, "Packages are half installed on the machine: somebody has to repair it first."},
 	ReasonHostRules:      {CausePolicy, "The machine's own rules do not let patchcycle install anything on it."},
 	ReasonNotEnrolled:    {CauseProcess, "The machine is known, but no agent is enrolled on it."},
 	ReasonInventoryStale: {CauseProcess, "The machine did not send an inventory that is recent enough to plan by."},
@@ -140,6 +142,8 @@ func (r Reason) LeavesAs() (o Outcome, ok bool) {
 		return AlreadyUpToDate, true
 	case ReasonManagerUnknown:
 		return NotApplicable, true
+	case ReasonHalfInstalled:
+		return NeedsHands, true
 	case ReasonExcludedBy, ReasonHostRules, ReasonNotEnrolled, ReasonNoRing:
 		return Excluded, true
 	case ReasonWithdrawn, ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,

@@ -129,7 +129,7 @@ func factsOf(d *deviceNow, r patching.Report) []any {
 	} {
 		*s = clean(*s)
 	}
-	for _, l := range []*[]string{&a.Addresses, &a.MACs, &a.Allowed, &a.OtherManagers} {
+	for _, l := range []*[]string{&a.Addresses, &a.MACs, &a.Allowed, &a.OtherManagers, &a.Broken} {
 		*l = cleanAll(*l)
 	}
 	return append(factsRow(a), string(d.id))

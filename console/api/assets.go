@@ -92,7 +92,7 @@ func (s *server) asset(ctx context.Context, id patching.AssetID) (wire.AssetDeta
 	}
 	out := wire.AssetDetail{
 		Addresses: a.Addresses, MACs: a.MACs, Serial: a.Serial, Cloud: a.Cloud, Vendor: a.Vendor, Model: a.Model, Zone: a.Zone,
-		Tags: a.Tags, DataClass: a.DataClass, Services: a.Services, Allowed: a.Allowed, OtherManagers: a.OtherManagers,
+		Tags: a.Tags, DataClass: a.DataClass, Services: a.Services, Allowed: a.Allowed, OtherManagers: a.OtherManagers, Broken: a.Broken,
 		CarriesPatchcycle: a.CarriesPatchcycle, Relay: a.Relay, Device: a.Device, Patches: []wire.MissingPatch{},
 	}
 	texts, err := s.Store.Contents(ctx, known(a.Packages, a.Candidates))

@@ -174,7 +174,7 @@ func (m *Machine) Inventory(ctx context.Context) (patching.Asset, error) {
 	if err := group.Wait(); err != nil {
 		return patching.Asset{}, failure(err)
 	}
-	asset.RebootPending = state.RebootPending
+	asset.RebootPending, asset.Broken = state.RebootPending, state.Broken[:min(len(state.Broken), brokenTold)]
 	asset.OtherManagers = append(asset.OtherManagers, state.Updaters...)
 	slices.Sort(asset.OtherManagers)
 	m.texts = map[patching.Digest][]byte{}
@@ -184,6 +184,9 @@ func (m *Machine) Inventory(ctx context.Context) (patching.Asset, error) {
 	}
 	return asset, nil
 }
+
+// brokenTold bounds how many half-installed packages an inventory names.
+const brokenTold = 20
 
 // Facts is what is known without asking the package manager: the inventory
 // without its sets.

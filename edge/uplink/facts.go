@@ -24,6 +24,7 @@ type Facts struct {
 	Candidates        patching.Digest `json:"candidates,omitempty"`
 	Allowed           []string        `json:"allowed,omitempty"`
 	OtherManagers     []string        `json:"other_managers,omitempty"`
+	Broken            []string        `json:"broken,omitempty"`
 	RebootPending     bool            `json:"reboot_pending,omitempty"`
 	CarriesPatchcycle bool            `json:"carries_patchcycle,omitempty"`
 }
@@ -44,7 +45,7 @@ func FactsOf(a patching.Asset) Facts {
 		Hostname: a.Hostname, Addresses: a.Addresses, MACs: a.MACs, Serial: a.Serial, Cloud: a.Cloud,
 		Vendor: a.Vendor, Model: a.Model, OS: OS(a.OS), Zone: a.Zone, Manager: a.Manager,
 		Packages: a.Packages, Candidates: a.Candidates, Allowed: a.Allowed, OtherManagers: a.OtherManagers,
-		RebootPending: a.RebootPending, CarriesPatchcycle: a.CarriesPatchcycle,
+		Broken: a.Broken, RebootPending: a.RebootPending, CarriesPatchcycle: a.CarriesPatchcycle,
 	}
 }
 
@@ -54,7 +55,7 @@ func (f Facts) Asset() patching.Asset {
 		Hostname: f.Hostname, Addresses: f.Addresses, MACs: f.MACs, Serial: f.Serial, Cloud: f.Cloud,
 		Vendor: f.Vendor, Model: f.Model, OS: patching.OS(f.OS), Zone: f.Zone, Manager: f.Manager,
 		Packages: f.Packages, Candidates: f.Candidates, Allowed: f.Allowed, OtherManagers: f.OtherManagers,
-		RebootPending: f.RebootPending, CarriesPatchcycle: f.CarriesPatchcycle,
+		Broken: f.Broken, RebootPending: f.RebootPending, CarriesPatchcycle: f.CarriesPatchcycle,
 	}
 }
 
@@ -72,7 +73,7 @@ func (f Facts) Validate() error {
 			return fmt.Errorf("facts: %.40q… is longer than %d bytes", s, maxText)
 		}
 	}
-	for _, list := range [][]string{f.Addresses, f.MACs, f.Allowed, f.OtherManagers} {
+	for _, list := range [][]string{f.Addresses, f.MACs, f.Allowed, f.OtherManagers, f.Broken} {
 		if len(list) > maxList {
 			return fmt.Errorf("facts: a list of %d, at most %d are allowed", len(list), maxList)
 		}

@@ -116,6 +116,9 @@ func (m *machine) Inventory(context.Context) (patching.Asset, error) {
 	a.OS.Kernel = m.boot.Load().Kernel
 	a.OS.Revision = "12.15"
 	a.RebootPending = m.rebootPending()
+	for _, p := range m.dpkg.broken() {
+		a.Broken = append(a.Broken, p.Name)
+	}
 	packages := patching.PackageSet{Manager: manager, Packages: slices.Collect(m.dpkg.all())}
 	packages.Sort()
 	a.Packages = m.dpkg.catalog.keep(packages.Canonical())

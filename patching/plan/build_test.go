@@ -163,6 +163,11 @@ func TestWhoIsLeftOutIsToldTheFirstCauseThatBinds(t *testing.T) {
 			reason:  patching.ReasonNothingMissing, outcome: patching.AlreadyUpToDate,
 		},
 		{
+			name:    "nothing is offered for what is there, though half",
+			machine: a("x", "hall", kind(nothing), func(a *patching.Asset) { a.Broken = []string{"nginx", "dbus"} }),
+			reason:  patching.ReasonHalfInstalled, why: "nginx, dbus", outcome: patching.NeedsHands,
+		},
+		{
 			name:    "another cycle works on it",
 			machine: a("x", "hall"),
 			change:  func(in *plan.Input) { in.Busy = map[patching.AssetID]patching.CycleID{"x": "emergency/servers/xz"} },

@@ -212,7 +212,7 @@ func fullAsset(id patching.AssetID) patching.Asset {
 		Cloud: "i-1", Vendor: "Acme", Model: "X1", OS: patching.OS{Family: "debian", Name: "Debian", Release: "12", Revision: "12.15", Kernel: "6.1.0-40", Arch: "amd64"},
 		Zone: "Europe/Zurich", BusinessUnit: "payments", Owner: "ana", Tags: []string{"db", "a b"}, Exposure: patching.Internal, Criticality: patching.High,
 		DataClass: "secret", Services: []string{"payments"}, Manager: "apt", Packages: "sha256:01", Candidates: "sha256:02", Allowed: []string{"collect", "apply"},
-		OtherManagers: []string{"unattended-upgrades"}, RebootPending: true, CarriesPatchcycle: true, Inventoried: noon,
+		OtherManagers: []string{"unattended-upgrades"}, Broken: []string{"nginx"}, RebootPending: true, CarriesPatchcycle: true, Inventoried: noon,
 	}
 }
 

@@ -136,7 +136,7 @@ func (s *session) printAsset(a wire.AssetDetail) {
 		"Machine", string(a.ID), "Hostname", a.Hostname, "Site", string(a.Site), "Zone", a.Zone,
 		"System", strings.TrimSpace(a.OS+" "+a.Arch), "Kernel", a.Kernel, "Package manager", a.Manager,
 		"Packages", fmt.Sprint(a.Packages), "Missing", fmt.Sprintf("%s, %d of them for security", phrase.Count(a.Missing, "patch", "patches"), a.Security),
-		"Kept back", strings.Join(a.KeptBack, ", "), "Reboot pending", yes(a.Reboot),
+		"Kept back", strings.Join(a.KeptBack, ", "), "Half installed", strings.Join(a.Broken, ", "), "Reboot pending", yes(a.Reboot),
 		"Owner", a.Owner, "Business unit", a.BusinessUnit, "Criticality", string(a.Criticality), "Exposure", string(a.Exposure),
 		"Data class", a.DataClass, "Tags", strings.Join(a.Tags, ", "), "Services", strings.Join(a.Services, ", "),
 		"Addresses", strings.Join(append(a.Addresses, a.MACs...), ", "), "Serial", a.Serial, "Cloud", a.Cloud,

@@ -56,6 +56,7 @@ type AssetDetail struct {
 	Packages          int               `json:"packages" doc:"How many are installed."`
 	Patches           []MissingPatch    `json:"patches" doc:"What it misses."`
 	KeptBack          []string          `json:"kept_back,omitempty" doc:"Offered, but held, phased, or in need of removals."`
+	Broken            []string          `json:"broken,omitempty" doc:"Half installed: somebody has to repair it."`
 	Outside           []OutsideChange   `json:"outside,omitempty" doc:"What changed on it lately and no order did, the newest last."`
 }
 

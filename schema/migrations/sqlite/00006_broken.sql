@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- Packages that are half installed on a machine, as it says.
+ALTER TABLE assets ADD COLUMN broken TEXT NOT NULL DEFAULT '';
