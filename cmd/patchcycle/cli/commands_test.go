@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -333,4 +334,24 @@ func TestTheDoctorEndsWithCodeOneWhileSomethingIsWrong(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(r.out), &d))
 	assert.Contains(t, r.out, "chmod 700")
 	assert.Contains(t, r.out, "on the disk that holds "+dir, "it may be why the server is down")
+}
+
+func TestTextOfManyLinesStaysInItsCell(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	ctx := t.Context()
+	_, err := h.store.EndDeployments(ctx, store.EndSpec{
+		Cycle: cycleID, Assets: []patching.AssetID{"web-1"}, At: noon, Outcome: patching.Failed, Reason: patching.ReasonInstallFailed, Detail: "E: one\r\n\n  E: two\tthree\n",
+	})
+	require.NoError(t, err)
+	require.NoError(t, h.store.PutTasks(ctx, []patching.Task{{
+		ID: "t-1", Cycle: cycleID, Asset: "web-1", Cause: patching.ReasonInstallFailed, Tried: "apt\nsaid no", Steps: "Look.\nMend.", Opened: noon, Due: noon.Add(time.Hour), State: patching.TaskOpen,
+	}}))
+	for _, width := range []int{0, 400} {
+		h.o.Terminal = func(io.Writer) int { return width }
+		for _, args := range [][]string{{"cycle", "machines"}, {"report", "show"}, {"cycle", "machines", "--machine", "web-1"}} {
+			assert.Contains(t, h.ok(args...), "E: one E: two three", "%v, %d columns", args, width)
+		}
+		assert.Contains(t, h.ok("task", "show", "t-1"), "apt said no\n")
+	}
 }

@@ -46,7 +46,7 @@ func (p printer) json(v any) error {
 func (p printer) table(headers []string, rows [][]string) {
 	for _, row := range rows {
 		for i := range row {
-			row[i] = clean(row[i])
+			row[i] = oneLine(row[i])
 		}
 	}
 	if p.width == 0 {
@@ -78,7 +78,7 @@ func (p printer) fields(pairs ...string) {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			fmt.Fprintf(w, "%s:\t%s\n", pairs[i], clean(pairs[i+1]))
+			fmt.Fprintf(w, "%s:\t%s\n", pairs[i], oneLine(pairs[i+1]))
 		}
 	}
 	_ = w.Flush()
@@ -132,6 +132,18 @@ func clean(s string) string {
 			return '\uFFFD'
 		}
 	}, s)
+}
+
+// oneLine is clean for a cell: package managers write many lines, and a line that
+// ends inside of a cell takes the columns after it along.
+func oneLine(s string) string {
+	var lines []string
+	for line := range strings.Lines(s) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return clean(strings.Join(lines, " "))
 }
 
 // outcomes puts counts in words, in the order of reports.
