@@ -31,7 +31,7 @@ func newAssetList(e *env) *cobra.Command {
 	}
 	c.Flags().StringVar(&o.site, "site", "", "those of one site")
 	c.Flags().StringVar(&o.text, "text", "", "those with this in id, hostname, serial, owner, business unit or addresses")
-	c.Flags().IntVar(&o.limit, "limit", 0, "at most so many (default: all)")
+	countFlag(c, &o.limit, "limit", 0, "at most so many (default: all)")
 	jsonFlag(c, &o.json)
 	return c
 }
@@ -165,8 +165,8 @@ func newAssetSet(e *env) *cobra.Command {
 	f.StringVar(&o.site, "site", "", "where it stands")
 	f.StringVar(&o.owner, "owner", "", "who answers for it")
 	f.StringVar(&o.unit, "business-unit", "", "whose it is")
-	f.StringVar(&o.criticality, "criticality", "", "what its loss costs: low, medium, high, critical, unknown")
-	f.StringVar(&o.exposure, "exposure", "", "from where it can be reached: internet, internal, isolated, unknown")
+	choiceFlag(c, &o.criticality, "criticality", "what its loss costs", patching.Low, patching.Medium, patching.High, patching.MissionCritical, patching.CriticalityUnknown)
+	choiceFlag(c, &o.exposure, "exposure", "from where it can be reached", patching.Internet, patching.Internal, patching.Isolated, patching.ExposureUnknown)
 	f.StringVar(&o.dataClass, "data-class", "", "how sensitive its data are")
 	f.StringSliceVar(&o.tags, "tag", nil, "all its tags, for policies to select by")
 	f.StringSliceVar(&o.services, "service", nil, "all services that it belongs to")

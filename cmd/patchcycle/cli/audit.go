@@ -26,7 +26,7 @@ func newAuditList(e *env) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), e.session(c)) },
 	}
 	c.Flags().Int64Var(&o.after, "after", 0, "entries after this number")
-	c.Flags().IntVar(&o.limit, "limit", 0, "at most so many (default: all)")
+	countFlag(c, &o.limit, "limit", 0, "at most so many (default: all)")
 	jsonFlag(c, &o.json)
 	return c
 }

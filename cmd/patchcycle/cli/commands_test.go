@@ -355,3 +355,52 @@ func TestTextOfManyLinesStaysInItsCell(t *testing.T) {
 		assert.Contains(t, h.ok("task", "show", "t-1"), "apt said no\n")
 	}
 }
+
+func TestAListThatWasNarrowedSaysThatNothingMatchesAndNotThatThereIsNothing(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"asset", "list", "--site", "nope"}, "Nothing matches --site nope. See all: patchcycle asset list\n"},
+		{[]string{"cycle", "list", "--policy", "nope", "--open"}, "Nothing matches --open --policy nope. See all: patchcycle cycle list\n"},
+		{[]string{"cycle", "machines", string(cycleID), "--outcome", "failed,patched"}, "Nothing matches --outcome failed,patched. See all: patchcycle cycle machines " + string(cycleID) + "\n"},
+		{[]string{"task", "list", "--owner", "nope"}, "Nothing matches --owner nope."},
+		{[]string{"enrol", "list", "--state", "revoked"}, "Nothing matches --state revoked."},
+		{[]string{"audit", "list", "--after", "1000"}, "Nothing matches --after 1000."},
+	} {
+		r := h.run(c.args...)
+		assert.Zero(t, r.code, "%v", c.args)
+		assert.Empty(t, r.out, "%v", c.args)
+		assert.Contains(t, r.errs, c.says, "%v", c.args)
+	}
+	assert.Contains(t, h.run("task", "list").errs, "Nothing needs a person.")
+}
+
+func TestCountsAndWordsThatCannotBeAreErrorsOfTheCommandLine(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"asset", "list", "--limit", "-1"}, `"--limit" flag: 1 is the least`},
+		{[]string{"audit", "list", "--limit", "0"}, `"--limit" flag: 1 is the least`},
+		{[]string{"cycle", "machines", "--limit", "many"}, `"--limit" flag: it is a number`},
+		{[]string{"cycle", "list", "--limit", "1001"}, `"--limit" flag: 1000 is the most`},
+		{[]string{"task", "list", "--limit", "-5"}, `"--limit" flag: 1 is the least`},
+		{[]string{"schedule", "next", "demo", "--count", "0"}, `"--count" flag: 1 is the least`},
+		{[]string{"cycle", "machines", "--state", "gone"}, `"--state" flag: there are planned, staged, released, started, done`},
+		{[]string{"asset", "set", "web-1", "--criticality", "hihg"}, `"--criticality" flag: there are low, medium, high, critical, unknown`},
+		{[]string{"asset", "set", "web-1", "--exposure", "moon"}, `"--exposure" flag: there are internet, internal, isolated, unknown`},
+		{[]string{"enrol", "token", "--site", "s", "--for", "90m"}, "--for 1h30m0s: write whole hours, such as 2h"},
+	} {
+		r := h.run(c.args...)
+		assert.Equal(t, ExitUsage, r.code, "%v: %s", c.args, r.errs)
+		assert.Empty(t, r.out, "%v", c.args)
+		assert.Contains(t, r.errs, c.says, "%v", c.args)
+	}
+	require.NoError(t, h.store.PutTasks(t.Context(), []patching.Task{{ID: "t-1", Cycle: cycleID, Asset: "web-1", Cause: patching.ReasonInstallFailed, Opened: noon, Due: noon, State: patching.TaskOpen}}))
+	assert.Contains(t, h.ok("task", "list", "--machine", "web-1.example"), "t-1", "people know machines by their hostnames")
+}

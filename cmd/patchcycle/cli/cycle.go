@@ -75,14 +75,14 @@ type cycleListOptions struct {
 }
 
 func newCycleList(e *env) *cobra.Command {
-	var o cycleListOptions
+	o := cycleListOptions{limit: 20}
 	c := &cobra.Command{
 		Use: "list", Short: "List cycles, the newest first", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), e.session(c)) },
 	}
 	c.Flags().StringVar(&o.policy, "policy", "", "those of one policy")
 	c.Flags().BoolVar(&o.open, "open", false, "those that have not closed")
-	c.Flags().IntVar(&o.limit, "limit", 20, "at most so many")
+	countFlag(c, &o.limit, "limit", pageOf, "at most so many")
 	jsonFlag(c, &o.json)
 	return c
 }
@@ -209,9 +209,9 @@ func newCycleMachines(e *env) *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.machine, "machine", "", "follow this one from what it missed to its proof")
 	f.StringVar(&o.ring, "ring", "", "those of one ring")
-	f.StringVar(&o.state, "state", "", "those in one state: planned, staged, released, started, done")
+	choiceFlag(c, &o.state, "state", "those in one state", patching.DeploymentPlanned, patching.DeploymentStaged, patching.DeploymentReleased, patching.DeploymentStarted, patching.DeploymentDone)
 	f.StringSliceVar(&o.outcomes, "outcome", nil, "those with one of these outcomes: "+words(patching.Outcomes()))
-	f.IntVar(&o.limit, "limit", 0, "at most so many (default: all)")
+	countFlag(c, &o.limit, "limit", 0, "at most so many (default: all)")
 	jsonFlag(c, &o.json)
 	return c
 }

@@ -26,7 +26,7 @@ type enrolTokenOptions struct {
 }
 
 func newEnrolToken(e *env) *cobra.Command {
-	var o enrolTokenOptions
+	o := enrolTokenOptions{uses: 1}
 	c := &cobra.Command{
 		Use: "token", Short: "Make a token that lets machines enrol", Args: exactly(0),
 		Long: `Make a token that lets machines of a site enrol. It is printed once and not kept.
@@ -36,7 +36,7 @@ One use is the default; images and autoscaling take more.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.site, "site", "", "where the machines belong")
-	f.IntVar(&o.uses, "uses", 1, "how many machines it lets in")
+	countFlag(c, &o.uses, "uses", 100_000, "how many machines it lets in")
 	f.DurationVar(&o.lasts, "for", 24*time.Hour, "for how long, in whole hours")
 	f.BoolVar(&o.auto, "auto-accept", false, "the machines need nobody to accept them")
 	f.BoolVar(&o.list, "list", false, "list the tokens instead")
@@ -64,8 +64,8 @@ func (o enrolTokenOptions) run(ctx context.Context, s *session) error {
 	if o.site == "" {
 		return usage(s.cmd, "name the site: --site NAME")
 	}
-	if o.lasts < time.Hour {
-		return usage(s.cmd, "--for %s: an hour is the least", o.lasts)
+	if o.lasts < time.Hour || o.lasts%time.Hour != 0 {
+		return usage(s.cmd, "--for %s: write whole hours, such as 2h; 1h is the least", o.lasts)
 	}
 	t, err := c.MakeEnrolToken(ctx, wire.NewEnrolToken{
 		Site: patching.SiteName(o.site), Uses: o.uses, Hours: int(o.lasts.Hours()), AutoAccept: o.auto,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -239,9 +240,15 @@ func orJSON(s *session, v any, err error) error {
 	return s.json(v)
 }
 
-// list prints rows, or says that there are none.
+// list prints rows, or says that there are none; none tells what that means where
+// nothing was left out by the command's flags.
 func (s *session) list(rows [][]string, none string, headers ...string) {
-	if len(rows) == 0 {
+	by := narrowed(s.cmd)
+	switch {
+	case len(rows) == 0 && by != "":
+		s.note("Nothing matches %s. See all: %s", by, strings.Join(append([]string{s.cmd.CommandPath()}, s.cmd.Flags().Args()...), " "))
+		return
+	case len(rows) == 0:
 		s.note("%s", none)
 		return
 	}

@@ -144,7 +144,7 @@ type scheduleNextOptions struct {
 }
 
 func newScheduleNext(e *env) *cobra.Command {
-	var o scheduleNextOptions
+	o := scheduleNextOptions{count: 6}
 	c := &cobra.Command{
 		Use: "next POLICY", Short: "Show when the policy's calendar starts cycles", Args: exactly(1), ValidArgsFunction: e.completePolicies,
 		Long: `Show when the calendar of the policy in force starts cycles, whether a schedule is
@@ -153,7 +153,7 @@ set or not.`,
 			return o.run(c.Context(), e.session(c), patching.PolicyName(args[0]))
 		},
 	}
-	c.Flags().IntVar(&o.count, "count", 6, "how many")
+	countFlag(c, &o.count, "count", 120, "how many")
 	jsonFlag(c, &o.json)
 	return c
 }

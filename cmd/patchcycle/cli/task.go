@@ -32,7 +32,7 @@ func newTaskList(e *env) *cobra.Command {
 	f.StringVar(&o.machine, "machine", "", "those of one machine")
 	f.StringVar(&o.owner, "owner", "", "those of one owner")
 	f.BoolVar(&o.all, "all", false, "those that are done, too")
-	f.IntVar(&o.limit, "limit", 0, "at most so many (default: 1000)")
+	countFlag(c, &o.limit, "limit", pageOf, "at most so many (default: 1000)")
 	jsonFlag(c, &o.json)
 	return c
 }
@@ -41,6 +41,13 @@ func (o taskListOptions) run(ctx context.Context, s *session) error {
 	c, err := s.client()
 	if err != nil {
 		return err
+	}
+	if o.machine != "" {
+		id, err := s.machine(c, o.machine)
+		if err != nil {
+			return err
+		}
+		o.machine = string(id)
 	}
 	all, err := c.Tasks(ctx, client.TaskQuery{
 		Cycle: patching.CycleID(o.cycle), Asset: patching.AssetID(o.machine), Owner: o.owner, Open: !o.all, Limit: left(o.limit, 0),
