@@ -94,7 +94,7 @@ func Run(ctx context.Context, o Options, args []string, in io.Reader, out, errs 
 	if err == nil {
 		return ExitOK
 	}
-	complain(errs, err)
+	complain(errs, hints(root), err)
 	return exitCode(err)
 }
 

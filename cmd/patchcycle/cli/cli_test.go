@@ -145,6 +145,26 @@ func TestTheAdministratorsTokenIsReadFromTheDataDirectoryOfThisMachinesServerOnl
 	assert.Equal(t, ExitOK, h.run("cycle", "list", "--token", "token of root").code)
 }
 
+// Without them the command would ask another server, or none.
+func TestACommandThatPeopleAreToldToTypeRepeatsWhereTheirServerIs(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	assert.Contains(t, h.ok("cycle", "plan"), "To approve it: patchcycle cycle approve "+string(cycleID)+" --plan ", "what the environment says stays said")
+	delete(h.env, "PATCHCYCLE_SERVER")
+	ask := func(args ...string) result { return h.run(append(args, "--server", h.url)...) }
+	assert.Contains(t, ask("cycle", "plan").out, "To approve it: patchcycle --server "+h.url+" cycle approve "+string(cycleID)+" --plan ")
+	assert.Contains(t, ask("cycle", "approve", "--plan", "000000000000").errs, "Look at it again: patchcycle --server "+h.url+" cycle plan")
+	assert.Contains(t, ask("cycle", "start", "nothing").errs, "Apply one with: patchcycle --server "+h.url+" policy apply FILE.", "what the server says, too")
+	assert.Contains(t, ask("asset", "list", "--site", "nope").errs, "See all: patchcycle --server "+h.url+" asset list")
+	assert.Contains(t, ask("policy", "show").errs, "See: patchcycle policy show --help", "help needs no server")
+
+	dir := filepath.Join(t.TempDir(), "it's a demo")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	r := h.run("cycle", "list", "--data-dir", dir)
+	assert.Equal(t, ExitAway, r.code)
+	assert.Contains(t, r.errs, "patchcycle --data-dir '"+strings.ReplaceAll(dir, "'", `'\''`)+"' server", "as a shell takes it")
+}
+
 // proxy hands connections on until the listener is closed.
 func proxy(l net.Listener, to string) {
 	for {

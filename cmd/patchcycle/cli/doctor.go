@@ -30,7 +30,7 @@ func (o doctorOptions) run(ctx context.Context, s *session) error {
 	found := wire.Doctor{OK: true, Checks: s.checkHere()}
 	server, err := s.askDoctor(ctx)
 	if err != nil {
-		server = wire.Doctor{Checks: []wire.Check{{Name: "server", Words: err.Error(), WayOut: "Start it with \"patchcycle server\", or say where it is: --server, --data-dir."}}}
+		server = wire.Doctor{Checks: []wire.Check{{Name: "server", Words: err.Error(), WayOut: startIt}}}
 		if len(found.Checks) > 0 { // its disk is here, and may be why
 			words, ok := disk.Look(s.dataDir())
 			server.Checks = append(server.Checks, wire.Check{Name: "disk", OK: ok, Words: words, WayOut: disk.WayOut})

@@ -93,33 +93,38 @@ func exitCode(err error) int {
 }
 
 // complain tells a person what went wrong and what to do next.
-func complain(w io.Writer, err error) {
+func complain(w io.Writer, hint func(string) string, err error) {
 	var failure *Failure
 	var problem *wire.Problem
+	sayWayOut := func(words string) {
+		if words != "" {
+			fmt.Fprintf(w, "  %s\n", clean(hint(words)))
+		}
+	}
 	switch {
 	case errors.As(err, &failure):
 		if failure.Quiet {
 			return
 		}
-		fmt.Fprintf(w, "patchcycle: %s\n", clean(failure.Words))
-		sayWayOut(w, failure.wayOut)
+		fmt.Fprintf(w, "patchcycle: %s\n", clean(hint(failure.Words)))
+		sayWayOut(failure.wayOut)
 	case errors.As(err, &problem):
 		for _, p := range problem.Policy {
 			fmt.Fprint(w, policy.Problem(p).String())
 		}
-		fmt.Fprintf(w, "patchcycle: %s\n", clean(problem.Detail))
+		fmt.Fprintf(w, "patchcycle: %s\n", clean(hint(problem.Detail)))
 		for _, f := range problem.Errors {
 			if f.Message != problem.Detail {
 				fmt.Fprintf(w, "  %s: %s\n", clean(f.Location), clean(f.Message))
 			}
 		}
-		sayWayOut(w, problem.WayOut)
+		sayWayOut(problem.WayOut)
 		if problem.Key != "" {
 			fmt.Fprintf(w, "  To repeat it so that it counts once, add: --key %s\n", clean(problem.Key))
 		}
 	case errors.Is(err, client.ErrAway):
 		fmt.Fprintf(w, "patchcycle: %s\n", clean(err.Error()))
-		sayWayOut(w, "Start it with \"patchcycle server\", or say where it is: --server, --data-dir.")
+		sayWayOut(startIt)
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(w, "patchcycle: interrupted")
 	default:
@@ -127,8 +132,5 @@ func complain(w io.Writer, err error) {
 	}
 }
 
-func sayWayOut(w io.Writer, words string) {
-	if words != "" {
-		fmt.Fprintf(w, "  %s\n", clean(words))
-	}
-}
+// startIt is the way out where no server answers.
+const startIt = "Start it with \"patchcycle server\", or say where it is: --server, --data-dir."

@@ -22,16 +22,18 @@ type printer struct {
 	width int
 	zone  *time.Location
 	now   time.Time
+	// hint completes the commands that people are told to type.
+	hint func(string) string
 }
 
 // say prints a line of the result.
 func (p printer) say(format string, args ...any) {
-	fmt.Fprintln(p.out, clean(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(p.out, clean(p.hint(fmt.Sprintf(format, args...))))
 }
 
 // note prints a line that is not the result.
 func (p printer) note(format string, args ...any) {
-	fmt.Fprintln(p.errs, clean(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(p.errs, clean(p.hint(fmt.Sprintf(format, args...))))
 }
 
 func (p printer) json(v any) error {

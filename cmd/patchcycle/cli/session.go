@@ -72,7 +72,7 @@ type session struct {
 
 func (e *env) session(c *cobra.Command) *session {
 	out := c.OutOrStdout()
-	return &session{env: e, cmd: c, printer: printer{out: out, errs: c.ErrOrStderr(), width: e.Terminal(out), zone: e.Zone, now: e.Now()}}
+	return &session{env: e, cmd: c, printer: printer{out: out, errs: c.ErrOrStderr(), width: e.Terminal(out), zone: e.Zone, now: e.Now(), hint: hints(c.Root())}}
 }
 
 // client connects to the server that is meant.
