@@ -110,6 +110,8 @@ func TestAServerWhosePartsDoNotBelongTogetherSaysSoAndWhatToDo(t *testing.T) {
 	require.Contains(t, words, "It ended early: ended by mistake.")
 	_, err = serve.Abandon(t.Context(), h.config, id, "once more")
 	require.ErrorContains(t, err, "has closed")
+	_, err = serve.Abandon(t.Context(), h.config, "cycle/nope/2026-11.3", "never was")
+	require.ErrorIs(t, err, serve.ErrNoCycle)
 	h.start(t)
 	check, _ = h.check(t, "cycles")
 	require.True(t, check.OK, check.Words)

@@ -111,7 +111,11 @@ func (p program) abandon(ctx context.Context, o cli.EngineOptions, cycle string)
 	if err != nil {
 		return "", err
 	}
-	return serve.Abandon(ctx, c, patching.CycleID(cycle), o.Reason)
+	words, err := serve.Abandon(ctx, c, patching.CycleID(cycle), o.Reason)
+	if errors.Is(err, serve.ErrNoCycle) {
+		err = cli.ErrNoCycle
+	}
+	return words, err
 }
 
 // offline is the configuration for what is done while the server is stopped.

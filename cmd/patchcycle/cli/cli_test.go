@@ -262,6 +262,7 @@ func TestCommandsThatRunSomethingHandTheirFlagsOver(t *testing.T) {
 	assert.Equal(t, "lost", rebuilt.Reason)
 	assert.Equal(t, ExitUsage, h.run("engine", "abandon", "cycle/web/2026-11.1", "--yes").code)
 	assert.Equal(t, ExitUsage, h.run("engine", "abandon", "cycle/web/2026-11.1", "--reason", "lost").code)
+	assert.Equal(t, ExitUsage, h.run("engine", "abandon", "november", "--reason", "lost", "--yes").code)
 	assert.JSONEq(t, `{"words": "Closed."}`, h.ok("engine", "abandon", "cycle/web/2026-11.1", "--reason", "lost", "--yes", "--json"))
 	assert.Equal(t, "cycle/web/2026-11.1: lost", abandoned)
 	assert.Equal(t, "http://127.0.0.1:7441/login?once=1\n", h.ok("engine", "ui"))
@@ -273,6 +274,14 @@ func TestCommandsThatRunSomethingHandTheirFlagsOver(t *testing.T) {
 	for _, args := range [][]string{{"server"}, {"demo"}, {"sim"}, {"engine", "status"}, {"engine", "rebuild", "--reason", "r", "--yes"}, {"engine", "abandon", "c", "--reason", "r", "--yes"}} {
 		assert.Equal(t, ExitFailed, h.run(args...).code, args)
 	}
+}
+
+func TestAbandoningACycleThatIsNotOnRecordEndsWithTheCodeForWhatIsNotThere(t *testing.T) {
+	h := newHouse(t)
+	h.o.EngineAbandon = func(context.Context, EngineOptions, string) (string, error) { return "", ErrNoCycle }
+	r := h.run("engine", "abandon", "cycle/nope/2026-11.3", "--reason", "lost", "--yes")
+	assert.Equal(t, ExitNotFound, r.code)
+	assert.Equal(t, "patchcycle: there is no cycle cycle/nope/2026-11.3 on record\n  While the server runs, it lists them: patchcycle cycle list\n", r.errs)
 }
 
 func TestMainsFunctionsChooseTheirExitCodeAndMaySayEverythingThemselves(t *testing.T) {

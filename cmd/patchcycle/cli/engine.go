@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,9 @@ type EngineStatus struct {
 	Version string `json:"version,omitempty"`
 	Words   string `json:"words"`
 }
+
+// ErrNoCycle is what EngineAbandon returns of a cycle that is not on record.
+var ErrNoCycle = errors.New("there is no such cycle on record")
 
 func newEngine(e *env) *cobra.Command {
 	return group("engine", "Look after the Temporal server inside", newEngineStatus(e), newEngineUI(e), newEngineRebuild(e), newEngineAbandon(e))
@@ -168,7 +172,13 @@ func (o engineAbandonOptions) run(ctx context.Context, s *session, cycle string)
 	case !o.yes:
 		return usage(s.cmd, "the cycle cannot be taken up again: say --yes")
 	}
+	if _, err := cycleNamed(cycle); err != nil {
+		return err
+	}
 	words, err := s.EngineAbandon(ctx, o.complete(s), cycle)
+	if errors.Is(err, ErrNoCycle) {
+		return Fail(ExitNotFound, "While the server runs, it lists them: patchcycle cycle list", "there is no cycle %s on record", cycle)
+	}
 	if err != nil || o.json {
 		return orJSON(s, map[string]string{"words": words}, err)
 	}

@@ -157,10 +157,7 @@ func (s *session) clientFor(args []string) (*client.Client, patching.CycleID, er
 // theCycle is the one that is named, or the only one that runs.
 func (s *session) theCycle(c *client.Client, args []string) (patching.CycleID, error) {
 	if len(args) > 0 {
-		if strings.Count(args[0], "/") != 2 {
-			return "", Fail(ExitUsage, "See: patchcycle cycle list", "%q is no cycle's id: one looks like cycle/servers/2026-11.1 or emergency/servers/openssl", args[0])
-		}
-		return patching.CycleID(args[0]), nil
+		return cycleNamed(args[0])
 	}
 	open, err := c.Cycles(s.cmd.Context(), client.CycleQuery{Open: true})
 	if err != nil {
@@ -177,6 +174,13 @@ func (s *session) theCycle(c *client.Client, args []string) (patching.CycleID, e
 		ids = append(ids, string(one.ID))
 	}
 	return "", Fail(ExitUsage, "Name one of them: "+strings.Join(ids, ", "), "several cycles run")
+}
+
+func cycleNamed(text string) (patching.CycleID, error) {
+	if strings.Count(text, "/") != 2 {
+		return "", Fail(ExitUsage, "See: patchcycle cycle list", "%q is no cycle's id: one looks like cycle/servers/2026-11.1 or emergency/servers/openssl", text)
+	}
+	return patching.CycleID(text), nil
 }
 
 // machine finds the one that a person means by its id or its hostname. A name

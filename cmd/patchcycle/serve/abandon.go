@@ -8,14 +8,19 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/starter"
+	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
+
+// ErrNoCycle says that there is no such cycle on record.
+var ErrNoCycle = errors.New("there is no such cycle")
 
 // Abandon closes on record one cycle that does not go on in the engine and never
 // will: its workflow failed, was ended behind our back, or was in an engine or a
 // cluster that is lost. Orders that no machine has begun are withdrawn, machines
 // are given back, and each has its outcome in the report. The server has to be
-// stopped; a cycle that goes on is refused.
+// stopped; a cycle that goes on is refused, and one that is not on record is
+// [ErrNoCycle].
 func Abandon(ctx context.Context, c Config, id patching.CycleID, reason string) (words string, err error) {
 	c = c.withDefaults()
 	defer func() { err = c.explain(err) }()
@@ -33,6 +38,8 @@ func Abandon(ctx context.Context, c Config, id patching.CycleID, reason string) 
 	}
 	cycle, err := s.Store.Cycle(ctx, id)
 	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return "", fmt.Errorf("%w: %s", ErrNoCycle, id)
 	case err != nil:
 		return "", err
 	case cycle.Phase.Terminal():
