@@ -6,11 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -30,6 +32,53 @@ func TestEveryCommandSaysWhatItDoes(t *testing.T) {
 		}
 	}
 	walk(New(Options{}))
+}
+
+// Whoever runs a command without any flag is told of one of those that are marked.
+func TestFlagsThatACommandCannotDoWithoutAreMarkedInItsHelp(t *testing.T) {
+	h := newHouse(t)
+	h.o.EngineRebuild = func(context.Context, EngineOptions) (string, error) { return "", nil }
+	h.o.EngineAbandon = func(context.Context, EngineOptions, string) (string, error) { return "", nil }
+	h.cycle()
+	marked := map[string]bool{}
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		var names []string
+		c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+			if strings.HasSuffix(f.Usage, " (required)") {
+				names = append(names, "--"+f.Name)
+			}
+		})
+		if len(c.Commands()) > 0 || c.Hidden || strings.Contains("server demo watch", c.Name()) { // these go on and on
+			return
+		}
+		args := strings.Fields(c.CommandPath())[1:]
+		for _, word := range strings.Fields(c.Use)[1:] {
+			switch {
+			case word == "FILE":
+				args = append(args, h.policy())
+			case !strings.HasPrefix(word, "["):
+				args = append(args, "demo")
+			}
+		}
+		r := h.run(args...)
+		asked := slices.ContainsFunc(names, func(name string) bool { return strings.Contains(r.errs, name) })
+		if len(names) > 0 {
+			assert.Equal(t, ExitUsage, r.code, "%v: %s", args, r.errs)
+			assert.True(t, asked, "%v: %s", args, r.errs)
+			assert.Contains(t, h.ok(append(args, "--help")...), "(required)")
+			marked[c.CommandPath()] = true
+		} else if r.code == ExitUsage {
+			assert.NotRegexp(t, "--[a-z]+ [A-Z]", r.errs, "%v needs a flag that is not marked", args)
+		}
+	}
+	walk(New(h.o))
+	for _, path := range []string{"cycle pause", "cycle approve", "cycle amend", "schedule resume", "user revoke", "user add", "enrol token", "enrol revoke", "engine abandon", "engine rebuild", "emergency start"} {
+		assert.True(t, marked["patchcycle "+path], path)
+	}
 }
 
 // The help of each verb comes from the table that the API and the cycle go by.

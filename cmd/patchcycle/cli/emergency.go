@@ -37,6 +37,7 @@ to approve it.`,
 	}
 	c.Flags().StringVar(&o.reason, "reason", "", "why it cannot wait")
 	c.Flags().BoolVar(&o.shadow, "shadow", false, "plan, gate and report, but install nothing")
+	required(c, "reason")
 	keyFlag(c, &o.key)
 	jsonFlag(c, &o.json)
 	return c

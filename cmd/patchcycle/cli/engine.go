@@ -114,11 +114,13 @@ func newEngineRebuild(e *env) *cobra.Command {
 		Long: `Make an engine that was lost, restored, or cannot be upgraded anew from the record.
 Cycles go on from the phase in which they were saved last; machines refuse what
 the old engine told them. The server has to be stopped first.`,
-		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), e.session(c)) },
+		Example: "patchcycle engine rebuild --reason \"the disk with the engine failed\" --yes",
+		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), e.session(c)) },
 	}
 	engineFlags(c, &o.EngineOptions)
 	c.Flags().StringVar(&o.Reason, "reason", "", "why; it goes on record")
 	c.Flags().BoolVar(&o.yes, "yes", false, "do it: what the old engine knew beyond the record is given up")
+	required(c, "reason", "yes")
 	jsonFlag(c, &o.json)
 	return c
 }
@@ -154,11 +156,13 @@ func newEngineAbandon(e *env) *cobra.Command {
 failed, somebody ended it, or its engine is lost and is not to be rebuilt. Orders
 that no machine has begun are withdrawn, and every machine has its outcome in the
 report. A cycle that goes on is refused. The server has to be stopped first.`,
-		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },
+		Example: "patchcycle engine abandon cycle/servers/2026-11.1 --reason \"its engine is lost\" --yes",
+		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },
 	}
 	engineFlags(c, &o.EngineOptions)
 	c.Flags().StringVar(&o.Reason, "reason", "", "why; it goes on record")
 	c.Flags().BoolVar(&o.yes, "yes", false, "do it: the cycle cannot be taken up again")
+	required(c, "reason", "yes")
 	jsonFlag(c, &o.json)
 	return c
 }

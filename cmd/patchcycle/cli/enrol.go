@@ -39,7 +39,8 @@ One use is the default; images and autoscaling take more.`,
 	countFlag(c, &o.uses, "uses", 100_000, "how many machines it lets in")
 	f.DurationVar(&o.lasts, "for", 24*time.Hour, "for how long, in whole hours")
 	f.BoolVar(&o.auto, "auto-accept", false, "the machines need nobody to accept them")
-	f.BoolVar(&o.list, "list", false, "list the tokens instead")
+	f.BoolVar(&o.list, "list", false, "list the tokens instead; needs no --site")
+	required(c, "site")
 	jsonFlag(c, &o.json)
 	return c
 }
@@ -175,12 +176,14 @@ func newEnrolRevoke(e *env) *cobra.Command {
 	var o enrolRevokeOptions
 	c := &cobra.Command{
 		Use: "revoke DEVICE", Short: "Take a key out of use, for good", Args: exactly(1),
-		Long: "Take a key out of use, for good: the machine has to enrol anew.",
+		Long:    "Take a key out of use, for good: the machine has to enrol anew.",
+		Example: "patchcycle enrol revoke DEVICE --reason \"the disk was stolen\"",
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), e.session(c), patching.DeviceID(args[0]))
 		},
 	}
-	c.Flags().StringVar(&o.reason, "reason", "", "why")
+	c.Flags().StringVar(&o.reason, "reason", "", "why; it goes on record")
+	required(c, "reason")
 	return c
 }
 

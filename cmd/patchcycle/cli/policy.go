@@ -29,10 +29,10 @@ func newPolicyLint(e *env) *cobra.Command {
 	var o policyLintOptions
 	c := &cobra.Command{
 		Use: "lint FILE", Short: "Say what is wrong with a policy", Args: exactly(1),
-		Long: `Say what is wrong with a policy: where, and the way out. Needs no server, and
-changes nothing. FILE may be - for standard input. Ends with code 1 if the policy
-cannot be applied.`,
-		Example: "patchcycle policy lint servers.yaml",
+		Long: `Say what is wrong with a policy: where, and the way out. Changes nothing, and needs
+no server unless --fleet asks one for its machines. FILE may be - for standard
+input. Ends with code 1 if the policy cannot be applied.`,
+		Example: "patchcycle policy lint servers.yaml\npatchcycle policy lint --fleet servers.yaml",
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },
 	}
 	c.Flags().BoolVar(&o.fleet, "fleet", false, "also try it on the machines that the server knows")

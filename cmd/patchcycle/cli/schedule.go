@@ -107,17 +107,18 @@ type schedulePauseOptions struct {
 
 func newSchedulePause(e *env, pause bool) *cobra.Command {
 	o := schedulePauseOptions{pause: pause}
-	use, short := "resume POLICY", "Start cycles by the calendar again"
+	use, short, example := "resume POLICY", "Start cycles by the calendar again", "patchcycle schedule resume servers --reason \"the freeze is over\""
 	if pause {
-		use, short = "pause POLICY", "Start no cycle by the calendar for now"
+		use, short, example = "pause POLICY", "Start no cycle by the calendar for now", "patchcycle schedule pause servers --reason \"freeze until January\""
 	}
 	c := &cobra.Command{
-		Use: use, Short: short, Args: exactly(1), ValidArgsFunction: e.completePolicies,
+		Use: use, Short: short, Example: example, Args: exactly(1), ValidArgsFunction: e.completePolicies,
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), e.session(c), patching.PolicyName(args[0]))
 		},
 	}
 	c.Flags().StringVar(&o.reason, "reason", "", "why; it goes on record")
+	required(c, "reason")
 	jsonFlag(c, &o.json)
 	return c
 }

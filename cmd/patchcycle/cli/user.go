@@ -44,6 +44,7 @@ Roles:
 	f.StringSliceVar(&o.roles, "role", nil, "what the person may do: "+words(patching.Roles()))
 	f.StringSliceVar(&o.scopes, "scope", []string{"*"}, "where: *, policy:NAME, site:NAME")
 	f.StringArrayVar(&o.keys, "ssh-key", nil, "file with a public key of OpenSSH, kept for signatures")
+	required(c, "role")
 	jsonFlag(c, &o.json)
 	return c
 }
@@ -140,11 +141,13 @@ func newUserRevoke(e *env) *cobra.Command {
 	var o userRevokeOptions
 	c := &cobra.Command{
 		Use: "revoke NAME", Short: "Take an account and its token out of use", Args: exactly(1),
+		Example: "patchcycle user revoke ben --reason \"left the team\"",
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), e.session(c), patching.AccountName(args[0]))
 		},
 	}
 	c.Flags().StringVar(&o.reason, "reason", "", "why; it goes on record")
+	required(c, "reason")
 	jsonFlag(c, &o.json)
 	return c
 }

@@ -50,6 +50,15 @@ func newVerb(e *env, rule contract.VerbRule) *cobra.Command {
 		f.StringSliceVar(&o.assets, "machine", nil, "machines to take out")
 	}
 	f.StringVar(&o.reason, "reason", "", "why; it goes on record")
+	if rule.NeedsPlan {
+		required(c, "plan")
+	}
+	if rule.NeedsReason {
+		required(c, "reason")
+	}
+	if rule.Verb == contract.VerbAmend {
+		required(c, "machine")
+	}
 	keyFlag(c, &o.key)
 	jsonFlag(c, &o.json)
 	return c
