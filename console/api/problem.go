@@ -108,7 +108,7 @@ func invalid(where, format string, args ...any) *wire.Problem {
 func notAllowed(words string) *wire.Problem {
 	return &wire.Problem{
 		Status: http.StatusForbidden, Code: wire.CodeNotAllowed, Detail: words,
-		WayOut: "Ask somebody who may, or an administrator for the role.",
+		WayOut: "Your token decides who you are (PATCHCYCLE_TOKEN): set that of your own account, ask somebody who may, or an administrator for the role.",
 	}
 }
 
