@@ -124,7 +124,7 @@ func TestExitCodesTellWhatWentWrong(t *testing.T) {
 		"no such policy":          {[]string{"cycle", "start", "nothing"}, ExitNotFound, "policy apply"},
 		"no such file":            {[]string{"policy", "lint", "nowhere.yaml"}, ExitNotFound, "nowhere.yaml"},
 		"another plan":            {[]string{"cycle", "approve", "--plan", "000000000000"}, ExitFailed, plan.Hash().Short()},
-		"nobody there":            {[]string{"cycle", "show", "--server", "http://127.0.0.1:1"}, ExitAway, "patchcycle server"},
+		"nobody there":            {[]string{"cycle", "show", "--server", "http://127.0.0.1:1"}, ExitAway, "the server does not answer at http://127.0.0.1:1: nobody listens there\n  Start it with \"patchcycle server\""},
 		"a token in the clear":    {[]string{"cycle", "show", "--server", "http://patch.example"}, ExitUsage, "in the clear"},
 		"a wrong token":           {[]string{"cycle", "show", "--token", "guess"}, ExitNotAllowed, "user add"},
 	} {
@@ -211,6 +211,7 @@ func TestACommandThatPeopleAreToldToTypeRepeatsWhereTheirServerIs(t *testing.T) 
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	r := h.run("cycle", "list", "--data-dir", dir)
 	assert.Equal(t, ExitAway, r.code)
+	assert.Contains(t, h.run("doctor", "--data-dir", dir).out, "server: Start it with \"patchcycle --data-dir '")
 	assert.Contains(t, r.errs, "patchcycle --data-dir '"+strings.ReplaceAll(dir, "'", `'\''`)+"' server", "as a shell takes it")
 }
 

@@ -40,6 +40,8 @@ type Client struct {
 	http  *http.Client
 	token string
 	retry time.Duration
+	// place says where the server is asked, for people.
+	place string
 }
 
 // ErrAway says that the server could not be reached.
@@ -51,7 +53,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("server %q: %w", o.Server, err)
 	}
-	c := &Client{base: base, token: o.Token, retry: o.Retry, http: &http.Client{
+	c := &Client{base: base, token: o.Token, retry: o.Retry, place: "at " + base.Redacted(), http: &http.Client{
 		Transport: o.Transport,
 		// A redirect would take the token elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -62,7 +64,7 @@ func New(o Options) (*Client, error) {
 	switch base.Scheme {
 	case "unix":
 		path := base.Path
-		c.base = &url.URL{Scheme: "http", Host: "patchcycle"}
+		c.base, c.place = &url.URL{Scheme: "http", Host: "patchcycle"}, "on the socket "+path
 		if o.Transport == nil {
 			c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				var d net.Dialer
@@ -139,9 +141,6 @@ func (c *Client) mayRepeat(r request, err error) bool {
 	return errors.Is(err, ErrAway) && !errors.Is(err, errNobody)
 }
 
-// errNobody says that there was nobody to connect to.
-var errNobody = errors.New("nobody listens there")
-
 // maxAnswer bounds what is read: a report of a large fleet is some megabytes.
 const maxAnswer = 256 << 20
 
@@ -155,16 +154,12 @@ func (c *Client) once(ctx context.Context, r request) ([]byte, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" {
-			err = fmt.Errorf("%w: %w", errNobody, err)
-		}
-		return nil, fmt.Errorf("%w: %w", ErrAway, err)
+		return nil, c.away(err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("%w: the answer broke off: %w", ErrAway, err)
+		return nil, fmt.Errorf("%w %s: the answer broke off: %w", ErrAway, c.place, err)
 	}
 	if res.StatusCode < 300 {
 		return body, nil
