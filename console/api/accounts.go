@@ -102,7 +102,7 @@ func checkAccount(a patching.Account) error {
 func (s *server) revokeAccount(ctx context.Context, in *revokeAccountInput) (wire.Account, error) {
 	a, err := s.Store.Account(ctx, in.Account)
 	if err != nil {
-		return wire.Account{}, err
+		return wire.Account{}, absent(anAccount, in.Account, err)
 	}
 	if !a.Revoked.IsZero() {
 		return accountShape(a), nil

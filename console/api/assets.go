@@ -85,7 +85,7 @@ func (s *server) listAssets(ctx context.Context, in *assetsInput) (wire.AssetPag
 func (s *server) asset(ctx context.Context, id patching.AssetID) (wire.AssetDetail, error) {
 	a, err := s.Store.Asset(ctx, id)
 	if err != nil {
-		return wire.AssetDetail{}, err
+		return wire.AssetDetail{}, absent(aMachine, id, err)
 	}
 	if who := account(ctx); !seesSite(who, a.Site) {
 		return wire.AssetDetail{}, outsideSite(who, a.Site)
@@ -181,7 +181,7 @@ func doneSince(receipts []patching.Receipt, since time.Time) (done []patching.Ch
 func (s *server) setFacts(ctx context.Context, in *factsInput) (wire.AssetDetail, error) {
 	a, err := s.Store.Asset(ctx, in.Asset)
 	if err != nil {
-		return wire.AssetDetail{}, err
+		return wire.AssetDetail{}, absent(aMachine, in.Asset, err)
 	}
 	who, site := account(ctx), a.Site
 	var changed []string

@@ -116,7 +116,7 @@ func (s *server) standing(ctx context.Context, id patching.CycleID) (standing, e
 	var st standing
 	var err error
 	if st.cycle, err = s.Store.Cycle(ctx, id); err != nil {
-		return st, err
+		return st, absent(aCycle, id, err)
 	}
 	st.machines, st.outcomes, st.repairs, st.freed, err = s.Store.CycleCounts(ctx, id)
 	return st, err

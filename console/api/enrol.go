@@ -110,7 +110,7 @@ func (s *server) listDevices(ctx context.Context, in *devicesInput) (wire.Device
 func (s *server) moveDevice(ctx context.Context, id patching.DeviceID, to patching.DeviceState, why string) (wire.Device, error) {
 	d, err := s.Store.Device(ctx, id)
 	if err != nil {
-		return wire.Device{}, err
+		return wire.Device{}, absent(aDevice, id, err)
 	}
 	if who := account(ctx); !who.CoversSite(d.Site) {
 		return wire.Device{}, outsideSite(who, d.Site)

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -56,7 +57,7 @@ const wavesShown = 200
 func (s *server) plan(ctx context.Context, in *planInput) (wire.Plan, error) {
 	c, err := s.Store.Cycle(ctx, in.ID())
 	if err != nil {
-		return wire.Plan{}, err
+		return wire.Plan{}, absent(aCycle, in.ID(), err)
 	}
 	p, err := s.chosenPlan(ctx, in)
 	if err != nil {
@@ -91,7 +92,11 @@ func (s *server) plan(ctx context.Context, in *planInput) (wire.Plan, error) {
 
 func (s *server) chosenPlan(ctx context.Context, in *planInput) (patching.Plan, error) {
 	if in.Revision == 0 {
-		return s.Store.Plan(ctx, in.ID())
+		p, err := s.Store.Plan(ctx, in.ID())
+		if errors.Is(err, store.ErrNotFound) {
+			return p, noPlanYet(in.ID())
+		}
+		return p, err
 	}
 	plans, err := s.Store.Plans(ctx, in.ID())
 	if err != nil {
@@ -109,12 +114,18 @@ func (s *server) chosenPlan(ctx context.Context, in *planInput) (patching.Plan, 
 	return *found, nil
 }
 
+func noPlanYet(id patching.CycleID) *wire.Problem {
+	p := notFound(fmt.Sprintf("%s has no plan yet.", id))
+	p.WayOut = "It is made when all is known of the machines: patchcycle cycle watch " + string(id)
+	return p
+}
+
 // deployments pages through what the account may see: pages are filled, so that
 // only the last one is short.
 func (s *server) deployments(ctx context.Context, in *deploymentsInput) (wire.DeploymentPage, error) {
 	out := wire.DeploymentPage{Items: []wire.Deployment{}}
 	if _, err := s.Store.Cycle(ctx, in.ID()); err != nil {
-		return out, err
+		return out, absent(aCycle, in.ID(), err)
 	}
 	who := account(ctx)
 	want := store.DeploymentFilter{Cycle: in.ID(), Ring: in.Ring, Wave: in.Wave, Outcomes: in.Outcome, After: in.After, Limit: in.Limit + 1}
@@ -160,9 +171,12 @@ func (s *server) deployments(ctx context.Context, in *deploymentsInput) (wire.De
 }
 
 func (s *server) machine(ctx context.Context, in *machineInput) (wire.MachineRecord, error) {
+	if _, err := s.Store.Cycle(ctx, in.ID()); err != nil {
+		return wire.MachineRecord{}, absent(aCycle, in.ID(), err)
+	}
 	d, err := s.Store.Deployment(ctx, in.ID(), in.Asset)
 	if err != nil {
-		return wire.MachineRecord{}, err
+		return wire.MachineRecord{}, notIn(in.ID(), in.Asset, err)
 	}
 	who := account(ctx)
 	if !seesInCycle(who, patching.PolicyName(in.Policy), d.Site) {
@@ -267,7 +281,7 @@ type reportOutput struct {
 func (s *server) report(ctx context.Context, in *cycleInput) (*reportOutput, error) {
 	c, err := s.Store.Cycle(ctx, in.ID())
 	if err != nil {
-		return nil, s.explain(ctx, "get-report", err)
+		return nil, s.explain(ctx, "get-report", absent(aCycle, in.ID(), err))
 	}
 	if c.Report == "" {
 		p := notFound(fmt.Sprintf("%s has no report yet.", c.ID))

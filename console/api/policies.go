@@ -70,7 +70,7 @@ func (s *server) listPolicies(ctx context.Context, _ *struct{}) (wire.Policies, 
 
 func (s *server) getPolicy(ctx context.Context, in *policyInput) (wire.Policy, error) {
 	p, err := s.Store.Policy(ctx, in.Policy)
-	return policyShape(p, true), err
+	return policyShape(p, true), absent(aPolicy, in.Policy, err)
 }
 
 func (s *server) getPolicyPast(ctx context.Context, in *policyPastInput) (wire.Policy, error) {
@@ -168,7 +168,7 @@ func (s *server) apply(ctx context.Context, in *applyInput) (wire.Applied, error
 func (s *server) inForce(ctx context.Context, name patching.PolicyName) (*policy.Policy, error) {
 	v, err := s.Store.Policy(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, absent(aPolicy, name, err)
 	}
 	p, err := policy.Adopted("policy "+string(name), v.Source)
 	if err != nil {

@@ -52,12 +52,8 @@ func (s *server) addStarts(api huma.API) {
 // with its key finds the cycle that the first one started.
 func (s *server) start(ctx context.Context, key string, r starter.Request, body string) (wire.Started, error) {
 	policy, err := s.inForce(ctx, r.Policy)
-	if errors.Is(err, store.ErrNotFound) {
-		p := notFound(fmt.Sprintf("There is no policy %s.", r.Policy))
-		p.WayOut = "Apply one with: patchcycle policy apply FILE."
-		return wire.Started{}, p
-	} else if err != nil {
-		return wire.Started{}, err
+	if err != nil {
+		return wire.Started{}, absent(aPolicy, r.Policy, err)
 	}
 	if why := policy.NotYet(s.Now(), r.Shadow); why != "" {
 		return wire.Started{}, conflict(why, "Try it with --shadow, which installs nothing, or apply it with an earlier valid_from.")

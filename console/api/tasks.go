@@ -84,7 +84,7 @@ func (s *server) getTask(ctx context.Context, in *taskInput) (wire.Task, error) 
 // its machine's site.
 func (s *server) task(ctx context.Context, id patching.TaskID) (t patching.Task, hostname string, err error) {
 	if t, err = s.Store.Task(ctx, id); err != nil {
-		return t, "", err
+		return t, "", absent(aTask, id, err)
 	}
 	a, err := s.Store.Asset(ctx, t.Asset)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -87,7 +87,7 @@ func (s *server) act(ctx context.Context, v contract.VerbRule, in *actInput) (wi
 	var notNow *starter.NotNow
 	if errors.As(err, &notNow) {
 		if _, err := s.Store.Cycle(ctx, in.ID()); errors.Is(err, store.ErrNotFound) {
-			return wire.Answer{}, notFound(fmt.Sprintf("There is no cycle %s.", in.ID()))
+			return wire.Answer{}, absent(aCycle, in.ID(), err)
 		}
 	}
 	if err = engine(err); err != nil {

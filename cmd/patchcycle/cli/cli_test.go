@@ -120,8 +120,8 @@ func TestExitCodesTellWhatWentWrong(t *testing.T) {
 		"a verb without a reason": {[]string{"cycle", "pause"}, ExitUsage, "--reason"},
 		"a verb without a plan":   {[]string{"cycle", "approve"}, ExitUsage, "--plan"},
 		"no id of a cycle":        {[]string{"cycle", "show", "november"}, ExitUsage, "cycle/servers/2026-11.1"},
-		"no such cycle":           {[]string{"cycle", "show", "cycle/demo/2026-11.9"}, ExitNotFound, "not found"},
-		"no such policy":          {[]string{"cycle", "start", "nothing"}, ExitNotFound, "policy apply"},
+		"no such cycle":           {[]string{"cycle", "show", "cycle/demo/2026-11.9"}, ExitNotFound, "There is no cycle cycle/demo/2026-11.9.\n  See which there are: patchcycle cycle list\n"},
+		"no such policy":          {[]string{"cycle", "start", "nothing"}, ExitNotFound, "There is no policy nothing.\n  See which there are: patchcycle policy list\n"},
 		"no such file":            {[]string{"policy", "lint", "nowhere.yaml"}, ExitNotFound, "nowhere.yaml"},
 		"another plan":            {[]string{"cycle", "approve", "--plan", "000000000000"}, ExitFailed, plan.Hash().Short()},
 		"nobody there":            {[]string{"cycle", "show", "--server", "http://127.0.0.1:1"}, ExitAway, "the server does not answer at http://127.0.0.1:1: nobody listens there\n  Start it with \"patchcycle server\""},
@@ -144,6 +144,35 @@ func TestExitCodesTellWhatWentWrong(t *testing.T) {
 		assert.Equal(t, ExitNotAllowed, r.code)
 		assert.Contains(t, r.errs, "aud has the role auditor")
 	})
+}
+
+func TestWhatIsNotThereIsNamedWithTheCommandThatListsSuchThings(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	const gone = "cycle/demo/2026-11.9"
+	for _, c := range []struct {
+		args            []string
+		what, thingsAre string
+	}{
+		{[]string{"policy", "show", "nope"}, "policy nope", "policy list"},
+		{[]string{"schedule", "next", "nope"}, "policy nope", "policy list"},
+		{[]string{"asset", "show", "nope"}, "machine nope", "asset list"},
+		{[]string{"asset", "set", "nope", "--owner", "o"}, "machine nope", "asset list"},
+		{[]string{"task", "show", "nope"}, "task nope", "task list --all"},
+		{[]string{"task", "done", "nope"}, "task nope", "task list --all"},
+		{[]string{"cycle", "watch", gone}, "cycle " + gone, "cycle list"},
+		{[]string{"cycle", "plan", gone}, "cycle " + gone, "cycle list"},
+		{[]string{"cycle", "machines", gone}, "cycle " + gone, "cycle list"},
+		{[]string{"cycle", "machines", gone, "--machine", "web-1"}, "cycle " + gone, "cycle list"},
+		{[]string{"cycle", "machines", string(cycleID), "--machine", "nope"}, "machine nope in " + string(cycleID), "cycle machines " + string(cycleID)},
+		{[]string{"report", "show", gone, "--html"}, "cycle " + gone, "cycle list"},
+		{[]string{"enrol", "accept", "nope"}, "device nope", "enrol list"},
+		{[]string{"user", "revoke", "nope", "--reason", "r"}, "account nope", "user list"},
+	} {
+		r := h.run(c.args...)
+		assert.Equal(t, ExitNotFound, r.code, "%v", c.args)
+		assert.Equal(t, "patchcycle: There is no "+c.what+".\n  See which there are: patchcycle "+c.thingsAre+"\n", r.errs, "%v", c.args)
+	}
 }
 
 func TestTheEngineThatIsAwayHasItsOwnExitCodeAndAKeyToRepeatBy(t *testing.T) {
@@ -203,7 +232,7 @@ func TestACommandThatPeopleAreToldToTypeRepeatsWhereTheirServerIs(t *testing.T) 
 	ask := func(args ...string) result { return h.run(append(args, "--server", h.url)...) }
 	assert.Contains(t, ask("cycle", "plan").out, "To approve it: patchcycle --server "+h.url+" cycle approve "+string(cycleID)+" --plan ")
 	assert.Contains(t, ask("cycle", "approve", "--plan", "000000000000").errs, "Look at it again: patchcycle --server "+h.url+" cycle plan")
-	assert.Contains(t, ask("cycle", "start", "nothing").errs, "Apply one with: patchcycle --server "+h.url+" policy apply FILE.", "what the server says, too")
+	assert.Contains(t, ask("cycle", "start", "nothing").errs, "See which there are: patchcycle --server "+h.url+" policy list", "what the server says, too")
 	assert.Contains(t, ask("asset", "list", "--site", "nope").errs, "See all: patchcycle --server "+h.url+" asset list")
 	assert.Contains(t, ask("policy", "show").errs, "See: patchcycle policy show --help", "help needs no server")
 
