@@ -23,6 +23,8 @@ func newAuditList(e *env) *cobra.Command {
 	var o auditListOptions
 	c := &cobra.Command{
 		Use: "list", Short: "List who decided what, the oldest first", Args: exactly(0),
+		Long: `List who decided what, the oldest first, in words. --json prints the entries as
+they stand in the record, with the hashes of their chain.`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), e.session(c)) },
 	}
 	c.Flags().Int64Var(&o.after, "after", 0, "entries after this number")
@@ -53,7 +55,7 @@ func (o auditListOptions) run(ctx context.Context, s *session) error {
 	}
 	var rows [][]string
 	for _, e := range all.Items {
-		rows = append(rows, []string{fmt.Sprint(e.Seq), s.when(e.At), e.Actor, e.Verb, e.Subject, e.Body})
+		rows = append(rows, []string{fmt.Sprint(e.Seq), s.when(e.At), e.Actor, e.Verb, e.Subject, details(e.Verb, e.Body)})
 	}
 	s.list(rows, "Nothing is on record.", "NO", "WHEN", "WHO", "WHAT", "ABOUT", "DETAILS")
 	return nil
