@@ -22,7 +22,8 @@ var sectionsText string
 //go:embed style.css
 var styleText string
 
-var pageTemplate = template.Must(template.New("page").Funcs(funcs).Parse(pageText + sectionsText))
+// What stands between the sections of their file is no part of the page.
+var pageTemplate = template.Must(template.Must(template.New("sections").Funcs(funcs).Parse(sectionsText)).New("page").Parse(pageText))
 
 // HTML writes the page: one file, without scripts and without anything from
 // elsewhere. Its tables are bounded and say what they leave out.
