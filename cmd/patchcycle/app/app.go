@@ -69,13 +69,16 @@ func (p program) serve(ctx context.Context, o cli.ServeOptions, measures string)
 	}
 	defer stop()
 	fmt.Fprintf(o.Err, "patchcycle %s serves from %s\n", p.version, o.DataDir)
-	fmt.Fprintf(o.Err, "  API     unix://%s\n", s.Config.Socket())
-	for _, door := range []string{"api", "uplink", "ui"} {
-		if at := s.Address(door); at != "" {
-			fmt.Fprintf(o.Err, "  %-7s %s\n", door, at)
+	listens := func(door, at string) {
+		if at != "" {
+			fmt.Fprintf(o.Err, "  %-8s  %s\n", door, at)
 		}
 	}
-	fmt.Fprintf(o.Err, "  Temporal %s\n", s.Engine.Addr())
+	listens("API", "unix://"+s.Config.Socket())
+	for _, door := range []string{"api", "uplink", "ui"} {
+		listens(door, s.Address(door))
+	}
+	listens("Temporal", s.Engine.Addr())
 	select {
 	case <-ctx.Done():
 		return nil
