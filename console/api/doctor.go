@@ -13,6 +13,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -79,7 +80,7 @@ func (s *server) checkStore(ctx context.Context) wire.Check {
 	if err != nil {
 		return failed(name, err, "See the server's log.")
 	}
-	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("The database answers; %d machines are known.", n)}
+	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("The database answers; it knows %s.", phrase.Count(n, "machine"))}
 }
 
 // checkPeople finds what a first cycle would run into: a plan that nobody may approve.
@@ -136,8 +137,8 @@ func (s *server) checkMachines(ctx context.Context) wire.Check {
 	}
 	out := wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Known: %d. Waiting to be accepted, or set aside as clones: %d. Silent for a day: %d. With a clock that is off: %d.", len(assets), waiting, silent, clocks)}
 	switch {
-	case len(assets) == 0:
-		out.OK, out.WayOut = false, "Let machines enrol: patchcycle enrol token --site NAME."
+	case len(assets) == 0: // no fault: that is how every server begins
+		out.Words, out.WayOut = "None is known yet.", "Let machines enrol: patchcycle enrol token --site NAME."
 	case waiting > 0:
 		out.OK, out.WayOut = false, "Look at them: patchcycle enrol list --state pending,quarantined."
 	case clocks > 0:

@@ -496,7 +496,9 @@ func TestTheDoctorSaysWhatIsWrongAndTheWayOut(t *testing.T) {
 	assert.True(t, found["record"].OK)
 	assert.False(t, found["people"].OK)
 	assert.Contains(t, found["people"].WayOut, "user add")
-	assert.False(t, found["machines"].OK)
+	assert.Equal(t, "The database answers; it knows 0 machines.", found["record"].Words)
+	assert.True(t, found["machines"].OK, "every server begins without machines")
+	assert.Contains(t, found["machines"].WayOut, "enrol token")
 }
 
 func TestRequestsThatAreTooLargeOrMisspeltAreRefused(t *testing.T) {

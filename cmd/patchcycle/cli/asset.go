@@ -60,15 +60,11 @@ func (o assetListOptions) run(ctx context.Context, s *session) error {
 	}
 	var rows [][]string
 	for _, a := range all.Items {
-		enrolled := ""
-		if !a.Enrolled {
-			enrolled = "no"
-		}
 		seen := s.ago(a.Seen)
 		if a.ClockOff != "" {
 			seen += ", clock " + a.ClockOff
 		}
-		rows = append(rows, []string{string(a.ID), a.Hostname, string(a.Site), a.OS, fmt.Sprint(a.Missing), fmt.Sprint(a.Security), yes(a.Reboot), enrolled, seen})
+		rows = append(rows, []string{string(a.ID), a.Hostname, string(a.Site), a.OS, fmt.Sprint(a.Missing), fmt.Sprint(a.Security), yes(a.Reboot), first(yes(a.Enrolled), "no"), seen})
 	}
 	s.list(rows, "No machine is known: let some enrol with \"patchcycle enrol token --site NAME\".",
 		"MACHINE", "HOSTNAME", "SITE", "OS", "MISSING", "SECURITY", "REBOOT", "ENROLLED", "SEEN")

@@ -100,7 +100,7 @@ func (s *session) printChecks(found wire.Doctor) {
 	}
 	s.table([]string{"", "CHECK", "FOUND"}, rows)
 	for _, c := range found.Checks {
-		if !c.OK && c.WayOut != "" {
+		if c.WayOut != "" {
 			s.say("%s: %s", c.Name, c.WayOut)
 		}
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,7 +76,11 @@ func (o userAddOptions) run(ctx context.Context, s *session, name string) error 
 	if err != nil || o.json {
 		return orJSON(s, added, err)
 	}
-	s.note("%s is %s, limited to %s. The token is not shown again; it goes into PATCHCYCLE_TOKEN.", added.Account.Name, words(added.Account.Roles), words(added.Account.Scopes))
+	limits := ""
+	if !slices.Contains(added.Account.Scopes, "*") {
+		limits = ", limited to " + words(added.Account.Scopes)
+	}
+	s.note("%s is %s%s. The token is not shown again; it goes into PATCHCYCLE_TOKEN.", added.Account.Name, words(added.Account.Roles), limits)
 	s.say("%s", added.Token)
 	return nil
 }
