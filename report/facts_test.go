@@ -150,7 +150,7 @@ func TestWhatStaysOnMachinesThatWentBackIsListed(t *testing.T) {
 	assert.Equal(t, []report.Stayed{{Package: "linux-image-6.1.0-40-amd64", Version: "6.1.153-1", Machines: 3}}, d.Stayed)
 	assert.Contains(t, d.Summary.Sentences,
 		"Still different from before on 3 of them: linux-image-6.1.0-40-amd64 6.1.153-1 is installed, because they run it.")
-	assert.Contains(t, d.Record.Way, "linux-image-6.1.0-40-amd64 6.1.153-1 stays on a machine that has come to run it.")
+	assert.Contains(t, d.Record.Way, "Not so what a machine has come to run: linux-image-6.1.0-40-amd64 6.1.153-1 would stay there.")
 	assert.Contains(t, find(t, d, w.of("early")[1].item.Asset).Detail, "linux-image-6.1.0-40-amd64 stays installed")
 }
 

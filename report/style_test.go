@@ -52,6 +52,24 @@ func TestColoursCanBeToldApartInBothSchemes(t *testing.T) {
 	}
 }
 
+func TestLongTextsKeepAWidthThatCanBeReadOnASmallScreen(t *testing.T) {
+	style, err := os.ReadFile("style.css")
+	require.NoError(t, err)
+	_, small, found := strings.Cut(string(style), "@media screen and (max-width: 44rem)")
+	require.True(t, found)
+	small, _, _ = strings.Cut(small, "@page")
+	assert.Contains(t, small, ".wide .said { min-width: ")
+	page, err := os.ReadFile("testdata/with-exceptions.html")
+	require.NoError(t, err)
+	for _, section := range []string{"exceptions", "left-out", "tasks"} {
+		_, text, found := strings.Cut(string(page), `<section id="`+section+`"`)
+		require.True(t, found, section)
+		text, _, _ = strings.Cut(text, "</section>")
+		assert.Contains(t, text, `<td class="said">`, section)
+		assert.Contains(t, text, `<div class="scroll"`, section)
+	}
+}
+
 func contrast(t *testing.T, a, b string) float64 {
 	t.Helper()
 	x, y := luminance(t, a), luminance(t, b)

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -47,13 +46,17 @@ func (f *facts) wayBack() string {
 	case w.Machines == 0:
 		return "Nothing was to be changed."
 	case w.Stuck == 0:
-		words = "Every change of the plan could be undone with the package manager."
+		words = "Every change of the plan could be undone with the package manager"
 	default:
 		words = number(w.Machines-w.Stuck) + " of " + plural(w.Machines, "machine") +
-			" could be returned to the earlier versions with the package manager; it has no way back for the others."
+			" could be returned to the earlier versions with the package manager; it has no way back for the others"
 	}
+	if len(w.Stays) == 0 {
+		return words + "."
+	}
+	var stays []string
 	for _, p := range w.Stays {
-		words += fmt.Sprintf(" %s %s stays on a machine that has come to run it.", p.Package, p.Version)
+		stays = append(stays, p.Package+" "+p.Version)
 	}
-	return words
+	return words + ". Not so what a machine has come to run: " + list(stays) + " would stay there."
 }
