@@ -51,17 +51,17 @@ func (r Room) Words() string {
 	return words
 }
 
-// WayOut is what to do about a disk that is nearly full.
-const WayOut = "Free space there: when it is full nothing more is taken or started, and nothing is lost."
-
-// Look tells people how much room there is on the disk of a folder; ok is false
-// if somebody should do something about it.
-func Look(dir string) (words string, ok bool) {
+// Look tells people how much room there is on the disk of a folder, and the way
+// out if somebody should do something about it.
+func Look(dir string) (words, wayOut string, ok bool) {
 	room, err := RoomAt(dir)
-	if err != nil {
-		return err.Error(), errors.Is(err, errors.ErrUnsupported)
+	if ok = errors.Is(err, errors.ErrUnsupported) || err == nil && !room.Low(); !ok {
+		wayOut = "Free space there: when it is full nothing more is taken or started, and nothing is lost."
 	}
-	return fmt.Sprintf("%s on the disk that holds %s.", room.Words(), dir), !room.Low()
+	if err != nil {
+		return err.Error(), wayOut, ok
+	}
+	return fmt.Sprintf("%s on the disk that holds %s.", room.Words(), dir), wayOut, ok
 }
 
 // A FullError says that a disk is full, and what to do.

@@ -32,8 +32,8 @@ func (o doctorOptions) run(ctx context.Context, s *session) error {
 	if err != nil {
 		server = wire.Doctor{Checks: []wire.Check{{Name: "server", Words: err.Error(), WayOut: startIt}}}
 		if len(found.Checks) > 0 { // its disk is here, and may be why
-			words, ok := disk.Look(s.dataDir())
-			server.Checks = append(server.Checks, wire.Check{Name: "disk", OK: ok, Words: words, WayOut: disk.WayOut})
+			words, wayOut, ok := disk.Look(s.dataDir())
+			server.Checks = append(server.Checks, wire.Check{Name: "disk", OK: ok, Words: words, WayOut: wayOut})
 		}
 	}
 	found.Checks = append(found.Checks, server.Checks...)

@@ -47,6 +47,6 @@ const lookAtDisk = time.Minute
 func (s *Server) lookAtRoom(context.Context) error { return s.Config.roomy() }
 
 func (s *Server) checkDisk(context.Context) wire.Check {
-	words, ok := disk.Look(s.Config.Dir)
-	return wire.Check{Name: "disk", OK: ok, Words: words, WayOut: disk.WayOut}
+	words, wayOut, ok := disk.Look(s.Config.Dir)
+	return wire.Check{Name: "disk", OK: ok, Words: words, WayOut: wayOut}
 }
