@@ -85,12 +85,17 @@ func columns(w io.Writer) int {
 // Run runs a command line and returns the exit code, see [ExitCodes].
 func Run(ctx context.Context, o Options, args []string, in io.Reader, out, errs io.Writer) int {
 	o = o.withDefaults()
+	end := func(err error) error { return err }
+	if o.Terminal(out) == 0 { // libraries draw on the terminal's own file only
+		to := &output{to: out}
+		out, end = to, to.failed
+	}
 	root := New(o)
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := execute(ctx, o, root, out)
+	err := end(execute(ctx, o, root, out))
 	if err == nil {
 		return ExitOK
 	}

@@ -87,8 +87,9 @@ func watch(ctx context.Context, c *client.Client, id patching.CycleID, show func
 
 // watchLines prints a line a change, where there is no terminal.
 func (s *session) watchLines(d wire.CycleDetail) error {
-	s.say("%s  %-9s  %d of %d ended  %s", s.Now().In(s.zone).Format("15:04:05 MST"), d.Phase, d.Machines-d.InProgress, d.Machines, d.Words)
-	return nil
+	_, err := fmt.Fprintln(s.out, clean(fmt.Sprintf("%s  %-9s  %d of %d ended  %s",
+		s.Now().In(s.zone).Format("15:04:05 MST"), d.Phase, d.Machines-d.InProgress, d.Machines, d.Words)))
+	return err // lest somebody waits for months for what nobody reads
 }
 
 // watchBar draws how far the cycle is under the words that say where it stands.
