@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -25,7 +23,7 @@ import (
 
 // Main runs the program with its arguments and returns the exit code.
 func Main(b build.Info, args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := cli.UntilSignal(context.Background())
 	defer stop()
 	var fleetArgs []string
 	var measures string
