@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -96,25 +95,6 @@ func (s *session) printProblems(lint wire.Lint) {
 	if lint.OK {
 		s.say("Policy %s can be applied.", lint.Policy)
 	}
-}
-
-// read reads a file, or standard input for "-".
-func (s *session) read(file string) ([]byte, error) {
-	if file == "-" {
-		text, err := io.ReadAll(io.LimitReader(s.cmd.InOrStdin(), 16<<20))
-		if err != nil {
-			return nil, fmt.Errorf("read standard input: %w", err)
-		}
-		return text, nil
-	}
-	text, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, Fail(ExitNotFound, "", "there is no file %s", file)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
-	}
-	return text, nil
 }
 
 type policyApplyOptions struct {

@@ -91,7 +91,7 @@ func (s *session) client() (*client.Client, error) {
 		return nil, err
 	}
 	if file := first(s.caFile, s.Env("PATCHCYCLE_CA_FILE")); file != "" {
-		if o.Transport, err = trusting(file); err != nil {
+		if o.Transport, err = s.trusting(file); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +112,7 @@ func (s *session) findToken(local bool) (string, error) {
 		return "", Fail(ExitNotAllowed, "Set PATCHCYCLE_TOKEN; an administrator makes tokens with: patchcycle user add.", "no token for %s", first(s.server, s.Env("PATCHCYCLE_SERVER")))
 	}
 	file := AdminToken(s.dataDir())
-	text, err := os.ReadFile(file)
+	text, err := s.readFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, err := os.Stat(Socket(s.dataDir())); errors.Is(err, fs.ErrNotExist) {
@@ -122,7 +122,7 @@ func (s *session) findToken(local bool) (string, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return "", Fail(ExitNotAllowed, "Set PATCHCYCLE_TOKEN to the token of your own account.", "%s is for another user", file)
 	case err != nil:
-		return "", fmt.Errorf("read the administrator's token: %w", err)
+		return "", fmt.Errorf("the administrator's token: %w", err)
 	}
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
 		s.note("Warning: others can read %s, and with it everything patchcycle may do is theirs. Run: chmod 600 %s", file, file)
@@ -130,10 +130,10 @@ func (s *session) findToken(local bool) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-func trusting(file string) (*http.Transport, error) {
-	text, err := os.ReadFile(file)
+func (s *session) trusting(file string) (*http.Transport, error) {
+	text, err := s.readFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the certificate authorities: %w", err)
+		return nil, fmt.Errorf("the certificate authorities: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
