@@ -134,7 +134,7 @@ patchcycle completion --help
 	root.Version = e.Build.Version
 	root.SetVersionTemplate(e.Build.Text("patchcycle"))
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%s", err) })
+	root.SetFlagErrorFunc(badFlag)
 	e.flags(root)
 	return root
 }

@@ -34,7 +34,7 @@ type env struct {
 
 func (e *env) flags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVar(&e.data, "data-dir", "", "where a server of this machine keeps its data (PATCHCYCLE_DATA_DIR)")
+	f.Var(named{&e.data}, "data-dir", "where a server of this machine keeps its data (PATCHCYCLE_DATA_DIR)")
 	f.StringVar(&e.server, "server", "", "another server to ask: https://host:port (PATCHCYCLE_SERVER)")
 	f.StringVar(&e.token, "token", "", "token of your account; others can see it here, rather set PATCHCYCLE_TOKEN")
 	f.StringVar(&e.caFile, "ca-file", "", "who vouches for that server, in PEM (PATCHCYCLE_CA_FILE; default: as the machine says)")
