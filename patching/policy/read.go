@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,6 +24,10 @@ func (s *source) read(text []byte) ast.Node {
 		s.add(Error, place{}, "", fmt.Sprintf("the file has %d bytes, more than %d", len(text), maxBytes), "split the policy: one for each group of machines")
 		return nil
 	}
+	if wide(text) {
+		s.add(Error, place{}, "", "this is UTF-16", "save the file as UTF-8")
+		return nil
+	}
 	if !s.legible() {
 		return nil
 	}
@@ -36,6 +41,19 @@ func (s *source) read(text []byte) ast.Node {
 		return nil
 	}
 	return s.onlyDocument(file)
+}
+
+// wide recognises UTF-16 by its mark, or by the zeros beside its first letters:
+// else each of its characters would be told as a control character.
+func wide(text []byte) bool {
+	if bytes.HasPrefix(text, []byte("\xFF\xFE")) || bytes.HasPrefix(text, []byte("\xFE\xFF")) {
+		return true
+	}
+	if len(text) < 4 {
+		return false
+	}
+	big, little := text[0] == 0 && text[2] == 0, text[1] == 0 && text[3] == 0
+	return big != little
 }
 
 // legible checks characters: what is neither text nor line, what hides how a
