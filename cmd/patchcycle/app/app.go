@@ -66,13 +66,13 @@ func (p program) serve(ctx context.Context, o cli.ServeOptions, measures string)
 		return err
 	}
 	defer stop()
-	fmt.Fprintf(o.Err, "patchcycle %s serves from %s\n", p.version, o.DataDir)
+	fmt.Fprintf(o.Err, "patchcycle %s serves from %s\n", p.version, cli.OneLine(o.DataDir))
 	listens := func(door, at string) {
 		if at != "" {
 			fmt.Fprintf(o.Err, "  %-8s  %s\n", door, at)
 		}
 	}
-	listens("API", "unix://"+s.Config.Socket())
+	listens("API", "unix://"+cli.OneLine(s.Config.Socket()))
 	for _, door := range []string{"api", "uplink", "ui"} {
 		listens(door, s.Address(door))
 	}

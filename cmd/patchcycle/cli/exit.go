@@ -57,7 +57,7 @@ type Failure struct {
 
 // Fail returns an error that ends the program with a code.
 func Fail(code int, wayOut, format string, args ...any) *Failure {
-	return &Failure{Code: code, Words: fmt.Sprintf(format, args...), wayOut: wayOut}
+	return &Failure{Code: code, Words: fmt.Sprintf(format, flat(args)...), wayOut: wayOut}
 }
 
 func (f *Failure) Error() string { return f.Words }
@@ -110,7 +110,7 @@ func complain(w io.Writer, hint func(string) string, err error) {
 		sayWayOut(failure.wayOut)
 	case errors.As(err, &problem):
 		for _, p := range problem.Policy {
-			fmt.Fprint(w, policy.Problem(p).String())
+			fmt.Fprint(w, problemText(policy.Problem(p)))
 		}
 		fmt.Fprintf(w, "patchcycle: %s\n", clean(hint(problem.Detail)))
 		for _, f := range problem.Errors {

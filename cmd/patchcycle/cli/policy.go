@@ -87,7 +87,7 @@ func (s *session) printProblems(lint wire.Lint) {
 	all := make([]policy.Problem, 0, len(lint.Problems))
 	for _, p := range lint.Problems {
 		all = append(all, policy.Problem(p))
-		fmt.Fprint(s.out, policy.Problem(p).String())
+		fmt.Fprint(s.out, problemText(policy.Problem(p)))
 	}
 	if len(all) > 0 {
 		s.say("%s", policy.Count(all))
@@ -142,7 +142,7 @@ func (o policyApplyOptions) run(ctx context.Context, s *session, file string) er
 		return s.json(applied)
 	}
 	for _, w := range applied.Warnings {
-		fmt.Fprint(s.errs, policy.Problem(w).String())
+		fmt.Fprint(s.errs, problemText(policy.Problem(w)))
 	}
 	s.say("%s", applied.Words)
 	return nil

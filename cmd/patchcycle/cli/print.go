@@ -28,12 +28,12 @@ type printer struct {
 
 // say prints a line of the result.
 func (p printer) say(format string, args ...any) {
-	fmt.Fprintln(p.out, clean(p.hint(fmt.Sprintf(format, args...))))
+	fmt.Fprintln(p.out, clean(p.hint(fmt.Sprintf(format, flat(args)...))))
 }
 
 // note prints a line that is not the result.
 func (p printer) note(format string, args ...any) {
-	fmt.Fprintln(p.errs, clean(p.hint(fmt.Sprintf(format, args...))))
+	fmt.Fprintln(p.errs, clean(p.hint(fmt.Sprintf(format, flat(args)...))))
 }
 
 func (p printer) json(v any) error {

@@ -94,7 +94,7 @@ func (s *session) printTask(t wire.Task) {
 	s.fields("Task", string(t.ID), "Machine", string(t.Asset), "Hostname", t.Hostname, "Cycle", string(t.Cycle), "State", string(t.State),
 		"Cause", t.Words, "Tried", t.Tried, "Owner", t.Owner, "Due", s.when(t.Due), "Taken by", string(t.TakenBy), "Closed", s.when(t.Closed), "Note", t.Note)
 	if t.Steps != "" {
-		s.say("\nWhat to do:\n%s", t.Steps)
+		s.say("\nWhat to do:\n%s", lines(t.Steps))
 	}
 }
 

@@ -87,7 +87,7 @@ func watch(ctx context.Context, c *client.Client, id patching.CycleID, show func
 
 // watchLines prints a line a change, where there is no terminal.
 func (s *session) watchLines(d wire.CycleDetail) error {
-	_, err := fmt.Fprintln(s.out, clean(fmt.Sprintf("%s  %-9s  %d of %d ended  %s",
+	_, err := fmt.Fprintln(s.out, OneLine(fmt.Sprintf("%s  %-9s  %d of %d ended  %s",
 		s.Now().In(s.zone).Format("15:04:05 MST"), d.Phase, d.Machines-d.InProgress, d.Machines, d.Words)))
 	return err // lest somebody waits for months for what nobody reads
 }
@@ -104,7 +104,7 @@ func (s *session) watchBar(ctx context.Context) (show func(wire.CycleDetail) err
 	show = func(d wire.CycleDetail) error {
 		if d.Words != said {
 			said = d.Words
-			fmt.Fprintf(p, "%s  %s\n", s.Now().In(s.zone).Format("15:04:05 MST"), clean(d.Words))
+			fmt.Fprintf(p, "%s  %s\n", s.Now().In(s.zone).Format("15:04:05 MST"), OneLine(d.Words))
 		}
 		phase.Store(string(d.Phase))
 		bar.SetTotal(int64(d.Machines), false)
