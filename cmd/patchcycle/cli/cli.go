@@ -95,7 +95,7 @@ func Run(ctx context.Context, o Options, args []string, in io.Reader, out, errs 
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
-	err := end(execute(ctx, o, root, out))
+	err := end(inWords(root, args, execute(ctx, o, root, out)))
 	if err == nil {
 		return ExitOK
 	}

@@ -208,7 +208,7 @@ func TestCyclesAreStartedByHandByCalendarAndInAnEmergency(t *testing.T) {
 	assert.Contains(t, h.ok("cycle", "start", "demo", "--shadow"), "Started cycle/demo/2026-11.1.")
 	assert.Equal(t, patching.CycleID("emergency/demo/openssl"), decode[wire.Started](h, "emergency", "start", "demo", "openssl", "--reason", "it burns").Cycle)
 	assert.Equal(t, ExitUsage, h.run("emergency", "start", "demo", "openssl").code)
-	assert.Equal(t, ExitFailed, h.run("emergency", "start", "demo", "Open SSL", "--reason", "r").code)
+	assert.Equal(t, ExitUsage, h.run("emergency", "start", "demo", "Open SSL", "--reason", "r").code)
 
 	assert.Contains(t, h.run("schedule", "list").errs, "There are none")
 	assert.Contains(t, h.ok("schedule", "set", "demo"), "starts on 2026-12-10 09:00 CET")
