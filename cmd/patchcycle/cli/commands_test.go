@@ -389,15 +389,15 @@ func TestCountsAndWordsThatCannotBeAreErrorsOfTheCommandLine(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"asset", "list", "--limit", "-1"}, `"--limit" flag: 1 is the least`},
-		{[]string{"audit", "list", "--limit", "0"}, `"--limit" flag: 1 is the least`},
-		{[]string{"cycle", "machines", "--limit", "many"}, `"--limit" flag: it is a number`},
-		{[]string{"cycle", "list", "--limit", "1001"}, `"--limit" flag: 1000 is the most`},
-		{[]string{"task", "list", "--limit", "-5"}, `"--limit" flag: 1 is the least`},
-		{[]string{"schedule", "next", "demo", "--count", "0"}, `"--count" flag: 1 is the least`},
-		{[]string{"cycle", "machines", "--state", "gone"}, `"--state" flag: there are planned, staged, released, started, done`},
-		{[]string{"asset", "set", "web-1", "--criticality", "hihg"}, `"--criticality" flag: there are low, medium, high, critical, unknown`},
-		{[]string{"asset", "set", "web-1", "--exposure", "moon"}, `"--exposure" flag: there are internet, internal, isolated, unknown`},
+		{[]string{"asset", "list", "--limit", "-1"}, `--limit "-1": 1 is the least`},
+		{[]string{"audit", "list", "--limit", "0"}, `--limit "0": 1 is the least`},
+		{[]string{"cycle", "machines", "--limit", "many"}, `--limit "many": it is a number`},
+		{[]string{"cycle", "list", "--limit", "1001"}, `--limit "1001": 1000 is the most`},
+		{[]string{"task", "list", "--limit", "-5"}, `--limit "-5": 1 is the least`},
+		{[]string{"schedule", "next", "demo", "--count", "0"}, `--count "0": 1 is the least`},
+		{[]string{"cycle", "machines", "--state", "gone"}, `--state "gone": there are planned, staged, released, started, done`},
+		{[]string{"asset", "set", "web-1", "--criticality", "hihg"}, `--criticality "hihg": there are low, medium, high, critical, unknown`},
+		{[]string{"asset", "set", "web-1", "--exposure", "moon"}, `--exposure "moon": there are internet, internal, isolated, unknown`},
 		{[]string{"enrol", "token", "--site", "s", "--for", "90m"}, "--for 1h30m0s: write whole hours, such as 2h"},
 	} {
 		r := h.run(c.args...)
