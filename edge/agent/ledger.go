@@ -17,6 +17,11 @@ import (
 // Ledger is a file with the journals of one or many agents. Each save appends
 // a line (checksum, name, state); the last whole line of a name counts. Agents
 // that wait for the disk at the same time share one fsync.
+//
+// A loss of power takes what was not flushed: a line that does not check is then
+// passed over. What was flushed does not go by itself, so beside the ledger stands
+// how much that was (see flushed.go), and a ledger that lost some of it is not
+// opened: its agents would count on from an older state.
 type Ledger struct {
 	path string
 	lock *os.File // held as long as the ledger is open
@@ -24,6 +29,8 @@ type Ledger struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64
+	// untidy: it holds lines that do not check.
+	untidy bool
 	// last is where each name's state stands in the file, live their sum.
 	last map[string]span
 	live int64
@@ -44,22 +51,51 @@ const rewriteFrom = 1 << 20
 var checksums = crc32.MakeTable(crc32.Castagnoli)
 
 // OpenLedger opens or makes a ledger. Only one process can have it open: two
-// agents with one journal would count their messages against each other.
+// agents with one journal would count their messages against each other. One
+// that lost what was flushed is an error that is [ErrDamaged].
 func OpenLedger(path string) (*Ledger, error) {
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", path, err)
 	}
-	l := &Ledger{path: path, lock: lock, last: map[string]span{}}
-	if l.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
-		if err = syncDir(filepath.Dir(path)); err == nil {
-			err = l.scan()
-		}
-	}
+	l, err := openLocked(path, lock)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("journal: %w", err), l.Close())
+		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), lock.Close())
+	}
+	if err := l.tidy(); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), l.Close())
 	}
 	return l, nil
+}
+
+// openLocked opens or makes the ledger whose lock is held, and changes nothing
+// in one that is there.
+func openLocked(path string, lock *os.File) (*Ledger, error) {
+	l := &Ledger{path: path, lock: lock, last: map[string]span{}}
+	var err error
+	if l.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, err
+	}
+	if err = syncDir(filepath.Dir(path)); err == nil {
+		l.size, l.untidy, err = scanLines(l.file, readFlushed(lock), func(name string, at int64, state []byte) {
+			l.remember(name, span{at, int64(len(state))})
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.file.Close())
+	}
+	return l, nil
+}
+
+// tidy drops what a loss of power left, so that from here on every line is whole.
+func (l *Ledger) tidy() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.untidy {
+		return nil
+	}
+	l.untidy = false
+	return l.rewrite()
 }
 
 // Close closes the file. What was saved without durable may still be lost.
@@ -88,38 +124,33 @@ func (p page) Load() ([]byte, error) { return p.ledger.load(p.name) }
 // Save implements [Journal].
 func (p page) Save(state []byte, durable bool) error { return p.ledger.save(p.name, state, durable) }
 
-// scan finds the last state of every name.
-func (l *Ledger) scan() error {
-	size, torn, err := scanLines(l.file, func(name string, at int64, state []byte) {
-		l.remember(name, span{at, int64(len(state))})
-	})
-	l.size = size
-	if err != nil || !torn {
-		return err
-	}
-	// What comes next begins on a line of its own.
-	_, err = l.file.WriteAt([]byte("\n"), l.size)
-	l.size++
-	return err
-}
-
-// scanLines calls found for every whole line. Lines that do not check are what
-// a loss of power left; they are passed over. Torn says that the last one does
-// not end.
-func scanLines(from io.Reader, found func(name string, at int64, state []byte)) (size int64, torn bool, err error) {
+// scanLines calls found for every whole line. Lines that do not check are what a
+// loss of power left, and make it untidy; among the first flushed bytes they are
+// an error, as is a file that is shorter than that.
+func scanLines(from io.Reader, flushed int64, found func(name string, at int64, state []byte)) (size int64, untidy bool, err error) {
 	r := bufio.NewReaderSize(from, 1<<16)
 	for {
 		line, err := r.ReadBytes('\n')
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
-			return size, false, err
+			return size, untidy, err
 		}
-		if name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n"))); ok && !ended {
-			found(name, size+int64(len(line)-1-len(state)), state)
-		}
+		at := size
 		size += int64(len(line))
+		name, state, ok := parseLine(bytes.TrimSuffix(line, []byte("\n")))
+		switch {
+		case ok && !ended:
+			found(name, size-1-int64(len(state)), state)
+		case len(line) > 0 && size <= flushed:
+			return size, true, fmt.Errorf("%w: what stands from byte %d on does not check", ErrDamaged, at)
+		case len(line) > 0:
+			untidy = true
+		}
+		if ended && size < flushed {
+			return size, untidy, fmt.Errorf("%w: it has %d bytes, and had %d", ErrDamaged, size, flushed)
+		}
 		if ended {
-			return size, len(line) > 0, nil
+			return size, untidy, nil
 		}
 	}
 }
@@ -154,18 +185,23 @@ func (l *Ledger) save(name string, state []byte, durable bool) error {
 		return nil // somebody else's fsync took ours along
 	}
 	l.mu.Lock()
-	file, upTo, err := l.file, l.written, l.broken
+	file, upTo, size, err := l.file, l.written, l.size, l.broken
 	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if err := file.Sync(); err != nil {
+	err = file.Sync()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.file != file: // rewritten meanwhile, which flushed all of it
+	case err != nil:
 		// After a failed fsync the kernel may have dropped the pages: nothing
 		// that this file says from here on can be trusted.
-		l.mu.Lock()
 		l.broken = fmt.Errorf("the journal's disk failed, restart the agent once it is mended: %w", err)
-		l.mu.Unlock()
 		return err
+	default:
+		noteFlushed(l.lock, size)
 	}
 	l.synced = upTo
 	return nil
@@ -205,6 +241,9 @@ func (l *Ledger) rewrite() error {
 		err = next.Sync()
 	}
 	if err == nil {
+		err = forgetFlushed(l.lock) // of a file that is longer
+	}
+	if err == nil {
 		err = os.Rename(next.Name(), l.path)
 	}
 	if err == nil {
@@ -215,6 +254,7 @@ func (l *Ledger) rewrite() error {
 	}
 	old := l.file
 	l.file, l.last, l.size = next, last, size
+	noteFlushed(l.lock, size)
 	return old.Close()
 }
 
