@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"slices"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -81,32 +79,20 @@ func (h Home) Judge(envelope []byte, now time.Time) (trust.Order, error) {
 	if err != nil {
 		return trust.Order{}, err
 	}
-	key, err := h.Key()
-	if err != nil {
-		return trust.Order{}, err
-	}
-	v := trust.Verifier{Root: root.Root, Device: id.Device, DeviceKey: key.Public().ID()}
+	v := trust.Verifier{Root: root.Root, Device: id.Device, DeviceKey: keyOf(id)}
 	return v.Order(envelope, trust.Memory{}, now)
 }
 
 // remembered reads the journal without taking it, and the trust root that
 // counts.
 func (h Home) remembered(id Identity) (state, trust.Pinned, error) {
-	var last []byte
-	f, err := os.Open(h.journal())
-	switch {
-	case err == nil:
-		_, _, err = scanLines(f, func(name string, _ int64, state []byte) {
-			if name == string(id.Device) {
-				last = slices.Clone(state)
-			}
-		})
-		err = errors.Join(err, f.Close())
-	case errors.Is(err, fs.ErrNotExist):
-		err = nil // it has not run yet
-	}
+	file, err := h.readIdentity()
 	if err != nil {
-		return state{}, trust.Pinned{}, fmt.Errorf("read the agent's journal: %w", err)
+		return state{}, trust.Pinned{}, err
+	}
+	last, err := h.lastState(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it has not run yet
+		return state{}, trust.Pinned{}, err
 	}
 	s, err := readState(last)
 	if err != nil {
