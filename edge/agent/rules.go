@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
@@ -22,15 +24,9 @@ import (
 // itself be looked at.
 type RuleFiles string
 
-type rulesFile struct {
-	Allowed []trust.Verb `json:"allowed"` // absent: all that the agent can do
-	Held    []string     `json:"held"`
-}
-
 // Rules implements [Host]. Rules that cannot be read, or that others than
 // their owner can write, are an error, and nothing starts.
 func (f RuleFiles) Rules() (Rules, error) {
-	var file rulesFile
 	text, err := readOwn(filepath.Join(string(f), "rules.json"))
 	if err != nil {
 		return Rules{}, err
@@ -41,17 +37,61 @@ func (f RuleFiles) Rules() (Rules, error) {
 			Note: fmt.Sprintf("there is no %s: this machine only lets itself be looked at. Write {} into it to allow all that the agent can do.", filepath.Join(string(f), "rules.json")),
 		}, nil
 	}
-	dec := json.NewDecoder(strings.NewReader(string(text)))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&file); err != nil {
-		return Rules{}, fmt.Errorf("rules.json: %w", err)
+	rules, err := parseRules(text)
+	if err != nil {
+		return Rules{}, fmt.Errorf("%s: %w", filepath.Join(string(f), "rules.json"), err)
 	}
-	for _, v := range file.Allowed {
-		if _, ok := v.Spec(); !ok {
-			return Rules{}, fmt.Errorf("rules.json: %q is not a verb: want some of %v", v, trust.Verbs())
+	rules.Hold = f.hold()
+	return rules, nil
+}
+
+// rulesShape is what rules.json may hold.
+const rulesShape = `{"allowed": ["VERB", ...], "held": ["PACKAGE", ...]}, both lists of words in quotes that may be left out`
+
+// parseRules reads rules.json. Null is refused wherever it stands: to JSON it is
+// nothing, and nothing allows all that the agent can do.
+func parseRules(text []byte) (rules Rules, err error) {
+	var fields map[string]json.RawMessage
+	var syntax *json.SyntaxError
+	switch err := json.Unmarshal(text, &fields); {
+	case errors.As(err, &syntax):
+		line := 1 + strings.Count(string(text[:min(int64(len(text)), syntax.Offset)]), "\n")
+		return rules, fmt.Errorf("it is not JSON, line %d: %w; want %s", line, err, rulesShape)
+	case err != nil || fields == nil:
+		return rules, fmt.Errorf("it holds no object; want %s", rulesShape)
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		words, ok := listOfWords(fields[name])
+		switch {
+		case name != "allowed" && name != "held":
+			return rules, fmt.Errorf("there is no field %q; want %s", name, rulesShape)
+		case !ok:
+			return rules, fmt.Errorf("the field %q is not a list of words; want %s", name, rulesShape)
+		case name == "held":
+			rules.Held = words
+			continue
+		}
+		rules.Allowed = []trust.Verb{} // absent: all that the agent can do
+		for _, word := range words {
+			v := trust.Verb(word)
+			if _, ok := v.Spec(); !ok {
+				return Rules{}, fmt.Errorf("in the field \"allowed\" %q is not a verb: want some of %v", v, trust.Verbs())
+			}
+			rules.Allowed = append(rules.Allowed, v)
 		}
 	}
-	return Rules{Allowed: file.Allowed, Held: file.Held, Hold: f.hold()}, nil
+	return rules, nil
+}
+
+func listOfWords(text []byte) (words []string, ok bool) {
+	var list []*string
+	if err := json.Unmarshal(text, &list); err != nil || list == nil || slices.Contains(list, nil) {
+		return nil, false
+	}
+	for _, w := range list {
+		words = append(words, *w)
+	}
+	return words, true
 }
 
 // hold reads the file hold. An empty or unreadable one holds too: whoever
@@ -70,7 +110,19 @@ func (f RuleFiles) hold() *Hold {
 			h.Reason = clip(strings.TrimSpace(string(text)), 200)
 		}
 	}
+	h.By, h.Reason = oneLine(h.By), oneLine(h.Reason)
 	return &h
+}
+
+// oneLine takes out breaks and what drives a terminal: a person wrote it, and it
+// is printed and sent.
+func oneLine(s string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || unicode.IsSpace(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)), " ")
 }
 
 // SetHold writes the file hold.

@@ -64,7 +64,14 @@ func TestRulesAreAnErrorIfTheyAre(t *testing.T) {
 	}{
 		"misspelt":               {`{"permitted": []}`, 0o644, "permitted"},
 		"of a verb there is not": {`{"allowed": ["instal"]}`, 0o644, `"instal" is not a verb`},
-		"no JSON":                {`allowed: collect`, 0o644, "rules.json"},
+		"no JSON":                {`allowed: collect`, 0o644, "rules.json: it is not JSON, line 1"},
+		"null":                   {`null`, 0o644, "it holds no object"},
+		"null in a field":        {`{"allowed": null}`, 0o644, `the field "allowed" is not a list of words`},
+		"null in a list":         {`{"held": [null]}`, 0o644, `the field "held" is not a list of words`},
+		"of another type":        {`{"allowed": "collect"}`, 0o644, `want {"allowed": ["VERB", ...], "held": ["PACKAGE", ...]}`},
+		"a list":                 {`["collect"]`, 0o644, "it holds no object"},
+		"empty":                  {``, 0o644, "it is not JSON"},
+		"more than one object":   {`{} {"allowed": []}`, 0o644, "it is not JSON"},
 		"anybody's to change":    {`{}`, 0o666, "chmod go-w"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,8 +101,9 @@ func TestRulesOfAnotherUserAreNotTheOwners(t *testing.T) {
 
 func TestTheFileHoldHoldsWhateverIsInIt(t *testing.T) {
 	for text, want := range map[string]Hold{
-		"":          {By: "a file on the machine", Reason: "no reason given"},
-		"ask ana\n": {By: "a file on the machine", Reason: "ask ana"},
+		"":               {By: "a file on the machine", Reason: "no reason given"},
+		"ask\nana\x1b\n": {By: "a file on the machine", Reason: "ask ana\uFFFD"},
+		"ask ana\n":      {By: "a file on the machine", Reason: "ask ana"},
 		`{"by":"ana","reason":"stocktaking","until":"2026-12-01T00:00:00Z"}`: {By: "ana", Reason: "stocktaking", Until: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)},
 		`{"by":"","reason":""}`: {By: "a file on the machine", Reason: `{"by":"","reason":""}`},
 	} {
