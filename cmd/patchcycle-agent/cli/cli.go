@@ -193,6 +193,40 @@ func (e *env) print(c *cobra.Command, v any, words string) error {
 	return enc.Encode(v)
 }
 
+// errInterrupted is a command that was ended before it was done.
+var errInterrupted = errors.New("interrupted")
+
+// interrupted returns the error of a command, or that it was interrupted.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// read reads at most so many bytes, until the context ends: somebody may sit at
+// the other end and type nothing.
+func read(ctx context.Context, in io.Reader, limit int64) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := io.ReadAll(io.LimitReader(in, limit))
+		done <- result{text, err}
+	}()
+	select {
+	case r := <-done:
+		return r.text, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err() // whoever reads ends with the process
+	}
+}
+
+// line makes one line of what a person or a machine said.
+func line(s string) string { return clean(strings.Join(strings.Fields(s), " ")) }
+
 // clean takes out what could drive a terminal: some of the words come from the
 // other end of a line.
 func clean(s string) string {

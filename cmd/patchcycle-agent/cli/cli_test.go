@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +69,8 @@ type desk struct {
 	envelope []byte
 	receipts []uplink.Receipt
 	facts    int
+	requests int      // but for enrolments
+	enrolled [][]byte // keys
 	token    string
 	ahead    time.Duration // of its clock
 }
@@ -95,16 +99,21 @@ func (d *desk) enrol(w http.ResponseWriter, r *http.Request) {
 		uplink.WriteError(w, &uplink.Error{Status: http.StatusForbidden, Words: "this token lets nobody in"})
 		return
 	}
-	order, err := trust.Draft{ID: "o-1", Device: "d-1", Cycle: "cycle/servers/2026-11.1", Verb: trust.Clean, NotAfter: time.Now().Add(time.Hour)}.
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := slices.IndexFunc(d.enrolled, func(k []byte) bool { return bytes.Equal(k, ask.Key) })
+	if n < 0 {
+		n, d.enrolled = len(d.enrolled), append(d.enrolled, ask.Key)
+	}
+	device := patching.DeviceID(fmt.Sprintf("d-%d", n+1))
+	order, err := trust.Draft{ID: "o-1", Device: device, Cycle: "cycle/servers/2026-11.1", Verb: trust.Clean, NotAfter: time.Now().Add(time.Hour)}.
 		Order(d.root, 1, ask.Key, time.Now())
 	if err != nil {
 		uplink.WriteError(w, err)
 		return
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.token, d.envelope = ask.Token, order.Seal(d.keys.Dispatcher)
-	uplink.WriteJSON(w, r, uplink.EnrolResponse{Device: "d-1", State: patching.DevicePending, Root: d.root.Seal(d.keys.Root)})
+	uplink.WriteJSON(w, r, uplink.EnrolResponse{Device: device, State: patching.DevicePending, Root: d.root.Seal(d.keys.Root)})
 }
 
 func (d *desk) messages(w http.ResponseWriter, r *http.Request) {
@@ -115,6 +124,7 @@ func (d *desk) messages(w http.ResponseWriter, r *http.Request) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.requests++
 	var out uplink.Acks
 	for _, m := range b.Messages {
 		switch m.Kind {
@@ -143,9 +153,10 @@ func (d *desk) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.mu.Lock()
+	d.requests++
 	out := uplink.PollResponse{At: time.Now().Add(d.ahead)}
 	if ask.Devices[0].AfterSeq < 1 {
-		out.Orders = []uplink.SignedOrder{{Device: "d-1", Envelope: d.envelope}}
+		out.Orders = []uplink.SignedOrder{{Device: ask.Devices[0].Hello.Device, Envelope: d.envelope}}
 	}
 	d.mu.Unlock()
 	if out.Empty() && ask.WaitSeconds > 0 {
@@ -186,11 +197,16 @@ func (s *shell) open(p Place, _ *zap.Logger) (agent.Machine, error) {
 
 func (s *shell) run(ctx context.Context, in string, args ...string) (code int, out, errs string) {
 	s.t.Helper()
+	return s.pipe(ctx, strings.NewReader(in), args...)
+}
+
+func (s *shell) pipe(ctx context.Context, in io.Reader, args ...string) (code int, out, errs string) {
+	s.t.Helper()
 	var o, e bytes.Buffer
 	code = Run(ctx, Options{
 		Build: build.Info{Version: "v0", Commit: "abc"}, Machine: s.open, Hindrance: func() string { return s.hindrance },
 		Log: func(io.Writer) *zap.Logger { return zap.NewNop() }, Env: func(k string) string { return s.env[k] },
-	}, append(args, "--home", filepath.Join(s.dir, "home"), "--rules", filepath.Join(s.dir, "rules")), strings.NewReader(in), &o, &e)
+	}, append(args, "--home", filepath.Join(s.dir, "home"), "--rules", filepath.Join(s.dir, "rules")), in, &o, &e)
 	return code, o.String(), e.String()
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"os"
 	"strings"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
 )
 
 type enrolOptions struct {
@@ -31,7 +34,10 @@ func newEnrol(e *env) *cobra.Command {
 
 The token is read from PATCHCYCLE_TOKEN, from --token-file, or from standard
 input: on the command line everyone on this machine could read it. Compare the
-printed fingerprint with your server's, or give it with --fingerprint.`,
+printed fingerprint with your server's, or give it with --fingerprint.
+
+A machine that is enrolled may enrol again: it stays the same device, unless its
+key or its journal is lost. Then it becomes a new one, and says so.`,
 		RunE: func(c *cobra.Command, _ []string) error { return o.run(c) },
 	}
 	f := c.Flags()
@@ -46,7 +52,7 @@ func (o enrolOptions) run(c *cobra.Command) error {
 	if o.server == "" {
 		return usage("name the server: --server https://host:port")
 	}
-	token, err := o.token(c.InOrStdin())
+	token, err := o.token(c.Context(), c.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -55,25 +61,55 @@ func (o enrolOptions) run(c *cobra.Command) error {
 		return usageError{err}
 	}
 	defer link.Close()
-	id, state, err := o.enrol(c.Context(), link, token)
+	home := agent.Home(o.home)
+	entry, err := home.Enter()
 	if err != nil {
 		return err
 	}
-	status, err := agent.Home(o.home).Status()
+	id, state, err := o.enrol(c.Context(), link, token, entry.Key)
+	if err == nil {
+		err = home.Settle(entry, id, o.server)
+	}
+	if err != nil {
+		return interrupted(c.Context(), err)
+	}
+	status, err := home.Status()
 	if err != nil {
 		return err
 	}
-	words := fmt.Sprintf("Enrolled in %s as %s.", status.Fleet, id.Device)
-	if state == patching.DevicePending {
-		words += " It waits for somebody to accept it."
+	out := enrolled{Status: status, State: state}
+	if entry.Lost != nil {
+		out.Before, out.Lost = entry.Before, entry.Lost.File+" "+entry.Lost.What
 	}
-	return o.print(c, struct {
-		agent.Status
-		State patching.DeviceState `json:"state"`
-	}{status, state}, words+"\nFingerprint of the server's trust root: "+string(status.Fingerprint))
+	return o.print(c, out, out.words(entry))
 }
 
-func (o enrolOptions) enrol(ctx context.Context, link uplink.Link, token string) (agent.Identity, patching.DeviceState, error) {
+type enrolled struct {
+	agent.Status
+	State patching.DeviceState `json:"state"`
+	// Before is the device that the machine was and cannot be any more, Lost why.
+	Before patching.DeviceID `json:"before,omitempty"`
+	Lost   string            `json:"lost,omitempty"`
+}
+
+func (r enrolled) words(entry agent.Entry) string {
+	words := fmt.Sprintf("Enrolled in %s as %s.", r.Fleet, r.Device)
+	if entry.Lost == nil && entry.Before == r.Device {
+		words = fmt.Sprintf("This machine was enrolled already: it stays %s of %s, at %s.", r.Device, r.Fleet, r.Server)
+	}
+	if r.State == patching.DevicePending {
+		words += " It waits for somebody to accept it."
+	}
+	if entry.Lost != nil {
+		words += fmt.Sprintf("\nIt is a new device with a new key, because %s.", line(r.Lost))
+		if r.Before != "" {
+			words += fmt.Sprintf(" Take the old one out of use on the server: patchcycle enrol revoke %s --reason WORDS", r.Before)
+		}
+	}
+	return words + "\nFingerprint of the server's trust root: " + string(r.Fingerprint)
+}
+
+func (o enrolOptions) enrol(ctx context.Context, link uplink.Link, token string, key trust.Key) (agent.Identity, patching.DeviceState, error) {
 	machine, err := o.Machine(Place{}, zap.NewNop()) // for it is only looked at yet
 	if err != nil {
 		return agent.Identity{}, "", err
@@ -82,20 +118,30 @@ func (o enrolOptions) enrol(ctx context.Context, link uplink.Link, token string)
 	if err != nil {
 		return agent.Identity{}, "", fmt.Errorf("look at this machine: %w", err)
 	}
-	home := agent.Home(o.home)
-	key, err := home.Key()
-	if err != nil {
-		return agent.Identity{}, "", err
-	}
 	id, state, err := agent.Enrol(ctx, link, token, key, facts, o.host(), patching.Digest(o.fingerprint))
-	if err != nil {
-		return id, "", err
+	return id, state, o.unanswered(err)
+}
+
+// unanswered says what to check if it was the line that failed.
+func (o enrolOptions) unanswered(err error) error {
+	var (
+		certificate *tls.CertificateVerificationError
+		dial        *net.OpError
+		line        *url.Error
+	)
+	switch {
+	case errors.As(err, &certificate):
+		return fmt.Errorf("who answers at %s is not trusted: check the address, or give the server's certificate authority with --ca FILE (%w)", o.server, err)
+	case errors.As(err, &dial) && dial.Op == "dial", errors.As(err, &line) && line.Timeout():
+		return fmt.Errorf("nobody answers at %s: check the address and its port (those of the server's --uplink), that the server runs, and that no firewall is in between (%w)", o.server, err)
+	case errors.As(err, &line):
+		return fmt.Errorf("what answers at %s does not speak as a patchcycle server does: check the address and its port (those of the server's --uplink) (%w)", o.server, err)
 	}
-	return id, state, home.Keep(id, o.server)
+	return err
 }
 
 // token reads the token from where it was given.
-func (o enrolOptions) token(in io.Reader) (string, error) {
+func (o enrolOptions) token(ctx context.Context, in io.Reader) (string, error) {
 	text := o.Env("PATCHCYCLE_TOKEN")
 	if text == "" && o.tokenFile != "" {
 		b, err := os.ReadFile(o.tokenFile)
@@ -105,9 +151,9 @@ func (o enrolOptions) token(in io.Reader) (string, error) {
 		text = string(b)
 	}
 	if text == "" {
-		b, err := io.ReadAll(io.LimitReader(in, 4096))
+		b, err := read(ctx, in, 4096)
 		if err != nil {
-			return "", fmt.Errorf("token: %w", err)
+			return "", interrupted(ctx, fmt.Errorf("token: %w", err))
 		}
 		text = string(b)
 	}

@@ -42,6 +42,7 @@ func (o holdOptions) run(c *cobra.Command) error {
 		}
 		return o.print(c, struct{}{}, "Lifted.")
 	}
+	o.by, o.reason = line(o.by), line(o.reason)
 	if o.by == "" || o.reason == "" || o.length < 0 {
 		return usage("say who and why: --by NAME --reason WORDS")
 	}
@@ -56,7 +57,7 @@ func (o holdOptions) run(c *cobra.Command) error {
 }
 
 func holdWords(h agent.Hold) string {
-	words := fmt.Sprintf("held by %s: %s", h.By, h.Reason)
+	words := fmt.Sprintf("held by %s: %s", line(h.By), line(h.Reason)) // others write the file too
 	if h.Until.IsZero() {
 		return words + ", until it is lifted"
 	}

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -42,7 +41,7 @@ func (e *env) status(c *cobra.Command) error {
 	switch {
 	case rulesErr != nil:
 		out.Rules = rulesErr.Error()
-		fmt.Fprintf(&b, "Nothing starts: the machine's rules cannot be read: %s\n", rulesErr)
+		fmt.Fprintf(&b, "Nothing starts: the machine's rules cannot be read: %s\n", line(rulesErr.Error()))
 	case rules.Hold != nil:
 		fmt.Fprintf(&b, "Nothing starts: %s\n", holdWords(*rules.Hold))
 	}
@@ -98,9 +97,9 @@ func (e *env) verify(c *cobra.Command, args []string) error {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, trust.MaxEnvelope+1))
+	text, err := read(c.Context(), in, trust.MaxEnvelope+1)
 	if err != nil {
-		return err
+		return interrupted(c.Context(), err)
 	}
 	o, err := agent.Home(e.home).Judge(text, e.Now())
 	var refused *trust.Refusal
