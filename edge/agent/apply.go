@@ -90,10 +90,8 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	if err != nil {
 		return a.fail(ctx, w, ending{patching.Deferred, patching.ReasonHostRules, err.Error(), ""})
 	}
-	for _, p := range left {
-		if slices.Contains(rules.Held, p.Name) {
-			return a.fail(ctx, w, ending{patching.Deferred, patching.ReasonHostRules, p.Name + " is held on this machine", ""})
-		}
+	if end := held(rules, left); end != nil {
+		return a.fail(ctx, w, *end)
 	}
 	if err := a.cfg.Machine.Preflight(ctx, b); err != nil {
 		return a.failBy(ctx, w, err, patching.ReasonPreflight)

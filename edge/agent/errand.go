@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -71,6 +72,13 @@ func (a *Agent) rehearse(ctx context.Context, w *work) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
+	rules, err := a.cfg.Host.Rules()
+	if err != nil {
+		return ending{}, err
+	}
+	if end := held(rules, left); end != nil {
+		return *end, nil
+	}
 	changes, err := a.cfg.Machine.Simulate(ctx, left)
 	if err != nil {
 		return ending{}, err
@@ -79,6 +87,16 @@ func (a *Agent) rehearse(ctx context.Context, w *work) (ending, error) {
 		return ending{patching.Deferred, patching.ReasonPlanStale, describe(extra), ""}, nil
 	}
 	return ending{Detail: fmt.Sprintf("would change %d packages", len(changes))}, nil
+}
+
+// held says that a machine's own rules keep one of the patches off it; nil: none.
+func held(rules Rules, patches []patching.Patch) *ending {
+	for _, p := range patches {
+		if slices.Contains(rules.Held, p.Name) {
+			return &ending{patching.Deferred, patching.ReasonHostRules, p.Name + " is held on this machine", ""}
+		}
+	}
+	return nil
 }
 
 // errandTries is how often an errand is tried before its failure is reported.

@@ -42,6 +42,19 @@ func TestErrandsAreDoneWithoutALease(t *testing.T) {
 	}
 }
 
+// Serves G15: a rehearsal says what the installation would say.
+func TestARehearsalNamesWhatTheMachinesOwnRulesHold(t *testing.T) {
+	b := newBench(t)
+	b.rules.Held = []string{"openssl"}
+	d := b.draft(trust.Simulate, small())
+	d.WindowRule, d.Fence = "", 0
+	b.office.issue(d)
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, last.Outcome)
+	assert.Equal(t, patching.ReasonHostRules, last.Reason)
+	assert.Equal(t, "openssl is held on this machine", last.Detail)
+}
+
 func TestAnErrandThatKeepsFailingIsToldOf(t *testing.T) {
 	b := newBench(t)
 	b.box.onInventory = func() error { return errors.New("dpkg-query: exit status 2") }
