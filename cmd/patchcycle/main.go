@@ -9,6 +9,6 @@ import (
 )
 
 // version and commit are set by the linker.
-var version, commit = "0.1.0-dev", ""
+var version, commit = "0.1.0", ""
 
 func main() { os.Exit(app.Main(build.Of(version, commit), os.Args[1:])) }
