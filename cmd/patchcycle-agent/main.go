@@ -20,7 +20,7 @@ import (
 )
 
 // version and commit are set by the linker.
-var version, commit = "0.1.0", ""
+var version, commit = "0.2.0-dev", ""
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

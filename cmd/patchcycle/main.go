@@ -9,6 +9,6 @@ import (
 )
 
 // version and commit are set by the linker.
-var version, commit = "0.1.0", ""
+var version, commit = "0.2.0-dev", ""
 
 func main() { os.Exit(app.Main(build.Of(version, commit), os.Args[1:])) }

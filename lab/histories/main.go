@@ -6,10 +6,7 @@
 //
 //	git checkout v0.1.0 && go run ./lab/histories
 //
-// Recorded from anything but a release they would pin what nobody ever ran. For
-// tests of the replay itself a short cycle of any tree will do:
-//
-//	go run ./lab/histories -planted
+// Recorded from anything but a release they would pin what nobody ever ran.
 package main
 
 import (
@@ -39,7 +36,6 @@ func main() {
 
 type options struct {
 	out     string
-	planted bool
 	program string
 	limit   time.Duration
 }
@@ -49,16 +45,13 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	scenarios, into := []scenario{{"shadow", shadow}}, filepath.Join(filepath.Dir(filepath.Clean(o.out)), "planted")
-	if !o.planted {
-		version, err := release(ctx)
-		if err != nil {
-			return err
-		}
-		scenarios, into = all, filepath.Join(o.out, version)
-		if exists(into) {
-			return fmt.Errorf("%s has been recorded: a release does not change; remove the folder if it was never committed", into)
-		}
+	version, err := release(ctx)
+	if err != nil {
+		return err
+	}
+	into := filepath.Join(o.out, version)
+	if exists(into) {
+		return fmt.Errorf("%s has been recorded: a release does not change; remove the folder if it was never committed", into)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("given up after %s", o.limit))
 	defer cancel()
@@ -66,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := record(ctx, o, scenarios, dir, into); err != nil {
+	if err := record(ctx, o, dir, into); err != nil {
 		return fmt.Errorf("%w (what server and machines said is in %s)", err, dir)
 	}
 	return os.RemoveAll(dir)
@@ -75,13 +68,12 @@ func run(ctx context.Context, args []string) error {
 func parse(args []string) (o options, err error) {
 	fs := flag.NewFlagSet("histories", flag.ContinueOnError)
 	fs.StringVar(&o.out, "out", "workflows/testdata/histories", "folder of the histories")
-	fs.BoolVar(&o.planted, "planted", false, "a shadow cycle of this tree, whatever it is, into the folder planted beside -out")
 	fs.StringVar(&o.program, "program", "", "a built patchcycle (default: this tree is built)")
 	fs.DurationVar(&o.limit, "limit", 20*time.Minute, "how long it may take")
 	return o, fs.Parse(args)
 }
 
-func record(ctx context.Context, o options, scenarios []scenario, dir, into string) error {
+func record(ctx context.Context, o options, dir, into string) error {
 	var err error
 	if o.program == "" {
 		if o.program, err = build(ctx, dir); err != nil {
@@ -93,7 +85,7 @@ func record(ctx context.Context, o options, scenarios []scenario, dir, into stri
 		return err
 	}
 	defer h.close()
-	for _, s := range scenarios {
+	for _, s := range all {
 		say("%s …", s.name)
 		if err := s.play(ctx, h); err != nil {
 			return fmt.Errorf("%s: %w", s.name, errors.Join(err, context.Cause(ctx)))
