@@ -37,6 +37,9 @@ func Open(ctx context.Context, path string) (*store.Store, error) {
 	}
 	write.SetMaxOpenConns(1)
 	if err := migrated(ctx, path, write); err != nil {
+		if damaged(err) {
+			err = fmt.Errorf("the file is damaged; restore it from a backup, or move it away with all that belongs to it: %w", err)
+		}
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), write.Close())
 	}
 	read, err := open(path, "_pragma=query_only(1)")
@@ -46,6 +49,14 @@ func Open(ctx context.Context, path string) (*store.Store, error) {
 	read.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	read.SetMaxIdleConns(max(4, runtime.NumCPU()))
 	return store.New(&dialect{path: path}, write, read), nil
+}
+
+// damaged reports whether SQLite finds something else in the file than a database:
+// its SQLITE_CORRUPT and SQLITE_NOTADB.
+func damaged(err error) bool {
+	const corrupt, noDatabase = 11, 26
+	var e interface{ Code() int }
+	return errors.As(err, &e) && (e.Code()&0xff == corrupt || e.Code()&0xff == noDatabase)
 }
 
 // makeFile makes the file before SQLite does: its journal gets the same mode. A

@@ -1,9 +1,11 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -28,6 +30,22 @@ func engine(t testing.TB) storetest.Database {
 }
 
 func TestSQLiteBehavesAsAStoreHasTo(t *testing.T) { storetest.Run(t, engine) }
+
+func TestAFileThatIsNoDatabaseIsCalledDamagedWithTheWayOut(t *testing.T) {
+	for name, text := range map[string][]byte{
+		"rubbish":     bytes.Repeat([]byte("rubbish "), 1000),
+		"a text":      []byte("Minutes of the meeting, which was long enough to be no database at all, whatever it was about; and so on.\n"),
+		"half a page": append([]byte("SQLite format 3\x00"), make([]byte, 300)...),
+	} {
+		path := filepath.Join(t.TempDir(), "patchcycle.db")
+		require.NoError(t, os.WriteFile(path, text, 0o600))
+		_, err := sqlite.Open(t.Context(), path)
+		require.ErrorContains(t, err, "the file is damaged; restore it from a backup", name)
+		kept, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, text, kept, name)
+	}
+}
 
 func TestADatabaseThatMayNotGrowIsAFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "small.db")
