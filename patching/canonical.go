@@ -11,7 +11,7 @@ import (
 // that would not be written again byte for byte, so that content and address
 // stay one to one.
 func ParsePackageSet(text []byte) (PackageSet, error) {
-	lines, head, err := canonicalLines(text, "packages v1", 2)
+	lines, head, err := canonicalLines(text, "packages v1")
 	if err != nil {
 		return PackageSet{}, err
 	}
@@ -31,7 +31,7 @@ func ParsePackageSet(text []byte) (PackageSet, error) {
 
 // ParseCandidateSet reads what [CandidateSet.Canonical] wrote.
 func ParseCandidateSet(text []byte) (CandidateSet, error) {
-	lines, head, err := canonicalLines(text, "candidates v1", 2)
+	lines, head, err := canonicalLines(text, "candidates v1")
 	if err != nil {
 		return CandidateSet{}, err
 	}
@@ -62,7 +62,7 @@ func ParseCandidateSet(text []byte) (CandidateSet, error) {
 
 // ParseBundle reads what [Bundle.Canonical] wrote.
 func ParseBundle(text []byte) (Bundle, error) {
-	lines, head, err := canonicalLines(text, "bundle v1", 2)
+	lines, head, err := canonicalLines(text, "bundle v1")
 	if err != nil {
 		return Bundle{}, err
 	}
@@ -111,13 +111,13 @@ func parsePatch(f []string) (Patch, error) {
 
 // canonicalLines checks the heading and returns the lines under it and the
 // heading's fields.
-func canonicalLines(text []byte, heading string, fields int) (lines, head []string, err error) {
+func canonicalLines(text []byte, heading string) (lines, head []string, err error) {
 	if !bytes.HasSuffix(text, []byte("\n")) {
 		return nil, nil, fmt.Errorf("%s: the last line does not end", heading)
 	}
 	lines = strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	head = strings.Split(lines[0], "\t")
-	if len(head) != fields || head[0] != heading {
+	if len(head) != 2 || head[0] != heading {
 		return nil, nil, fmt.Errorf("begins with %.40q, want %q", lines[0], heading)
 	}
 	return lines[1:], head, nil

@@ -44,7 +44,7 @@ func (s Sources) Canonical() []byte {
 // ParseSources reads what [Sources.Canonical] wrote. It refuses whatever would
 // mean more than a name in a package manager's list of sources.
 func ParseSources(text []byte) (Sources, error) {
-	lines, head, err := canonicalLines(text, "sources v1", 2)
+	lines, head, err := canonicalLines(text, "sources v1")
 	if err != nil {
 		return Sources{}, err
 	}

@@ -70,15 +70,15 @@ func (s *server) doctor(ctx context.Context, _ *struct{}) (wire.Doctor, error) {
 	return out, nil
 }
 
-func failed(name string, err error, wayOut string) wire.Check {
-	return wire.Check{Name: name, Words: err.Error(), WayOut: wayOut}
+func failed(name string, err error) wire.Check {
+	return wire.Check{Name: name, Words: err.Error(), WayOut: "See the server's log."}
 }
 
 func (s *server) checkStore(ctx context.Context) wire.Check {
 	const name = "record"
 	n, err := s.Store.CountAssets(ctx)
 	if err != nil {
-		return failed(name, err, "See the server's log.")
+		return failed(name, err)
 	}
 	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("The database answers; it knows %s.", phrase.Count(n, "machine"))}
 }
@@ -88,7 +88,7 @@ func (s *server) checkPeople(ctx context.Context) wire.Check {
 	const name = "people"
 	all, err := s.Store.Accounts(ctx, time.Time{})
 	if err != nil {
-		return failed(name, err, "See the server's log.")
+		return failed(name, err)
 	}
 	approvers := 0
 	for _, a := range all {
@@ -109,7 +109,7 @@ func (s *server) checkMachines(ctx context.Context) wire.Check {
 	const name = "machines"
 	devices, err := s.Store.Devices(ctx)
 	if err != nil {
-		return failed(name, err, "See the server's log.")
+		return failed(name, err)
 	}
 	waiting, enrolled := 0, map[patching.DeviceID]time.Time{}
 	for _, d := range devices {
@@ -120,7 +120,7 @@ func (s *server) checkMachines(ctx context.Context) wire.Check {
 	}
 	assets, err := s.Store.Assets(ctx, store.AssetFilter{})
 	if err != nil {
-		return failed(name, err, "See the server's log.")
+		return failed(name, err)
 	}
 	silent, clocks := 0, 0
 	for _, a := range assets {
@@ -156,7 +156,7 @@ func (s *server) checkPaths(ctx context.Context) wire.Check {
 	const name = "paths"
 	parts, err := s.Store.Parts(ctx)
 	if err != nil {
-		return failed(name, err, "See the server's log.")
+		return failed(name, err)
 	}
 	var quiet []string
 	for _, part := range slices.Sorted(maps.Keys(parts)) {

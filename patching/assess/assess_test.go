@@ -278,9 +278,12 @@ func TestABundlePointsToTheSnapshotAndBeyondItOnlyForWhatItLacks(t *testing.T) {
 // Serves G5: packages of one source ask for each other in one version.
 func TestWhatIsBuiltFromTheSameSourceIsWithdrawnAlong(t *testing.T) {
 	set := patching.PackageSet{Manager: "apt", Packages: []patching.Package{
-		{Name: "nginx", Arch: "amd64", Version: "1"}, {Name: "nginx-common", Arch: "all", Version: "1", Source: "nginx"},
-		{Name: "libnginx-mod-http-echo", Arch: "amd64", Version: "1", Source: "nginx"}, {Name: "curl", Arch: "amd64", Version: "7"},
-		{Name: "libcurl4", Arch: "amd64", Version: "7", Source: "curl"}, {Name: "libcurl4", Arch: "i386", Version: "7", Source: "curl"},
+		{Name: "nginx", Arch: "amd64", Version: "1"},
+		{Name: "nginx-common", Arch: "all", Version: "1", Source: "nginx"},
+		{Name: "libnginx-mod-http-echo", Arch: "amd64", Version: "1", Source: "nginx"},
+		{Name: "curl", Arch: "amd64", Version: "7"},
+		{Name: "libcurl4", Arch: "amd64", Version: "7", Source: "curl"},
+		{Name: "libcurl4", Arch: "i386", Version: "7", Source: "curl"},
 	}}
 	require.Equal(t, []string{"nginx-common", "libnginx-mod-http-echo"}, assess.SameSource(set, "nginx"))
 	require.Equal(t, []string{"nginx", "libnginx-mod-http-echo"}, assess.SameSource(set, "nginx-common"))

@@ -100,7 +100,9 @@ func changes(before, after patching.PackageSet) []patching.Change {
 		return moved[k]
 	}
 	had := map[patching.Package]bool{}
-	key := func(p patching.Package) patching.Package { return patching.Package{Name: p.Name, Arch: p.Arch, Version: p.Version} }
+	key := func(p patching.Package) patching.Package {
+		return patching.Package{Name: p.Name, Arch: p.Arch, Version: p.Version}
+	}
 	for _, p := range before.Packages {
 		had[key(p)] = true
 	}

@@ -198,7 +198,8 @@ func strangeInventories(t *testing.T, s *store.Store) {
 	})
 }
 
-func receipts(t *testing.T, s *store.Store) {
+// changedSets shows which inventories are written down beside the newest.
+func changedSets(t *testing.T, s *store.Store) {
 	t.Run("whose packages changed is written down, with both sets", func(t *testing.T) {
 		f := with(t, s, "changed")
 		f.enrol(2)
@@ -231,6 +232,10 @@ func receipts(t *testing.T, s *store.Store) {
 		require.NoError(t, err)
 		require.Empty(t, other)
 	})
+}
+
+func receipts(t *testing.T, s *store.Store) {
+	changedSets(t, s)
 	t.Run("receipts come back as the machine said them", func(t *testing.T) {
 		f := with(t, s, "said")
 		f.released(1)
