@@ -17,7 +17,13 @@ import (
 type Rehearsal struct {
 	// Kinds are sorted: the one with the most machines first.
 	Kinds []Rehearsed
+	// Beyond counts kinds with fewer machines, of which nobody is asked.
+	Beyond int `json:",omitempty"`
 }
+
+// kindsAtMost bounds how many machines are asked. A fleet of which every machine is
+// a kind of its own would be asked as a whole, and for the sake of one machine each.
+const kindsAtMost = 500
 
 // Rehearsed is one kind of machine, and what one of them said.
 type Rehearsed struct {
@@ -51,7 +57,7 @@ func (r Rehearsal) Ask(items []patching.PlanItem, assets map[patching.AssetID]pa
 			of[k] = append(of[k], item)
 		}
 	}
-	out := Rehearsal{Kinds: slices.Clone(r.Kinds)}
+	var fresh []Rehearsed
 	for k, like := range of {
 		one := Rehearsed{Bundle: k.bundle, Machines: len(like)}
 		like = slices.DeleteFunc(like, func(i *patching.PlanItem) bool {
@@ -65,12 +71,17 @@ func (r Rehearsal) Ask(items []patching.PlanItem, assets map[patching.AssetID]pa
 			})
 			one.Asset, one.Hostname = best.Asset, cmp.Or(assets[best.Asset].Hostname, string(best.Asset))
 		}
-		out.Kinds = append(out.Kinds, one)
+		fresh = append(fresh, one)
 	}
-	slices.SortFunc(out.Kinds, func(x, y Rehearsed) int {
-		return cmp.Or(cmp.Compare(y.Machines, x.Machines), cmp.Compare(x.Bundle, y.Bundle), cmp.Compare(x.Asset, y.Asset))
-	})
+	slices.SortFunc(fresh, largestFirst)
+	room := min(len(fresh), max(0, kindsAtMost-len(r.Kinds)))
+	out := Rehearsal{Kinds: append(slices.Clone(r.Kinds), fresh[:room]...), Beyond: len(fresh) - room}
+	slices.SortFunc(out.Kinds, largestFirst)
 	return out
+}
+
+func largestFirst(x, y Rehearsed) int {
+	return cmp.Or(cmp.Compare(y.Machines, x.Machines), cmp.Compare(x.Bundle, y.Bundle), cmp.Compare(x.Asset, y.Asset))
 }
 
 // Open returns the kinds of which a machine is asked and has not answered.
@@ -80,7 +91,7 @@ func (r Rehearsal) Open() []Rehearsed {
 
 // Hear takes over the last receipts of those who were asked.
 func (r Rehearsal) Hear(said map[patching.AssetID]patching.Receipt) Rehearsal {
-	out := Rehearsal{Kinds: slices.Clone(r.Kinds)}
+	out := Rehearsal{Kinds: slices.Clone(r.Kinds), Beyond: r.Beyond}
 	for i := range out.Kinds {
 		k := &out.Kinds[i]
 		if c, ok := said[k.Asset]; ok && !k.Answered {
@@ -176,10 +187,10 @@ func (r Rehearsal) Words() string {
 		return fmt.Sprintf("Rehearsed on none of %s: nobody answered.", phrase.Count(all, "kind"))
 	}
 	words := "Rehearsed on " + phrase.Count(answered, "machine")
-	if unanswered == 0 {
+	if unanswered == 0 && r.Beyond == 0 {
 		words += ", one of each kind: "
 	} else {
-		words += fmt.Sprintf(", for %d of %d kinds: ", answered, all)
+		words += fmt.Sprintf(", for %d of %d kinds: ", answered, all+r.Beyond)
 	}
 	switch {
 	case asPlanned == answered:
@@ -200,6 +211,9 @@ func (r Rehearsal) Words() string {
 	}
 	if mute := unanswered - silent; mute > 0 {
 		words += fmt.Sprintf(" Of %s no machine lets itself be asked.", phrase.Count(mute, "kind"))
+	}
+	if r.Beyond > 0 {
+		words += fmt.Sprintf(" %s with fewer machines: nobody was asked.", phrase.Count(r.Beyond, "kind"))
 	}
 	return words
 }

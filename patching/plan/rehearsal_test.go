@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,33 @@ func TestOneMachineOfEachKindIsAskedTheTestRingsFirstThenWhoWasHeardLast(t *test
 			assert.Equal(t, r, r.Ask(items, assets, "test"), "what is asked is not asked again")
 		})
 	}
+}
+
+// A fleet of single machines is not asked as a whole.
+func TestOfVeryManyKindsThoseWithTheMostMachinesAreAsked(t *testing.T) {
+	rings := map[patching.RingName][]patching.Asset{}
+	own := func(n int) func(*patching.Asset) {
+		return func(a *patching.Asset) { a.Candidates = patching.DigestOf([]byte(fmt.Sprint(n))) }
+	}
+	for n := range 600 {
+		rings["rest"] = append(rings["rest"], rehearses(fmt.Sprintf("m%03d", n), own(n)))
+		if n >= 590 { // these ten kinds have a second machine
+			rings["rest"] = append(rings["rest"], rehearses(fmt.Sprintf("s%03d", n), own(n)))
+		}
+	}
+	items, assets := cast(rings)
+	r := plan.Rehearsal{}.Ask(items, assets, "test")
+	require.Len(t, r.Kinds, 500)
+	require.Equal(t, 100, r.Beyond)
+	for i, k := range r.Kinds {
+		require.Equal(t, i < 10, k.Machines == 2, "the largest come first")
+	}
+	said := map[patching.AssetID]patching.Receipt{}
+	for _, k := range r.Open() {
+		said[k.Asset] = patching.Receipt{Stage: patching.StageFinished}
+	}
+	require.Equal(t, "Rehearsed on 500 machines, for 500 of 600 kinds: all as planned. 100 kinds with fewer machines: nobody was asked.", r.Hear(said).Words())
+	require.Len(t, r.Ask(items, assets, "test").Kinds, 500, "there is no room for more")
 }
 
 // Serves G14, U1: whoever approves reads what would be otherwise, and of whom
