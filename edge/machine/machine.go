@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +35,9 @@ type Options struct {
 	// trusted by, empty: the machine's. Lists keeps what the package manager knows
 	// of them: the user that downloads are left to has to get there.
 	Server, CA, Lists string
+	// Fresh is how old the package manager's own lists may be before an inventory
+	// fetches them; zero: they are as fresh as somebody else keeps them.
+	Fresh time.Duration
 	// LockWait is how long other programs' work with packages is waited for;
 	// zero: ten minutes.
 	LockWait time.Duration
@@ -160,6 +164,7 @@ func (m *Machine) Inventory(ctx context.Context) (patching.Asset, error) {
 	if err := m.settle(ctx); err != nil {
 		return patching.Asset{}, err
 	}
+	m.refresh(ctx)
 	var (
 		asset      patching.Asset
 		installed  []packages.Installed
@@ -183,6 +188,48 @@ func (m *Machine) Inventory(ctx context.Context) (patching.Asset, error) {
 		asset.Candidates = m.keep(candidates.Canonical())
 	}
 	return asset, nil
+}
+
+// How long fetching the lists may hold an inventory up, and how long it is not tried
+// again after it failed: what is offered by the old lists is better than nothing.
+const (
+	refreshTakes = 3 * time.Minute
+	refreshAgain = 15 * time.Minute
+)
+
+// refresh fetches the package manager's own lists where they are older than they
+// may be: nothing is offered that they do not name. That it failed is logged only.
+func (m *Machine) refresh(ctx context.Context) {
+	if m.units == nil || m.o.Fresh <= 0 {
+		return
+	}
+	tried, fetched := filepath.Join(m.o.Dir, "lists.tried"), filepath.Join(m.o.Dir, "lists.fetched")
+	if m.age(fetched) < m.o.Fresh || m.age(tried) < refreshAgain {
+		return
+	}
+	stamp := func(file string) { // without it the lists are fetched once more, and no harm is done
+		if err := os.WriteFile(file, nil, 0o600); err == nil {
+			_ = os.Chtimes(file, m.now(), m.now())
+		}
+	}
+	stamp(tried)
+	ctx, cancel := context.WithTimeout(ctx, refreshTakes)
+	defer cancel()
+	if err := m.manager.Update(ctx); err != nil {
+		m.o.Log.Warn("could not fetch the package manager's lists: what it offers may be out of date", zap.Error(err))
+		return
+	}
+	stamp(fetched)
+}
+
+// age is how long ago a file was stamped. A time in the future, as of a clock that was
+// set back, counts as none.
+func (m *Machine) age(file string) time.Duration {
+	info, err := os.Stat(file)
+	if err != nil || info.ModTime().After(m.now()) {
+		return math.MaxInt64
+	}
+	return m.now().Sub(info.ModTime())
 }
 
 // brokenTold bounds how many half-installed packages an inventory names.

@@ -25,10 +25,19 @@ type box struct {
 	// begins is called when an installation begins.
 	begins func()
 	// updates counts how often lists were fetched.
-	updates int
+	updates  int
+	away     error // why they cannot be
+	onUpdate func(context.Context)
 }
 
-func (b *box) Update(context.Context) error                   { b.updates++; return nil }
+func (b *box) Update(ctx context.Context) error {
+	b.updates++
+	if b.onUpdate != nil {
+		b.onUpdate(ctx)
+	}
+	return b.away
+}
+
 func (b *box) Fetch(context.Context, []patching.Patch) error  { return nil }
 func (b *box) Clean(context.Context, []string) (int64, error) { return 7, nil }
 

@@ -48,6 +48,9 @@ type Place struct {
 	Server, CA string
 	// Notice is how long before a restart people are told; 0: not at all.
 	Notice time.Duration
+	// Fresh is how old the package manager's lists may be before they are fetched; 0:
+	// as old as they are.
+	Fresh time.Duration
 }
 
 // The exit codes.

@@ -232,7 +232,7 @@ func TestAMachineIsEnrolledAskedOnceAndTellsItsStatus(t *testing.T) {
 	require.Equal(t, ExitOK, code, errs)
 	assert.Equal(t, 1, s.cleaned)
 	home := filepath.Join(s.dir, "home")
-	assert.Equal(t, []Place{{}, {Dir: filepath.Join(home, "transactions"), Lists: filepath.Join(home, "snapshots"), Server: url, Notice: time.Minute}}, s.opened, "to enrol, and then to act")
+	assert.Equal(t, []Place{{}, {Dir: filepath.Join(home, "transactions"), Lists: filepath.Join(home, "snapshots"), Server: url, Notice: time.Minute, Fresh: 6 * time.Hour}}, s.opened, "to enrol, and then to act")
 	assert.Equal(t, patching.StageFinished, d.receipts[len(d.receipts)-1].Stage)
 	assert.Equal(t, 1, d.facts)
 

@@ -15,12 +15,14 @@ type runOptions struct {
 	*env
 	ca     string
 	notice time.Duration
+	fresh  time.Duration
 }
 
 // flags are those of every agent at work.
 func (o *runOptions) flags(c *cobra.Command) {
 	caFlag(c, &o.ca)
 	c.Flags().DurationVar(&o.notice, "notice", time.Minute, "how long before a restart people on this machine are told, in whole minutes; 0: not at all")
+	c.Flags().DurationVar(&o.fresh, "fresh", 6*time.Hour, "how old the package manager's lists may be before they are fetched; 0: somebody else fetches them")
 }
 
 func newRun(e *env) *cobra.Command {
@@ -62,7 +64,10 @@ func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent
 	}
 	defer link.Close()
 	log := o.Log(c.ErrOrStderr())
-	place := Place{Server: server, CA: o.ca, Notice: o.notice}
+	place := Place{Server: server, CA: o.ca, Notice: o.notice, Fresh: o.fresh}
+	if o.fresh < 0 {
+		return usage("--fresh %s: write a duration such as 6h, or 0", o.fresh)
+	}
 	if o.notice < 0 || o.notice%time.Minute != 0 {
 		return usage("--notice %s: write whole minutes, such as 5m, or 0", o.notice)
 	}
