@@ -50,9 +50,14 @@ func TestTheListsOfASnapshotAreFetchedOnceAndAgainWhenItsPlaceChanges(t *testing
 	s.Base = "http://elsewhere:7440"
 	require.NoError(t, a.Update(t.Context()))
 	require.Equal(t, 2, fetched, "lists are by address")
+	s.Beside = true
+	for range 2 {
+		require.NoError(t, a.Update(t.Context()))
+	}
+	require.Equal(t, 3, fetched, "the machine's own were not among them")
 	inUse = false
 	for range 2 {
 		require.NoError(t, a.Update(t.Context()))
 	}
-	require.Equal(t, 4, fetched, "the machine's own change")
+	require.Equal(t, 5, fetched, "the machine's own change")
 }

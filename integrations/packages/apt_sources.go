@@ -123,6 +123,9 @@ func (a *APT) fetchOnce(s Snapshot, fetch func() error) error {
 	if err != nil {
 		return err
 	}
+	if s.Beside { // these are other lists too
+		wanted = append(wanted, "# beside the machine's own\n"...)
+	}
 	mark := filepath.Join(s.Dir, fetchedList)
 	if has, err := os.ReadFile(mark); err == nil && bytes.Equal(has, wanted) {
 		return nil
