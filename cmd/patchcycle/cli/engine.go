@@ -101,40 +101,32 @@ func runEngineUI(ctx context.Context, s *session) error {
 	return nil
 }
 
-type engineRebuildOptions struct {
+// engineChangeOptions are those of what changes an engine that no server has in
+// hand, and cannot be undone.
+type engineChangeOptions struct {
 	EngineOptions
 	yes  bool
 	json bool
 }
 
-func newEngineRebuild(e *env) *cobra.Command {
-	var o engineRebuildOptions
-	c := &cobra.Command{
-		Use: "rebuild", Short: "Make a lost engine anew from the record", Args: exactly(0),
-		Long: `Make an engine that was lost, restored, or cannot be upgraded anew from the record.
-Cycles go on from the phase in which they were saved last; machines refuse what
-the old engine told them. The server has to be stopped first.`,
-		Example: "patchcycle engine rebuild --reason \"the disk with the engine failed\" --yes",
-		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), e.session(c)) },
-	}
+// flags adds the flags; lost says what is given up.
+func (o *engineChangeOptions) flags(c *cobra.Command, lost string) {
 	engineFlags(c, &o.EngineOptions)
 	c.Flags().StringVar(&o.Reason, "reason", "", "why; it goes on record")
-	c.Flags().BoolVar(&o.yes, "yes", false, "do it: what the old engine knew beyond the record is given up")
+	c.Flags().BoolVar(&o.yes, "yes", false, "do it: "+lost)
 	required(c, "reason", "yes")
 	jsonFlag(c, &o.json)
-	return c
 }
 
-func (o engineRebuildOptions) run(ctx context.Context, s *session) error {
+// run does it once the reason is given and the loss is agreed to.
+func (o engineChangeOptions) run(s *session, lost string, do func(EngineOptions) (words string, err error)) error {
 	switch {
-	case s.EngineRebuild == nil:
-		return errNotBuilt
 	case o.Reason == "":
 		return usage(s.cmd, "say why: --reason TEXT")
 	case !o.yes:
-		return usage(s.cmd, "what the old engine knew beyond the record is given up: say --yes")
+		return usage(s.cmd, "%s: say --yes", lost)
 	}
-	words, err := s.EngineRebuild(ctx, o.complete(s))
+	words, err := do(o.complete(s))
 	if err != nil || o.json {
 		return orJSON(s, map[string]string{"words": words}, err)
 	}
@@ -142,14 +134,29 @@ func (o engineRebuildOptions) run(ctx context.Context, s *session) error {
 	return nil
 }
 
-type engineAbandonOptions struct {
-	EngineOptions
-	yes  bool
-	json bool
+func newEngineRebuild(e *env) *cobra.Command {
+	const lost = "what the old engine knew beyond the record is given up"
+	var o engineChangeOptions
+	c := &cobra.Command{
+		Use: "rebuild", Short: "Make a lost engine anew from the record", Args: exactly(0),
+		Long: `Make an engine that was lost, restored, or cannot be upgraded anew from the record.
+Cycles go on from the phase in which they were saved last; machines refuse what
+the old engine told them. The server has to be stopped first.`,
+		Example: "patchcycle engine rebuild --reason \"the disk with the engine failed\" --yes",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if e.EngineRebuild == nil {
+				return errNotBuilt
+			}
+			return o.run(e.session(c), lost, func(o EngineOptions) (string, error) { return e.EngineRebuild(c.Context(), o) })
+		},
+	}
+	o.flags(c, lost)
+	return c
 }
 
 func newEngineAbandon(e *env) *cobra.Command {
-	var o engineAbandonOptions
+	const lost = "the cycle cannot be taken up again"
+	var o engineChangeOptions
 	c := &cobra.Command{
 		Use: "abandon CYCLE", Short: "Close on record a cycle that the engine has lost", Args: exactly(1),
 		Long: `Close on record a cycle that does not go on in the engine any more: its workflow
@@ -157,35 +164,24 @@ failed, somebody ended it, or its engine is lost and is not to be rebuilt. Order
 that no machine has begun are withdrawn, and every machine has its outcome in the
 report. A cycle that goes on is refused. The server has to be stopped first.`,
 		Example: "patchcycle engine abandon cycle/servers/2026-11.1 --reason \"its engine is lost\" --yes",
-		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if e.EngineAbandon == nil {
+				return errNotBuilt
+			}
+			return o.run(e.session(c), lost, func(o EngineOptions) (string, error) { return abandon(c.Context(), e, o, args[0]) })
+		},
 	}
-	engineFlags(c, &o.EngineOptions)
-	c.Flags().StringVar(&o.Reason, "reason", "", "why; it goes on record")
-	c.Flags().BoolVar(&o.yes, "yes", false, "do it: the cycle cannot be taken up again")
-	required(c, "reason", "yes")
-	jsonFlag(c, &o.json)
+	o.flags(c, lost)
 	return c
 }
 
-func (o engineAbandonOptions) run(ctx context.Context, s *session, cycle string) error {
-	switch {
-	case s.EngineAbandon == nil:
-		return errNotBuilt
-	case o.Reason == "":
-		return usage(s.cmd, "say why: --reason TEXT")
-	case !o.yes:
-		return usage(s.cmd, "the cycle cannot be taken up again: say --yes")
-	}
+func abandon(ctx context.Context, e *env, o EngineOptions, cycle string) (string, error) {
 	if _, err := cycleNamed(cycle); err != nil {
-		return err
+		return "", err
 	}
-	words, err := s.EngineAbandon(ctx, o.complete(s), cycle)
+	words, err := e.EngineAbandon(ctx, o, cycle)
 	if errors.Is(err, ErrNoCycle) {
-		return Fail(ExitNotFound, "While the server runs, it lists them: patchcycle cycle list", "there is no cycle %s on record", cycle)
+		return "", Fail(ExitNotFound, "While the server runs, it lists them: patchcycle cycle list", "there is no cycle %s on record", cycle)
 	}
-	if err != nil || o.json {
-		return orJSON(s, map[string]string{"words": words}, err)
-	}
-	s.say("%s", words)
-	return nil
+	return words, err
 }

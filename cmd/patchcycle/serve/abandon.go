@@ -24,10 +24,7 @@ var ErrNoCycle = errors.New("there is no such cycle")
 func Abandon(ctx context.Context, c Config, id patching.CycleID, reason string) (words string, err error) {
 	c = c.withDefaults()
 	defer func() { err = c.explain(err) }()
-	if err := c.inhabited(); err != nil {
-		return "", err
-	}
-	if err := c.makeDirs(); err != nil {
+	if err := c.enter(); err != nil {
 		return "", err
 	}
 	life, cancel := context.WithCancel(ctx)

@@ -26,10 +26,7 @@ func Rebuild(ctx context.Context, c Config, reason string) (words string, err er
 	if c.TemporalAddress != "" {
 		return "", errors.New("an external cluster is not ours to set aside: restore it, or start the server without --temporal-address")
 	}
-	if err := c.inhabited(); err != nil {
-		return "", err
-	}
-	if err := c.makeDirs(); err != nil {
+	if err := c.enter(); err != nil {
 		return "", err
 	}
 	open, epoch, where, err := beginEpoch(ctx, c, reason)
