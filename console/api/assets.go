@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -157,23 +156,11 @@ func (s *server) outside(ctx context.Context, a patching.Asset) ([]wire.OutsideC
 		if !had || !has {
 			continue // a list that never came
 		}
-		for _, o := range assess.Outside(before, after, doneSince(receipts, c.Since)) {
+		for _, o := range assess.Outside(before, after, assess.DoneSince(receipts, c.Since)) {
 			out = append(out, wire.OutsideChange{After: c.Since, Before: c.At, Name: o.Name, Arch: o.Arch, From: o.From, To: o.To})
 		}
 	}
 	return out, nil
-}
-
-// doneSince returns what orders changed on a machine since a time by its clock,
-// which may be a little wrong. An order may tell it after the inventory that shows
-// it.
-func doneSince(receipts []patching.Receipt, since time.Time) (done []patching.Change) {
-	for _, r := range receipts {
-		if r.At.After(since.Add(-time.Hour)) {
-			done = append(done, r.Changes...)
-		}
-	}
-	return done
 }
 
 // setFacts changes what the server keeps of a machine. Whoever moves it to

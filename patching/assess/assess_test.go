@@ -275,6 +275,14 @@ func TestABundlePointsToTheSnapshotAndBeyondItOnlyForWhatItLacks(t *testing.T) {
 	require.False(t, assess.Within(left, whole))
 }
 
+func TestWhatAnOrderDidMayBeToldByAClockThatIsALittleWrong(t *testing.T) {
+	at := func(d time.Duration, name string) patching.Receipt {
+		return patching.Receipt{At: now.Add(d), Changes: []patching.Change{{Name: name, To: "2"}}}
+	}
+	got := assess.DoneSince([]patching.Receipt{at(-61*time.Minute, "long-before"), at(-59*time.Minute, "nginx"), at(48*time.Hour, "curl")}, now)
+	require.Equal(t, []patching.Change{{Name: "nginx", To: "2"}, {Name: "curl", To: "2"}}, got)
+}
+
 // Serves G5: packages of one source ask for each other in one version.
 func TestWhatIsBuiltFromTheSameSourceIsWithdrawnAlong(t *testing.T) {
 	set := patching.PackageSet{Manager: "apt", Packages: []patching.Package{

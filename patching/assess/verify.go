@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -84,6 +85,17 @@ func Outside(before, after patching.PackageSet, done []patching.Change) []patchi
 		}
 	}
 	return out
+}
+
+// DoneSince returns what orders changed on a machine since a time by its clock, which
+// may be an hour wrong. An order may tell it after the inventory that shows it.
+func DoneSince(receipts []patching.Receipt, since time.Time) (done []patching.Change) {
+	for _, r := range receipts {
+		if r.At.After(since.Add(-time.Hour)) {
+			done = append(done, r.Changes...)
+		}
+	}
+	return done
 }
 
 // changes compares two sets. A package that is there in several versions, as a
