@@ -97,14 +97,20 @@ func TestAnOrderToRestartRestarts(t *testing.T) {
 	assert.Contains(t, b.office.stages("o-1"), patching.StageRebooting)
 }
 
-func TestAnOrderToRepairRepairs(t *testing.T) {
-	b := newBench(t)
-	b.box.broken["nginx"] = true
+// repair has the order to repair carried out.
+func (b *bench) repair() patching.Receipt {
+	b.t.Helper()
 	d := b.draft(trust.Repair, small())
 	d.Args = trust.RepairArgs{Do: trust.RepairConfigure}
 	b.office.issue(d)
 	b.office.permit("o-1")
-	last := b.untilFinal("o-1")
+	return b.untilFinal("o-1")
+}
+
+func TestAnOrderToRepairRepairs(t *testing.T) {
+	b := newBench(t)
+	b.box.broken["nginx"] = true
+	last := b.repair()
 	assert.Empty(t, last.Outcome)
 	assert.Equal(t, 1, last.Repairs)
 	assert.Equal(t, []string{"repair", "configured nginx 7"}, b.box.wrote)
@@ -115,11 +121,7 @@ func TestARepairThatDidNotHelpIsNotCalledDone(t *testing.T) {
 	b.box.onRepair = func() error {
 		return &Failure{Reason: patching.ReasonInstallFailed, Detail: "postinst returned 1", Signature: "nginx: postinst"}
 	}
-	d := b.draft(trust.Repair, small())
-	d.Args = trust.RepairArgs{Do: trust.RepairConfigure}
-	b.office.issue(d)
-	b.office.permit("o-1")
-	last := b.untilFinal("o-1")
+	last := b.repair()
 	assert.Equal(t, patching.Failed, last.Outcome)
 	assert.Equal(t, "postinst returned 1", last.Detail)
 	assert.Equal(t, "nginx: postinst", last.Signature)
@@ -128,11 +130,7 @@ func TestARepairThatDidNotHelpIsNotCalledDone(t *testing.T) {
 func TestARepairInWhichTheAgentIsKilledAgainAndAgainComesToAnEnd(t *testing.T) {
 	b := newBench(t)
 	b.box.onRepair = func() error { panic(killed{}) }
-	d := b.draft(trust.Repair, small())
-	d.Args = trust.RepairArgs{Do: trust.RepairConfigure}
-	b.office.issue(d)
-	b.office.permit("o-1")
-	last := b.untilFinal("o-1")
+	last := b.repair()
 	assert.Equal(t, patching.Failed, last.Outcome)
 	assert.Equal(t, "It was interrupted 3 times.", last.Detail)
 }
