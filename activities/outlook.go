@@ -70,13 +70,9 @@ func summary(made patching.Plan, items []patching.PlanItem, pol *policy.Policy, 
 	}
 	for _, r := range made.Rings {
 		rules, _ := pol.Ring(r.Name)
-		soak := rules.Soak
-		if made.Kind == patching.Emergency && pol.Emergency.Soak > 0 {
-			soak = min(soak, pol.Emergency.Soak)
-		}
 		out.Rings = append(out.Rings, contract.RingSummary{
 			Name: r.Name, Assets: r.Assets, Waves: len(waves[r.Name]), Batch: rules.Batch, Parallel: rules.Parallel,
-			Soak: soak, Gate: rules.Gate, StandIns: r.StandIns,
+			Soak: plan.Soak(rules, made.Kind, pol), Gate: rules.Gate, StandIns: r.StandIns,
 			Approve: plan.NeedsApproval(rules, r),
 		})
 	}

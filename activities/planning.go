@@ -114,7 +114,7 @@ func (p *Planning) build(ctx context.Context, in contract.MakePlanIn, pol *polic
 	if err != nil {
 		return err
 	}
-	input.Busy, input.Out = map[patching.AssetID]patching.CycleID{}, takenOut(d.was)
+	input.Busy, input.Out = map[patching.AssetID]patching.CycleID{}, plan.TakenOut(d.was)
 	for {
 		out, err := plan.Build(input)
 		if err != nil {
@@ -133,19 +133,6 @@ func (p *Planning) build(ctx context.Context, in contract.MakePlanIn, pol *polic
 		}
 		maps.Copy(input.Busy, busy)
 	}
-}
-
-// takenOut are the machines that ended before their turn, or left an earlier
-// plan for that: a person or another cycle took them.
-func takenOut(rows []patching.Deployment) map[patching.AssetID]plan.Leave {
-	out := map[patching.AssetID]plan.Leave{}
-	for _, d := range rows {
-		gone := d.Exclude == patching.ReasonRemoved || d.Exclude == patching.ReasonTakenOver
-		if gone || d.Ring != "" && d.State.Terminal() && !d.Outcome.Bad() {
-			out[d.Asset] = plan.Leave{Reason: d.Reason, Why: d.Detail}
-		}
-	}
-	return out
 }
 
 func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *policy.Policy) (plan.Input, error) {

@@ -19,7 +19,7 @@ import (
 // and those that were taken before their turn.
 func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleState, rows []patching.Deployment) (plan.Less, error) {
 	less := plan.Less{
-		Out: takenOut(rows), Bundles: map[patching.Digest]plan.BundleRef{}, Withdrawn: map[patching.Digest]string{},
+		Out: plan.TakenOut(rows), Bundles: map[patching.Digest]plan.BundleRef{}, Withdrawn: map[patching.Digest]string{},
 	}
 	for _, r := range s.Rings {
 		less.Begun = append(less.Begun, r.Name)

@@ -101,10 +101,7 @@ func (f *facts) soakOf(name patching.RingName) time.Duration {
 	if !ok {
 		return 0
 	}
-	if e := f.policy.Emergency.Soak; f.cycle.Kind == patching.Emergency && e > 0 {
-		return min(r.Soak, e)
-	}
-	return r.Soak
+	return plan.Soak(r, f.cycle.Kind, f.policy)
 }
 
 // judged adds the decision that settled the ring: the gate's last word on it,

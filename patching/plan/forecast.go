@@ -68,7 +68,7 @@ func Foresee(p *policy.Policy, plan patching.Plan, items []patching.PlanItem, be
 		first := slices.MinFunc(all, func(x, y patching.WaveSummary) int { return x.Start.Compare(y.Start) })
 		r.Begin = later(begin, first.Start)
 		r.End = ringEnd(all, ring, p.Silence, begin)
-		r.Soaked = r.End.Add(soakOf(ring, plan.Kind, p))
+		r.Soaked = r.End.Add(Soak(ring, plan.Kind, p))
 		begin = r.Soaked
 		f.Rings = append(f.Rings, r)
 		f.End = r.Soaked

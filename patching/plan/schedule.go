@@ -35,7 +35,7 @@ func (s scheduler) run(machines []*machine, begin time.Time) {
 	}
 	for i, ring := range s.policy.Rings {
 		if waves := s.waves(rings[i], begin); len(waves) > 0 {
-			begin = ringEnd(waves, ring, s.policy.Silence, begin).Add(soakOf(ring, s.kind, s.policy))
+			begin = ringEnd(waves, ring, s.policy.Silence, begin).Add(Soak(ring, s.kind, s.policy))
 		}
 	}
 	s.last(own, begin)
@@ -121,8 +121,8 @@ func (m *machine) opening(at time.Time) (slot, bool) {
 	return slot{}, false
 }
 
-// soakOf returns the ring's soak, or the emergency's where that is shorter.
-func soakOf(r policy.Ring, k patching.Kind, p *policy.Policy) time.Duration {
+// Soak returns the ring's soak, or the emergency's where that is shorter.
+func Soak(r policy.Ring, k patching.Kind, p *policy.Policy) time.Duration {
 	if s := p.Emergency.Soak; k == patching.Emergency && s > 0 {
 		return min(r.Soak, s)
 	}

@@ -132,6 +132,19 @@ func (b *builder) barred(m *machine) (Leave, error) {
 	return o.none, nil
 }
 
+// TakenOut returns the machines that ended before their turn, or left an earlier plan
+// for that: a person or another cycle took them.
+func TakenOut(rows []patching.Deployment) map[patching.AssetID]Leave {
+	out := map[patching.AssetID]Leave{}
+	for _, d := range rows {
+		gone := d.Exclude == patching.ReasonRemoved || d.Exclude == patching.ReasonTakenOver
+		if gone || d.Ring != "" && d.State.Terminal() && !d.Outcome.Bad() {
+			out[d.Asset] = Leave{Reason: d.Reason, Why: d.Detail}
+		}
+	}
+	return out
+}
+
 func allowedWords(allowed []string) string {
 	if len(allowed) == 0 {
 		return "they allow nothing"
