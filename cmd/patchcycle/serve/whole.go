@@ -28,8 +28,8 @@ func (c Config) recordThere() error {
 	return fmt.Errorf("%s is gone, and with it all that was on record, while %s shows that a server has run here: restore it from a backup, or start in an empty directory", c.Record(), c.trustRoot())
 }
 
-// enter refuses to look after a folder in which no server has ever run: a name that
-// was mistyped must not become an installation.
+// enter makes sure of the folders of a server that has run before. It refuses where
+// none ever has: a name that was mistyped must not become an installation.
 func (c Config) enter() error {
 	if missing(c.trustRoot()) && (c.DatabaseURL != "" || missing(c.Record())) {
 		return fmt.Errorf("no server has run in %s: name its folder with --data-dir", c.Dir)
