@@ -62,6 +62,10 @@ type Limits struct {
 	// Settle is for how long services may take to come up after a step, and
 	// Look how often they are looked at [2 min, 5 s].
 	Settle, Look time.Duration
+	// Watch is for how long services are looked at after a step at least, where the
+	// machine counts how often they die: one that dies again and again runs at most
+	// moments [10 s].
+	Watch time.Duration
 	// Return is how long a restart may take to begin [15 min].
 	Return time.Duration
 	// Inventory is how often an inventory is sent unasked [24 h].
@@ -83,6 +87,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Ask, 10*time.Minute)
 	set(&l.Settle, 2*time.Minute)
 	set(&l.Look, 5*time.Second)
+	set(&l.Watch, 10*time.Second)
 	set(&l.Return, 15*time.Minute)
 	set(&l.Inventory, 24*time.Hour)
 	if l.Boots == 0 {

@@ -105,7 +105,8 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	if err != nil {
 		return a.failBy(ctx, w, err, patching.ReasonPreflight)
 	}
-	w.Already, w.Failing = already, health.Failing
+	w.Already = already
+	w.baseline(health)
 	w.Phase, w.Tries, w.Since = phaseInstall, 0, a.cfg.Clock.Now().UTC()
 	a.calm(w)
 	return a.keep(w, false) // install and repair write it for good before they touch anything
@@ -277,7 +278,7 @@ func (a *Agent) gotWorse(ctx context.Context, w *work) (stop bool, err error) {
 	if err != nil {
 		return true, a.stumble(ctx, w, err, patching.ReasonInstallFailed)
 	}
-	if len(worse) == 0 {
+	if worse.none() {
 		return false, nil
 	}
 	if w.mendable() {
@@ -294,7 +295,7 @@ func (a *Agent) gotWorse(ctx context.Context, w *work) (stop bool, err error) {
 		a.rest(w, a.cfg.Limits.Look)
 		return true, nil
 	}
-	end := notRunning(worse)
+	end := worse.ending()
 	if w.Last != nil {
 		detail := end.Detail
 		if end = *w.Last; end.Detail != "" {

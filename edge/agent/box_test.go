@@ -44,6 +44,8 @@ type box struct {
 	sources map[string]string
 	// sick says what else fails.
 	sick func(b *box) []string
+	// counts says how often services were started again; nil: it does not count.
+	counts func() map[string]int
 }
 
 func newBox(f *fuse) *box {
@@ -95,7 +97,11 @@ func (b *box) Health(context.Context) (Health, error) {
 	if b.sick != nil {
 		failing = append(slices.Clone(failing), b.sick(b)...)
 	}
-	return Health{Failing: failing, RebootPending: b.pending}, nil
+	h := Health{Failing: failing, RebootPending: b.pending}
+	if b.counts != nil {
+		h.Restarts = b.counts()
+	}
+	return h, nil
 }
 
 // from notes where the packages of what is done come from.

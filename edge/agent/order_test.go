@@ -410,6 +410,77 @@ func TestAServiceMayTakeItsTimeToComeUp(t *testing.T) {
 	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
 }
 
+// Serves G13: such a service runs at most moments that one looks.
+func TestAServiceThatDiesAgainAndAgainFailsTheOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		every   time.Duration // it dies so often
+		times   int           // and so often in all
+		outcome patching.Outcome
+		waited  time.Duration
+	}{
+		"it dies at once":         {time.Second, 1000, patching.Failed, 2 * time.Minute},
+		"it runs for a while":     {9 * time.Second, 1000, patching.Failed, 2 * time.Minute},
+		"it needed a second try":  {3 * time.Second, 1, patching.Patched, 2 * time.Minute},
+		"it runs as it should":    {time.Second, 0, patching.Patched, 10 * time.Second},
+		"it dies later than that": {time.Hour, 1000, patching.Patched, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			var since time.Time
+			b.box.counts = func() map[string]int {
+				if b.box.installed["openssl"] == "1" {
+					return map[string]int{"flaky.service": 7}
+				}
+				if since.IsZero() {
+					since = b.clock.now
+				}
+				n := min(c.times, int(b.clock.now.Sub(since)/c.every))
+				return map[string]int{"nginx.service": n, "flaky.service": 8}
+			}
+			b.apply(small())
+			b.office.permit("o-1")
+			last := b.untilFinal("o-1")
+			assert.Equal(t, c.outcome, last.Outcome, last.Detail)
+			if c.outcome == patching.Failed {
+				assert.Equal(t, patching.ReasonServiceBroken, last.Reason)
+				assert.Equal(t, "Dies and is started again: nginx.service", last.Detail)
+				assert.Equal(t, "nginx.service: not running", last.Signature)
+			}
+			assert.GreaterOrEqual(t, last.At.Sub(since), c.waited)
+			assert.Less(t, last.At.Sub(since), c.waited+10*time.Second)
+		})
+	}
+}
+
+// Serves G13.
+func TestWhatWasSoBeforeIsNotLaidToThePatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, now map[string]int
+		want        decline
+	}{
+		"nothing counts":                     {nil, nil, decline{}},
+		"nothing died":                       {nil, map[string]int{}, decline{counted: true}},
+		"one restart":                        {nil, map[string]int{"a": 1}, decline{counted: true, restless: true}},
+		"three":                              {nil, map[string]int{"a": 3}, decline{counted: true, restless: true, looping: []string{"a"}}},
+		"as many as before":                  {map[string]int{"a": 3}, map[string]int{"a": 3}, decline{counted: true}},
+		"a few more of what dies often":      {map[string]int{"a": 100}, map[string]int{"a": 104}, decline{counted: true}},
+		"many more of what died seldom":      {map[string]int{"a": 2}, map[string]int{"a": 7}, decline{counted: true, restless: true, looping: []string{"a"}}},
+		"counted anew, as often as before":   {map[string]int{"a": 9}, map[string]int{"a": 5}, decline{counted: true}},
+		"counted anew, more often":           {map[string]int{"a": 1}, map[string]int{"a": 5}, decline{counted: true, restless: true, looping: []string{"a"}}},
+		"what was down before":               {nil, map[string]int{"down": 9}, decline{counted: true}},
+		"what is down is not named twice":    {nil, map[string]int{"new": 9}, decline{counted: true, failing: []string{"new"}}},
+		"two, in the order of their letters": {nil, map[string]int{"b": 4, "a": 5, "c": 1}, decline{counted: true, restless: true, looping: []string{"a", "b"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, now := Health{Failing: []string{"down"}, Restarts: c.before}, Health{Failing: []string{"down"}, Restarts: c.now}
+			if len(c.want.failing) > 0 {
+				now.Failing = append(now.Failing, c.want.failing...)
+			}
+			assert.Equal(t, c.want, declined(before, now))
+		})
+	}
+}
+
 func TestAPatchThatIsNotThereAfterTheRestartHasNotTaken(t *testing.T) {
 	b := newBench(t)
 	b.box.onBoot = func() { b.box.installed["linux"] = "5" }

@@ -69,6 +69,10 @@ type Standing struct {
 type Health struct {
 	// Failing names what should run and does not, sorted ("nginx.service").
 	Failing []string
+	// Restarts counts how often a service that died was started again, since it was
+	// last started on purpose: by name, without those that never were. Nil: the
+	// machine does not count.
+	Restarts map[string]int
 	// RebootPending: the machine says that it needs a restart.
 	RebootPending bool
 }

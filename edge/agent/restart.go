@@ -73,24 +73,20 @@ func (a *Agent) check(ctx context.Context, w *work, step []patching.Patch, passe
 	if err != nil {
 		return a.stumble(ctx, w, err, patching.ReasonServiceBroken)
 	}
-	if len(worse) == 0 {
-		return passed()
+	sure := a.cfg.Limits.Settle // after so long the answer stands
+	if worse.none() && !worse.restless {
+		if sure = 0; worse.counted {
+			sure = a.cfg.Limits.Watch
+		}
 	}
-	if a.cfg.Clock.Now().Before(w.Since.Add(a.cfg.Limits.Settle)) {
+	switch {
+	case a.cfg.Clock.Now().Before(w.Since.Add(sure)):
 		a.rest(w, a.cfg.Limits.Look)
 		return nil
+	case worse.none():
+		return passed()
 	}
-	return a.fail(ctx, w, notRunning(worse))
-}
-
-// worse names what fails now and did not when the order began.
-func (a *Agent) worse(ctx context.Context, w *work) ([]string, error) {
-	health, err := a.health(ctx)
-	return slices.DeleteFunc(health.Failing, func(f string) bool { return slices.Contains(w.Failing, f) }), err
-}
-
-func notRunning(names []string) ending {
-	return ending{patching.Failed, patching.ReasonServiceBroken, "Not running: " + list(names), names[0] + ": not running"}
+	return a.fail(ctx, w, worse.ending())
 }
 
 // remains says what is not as it was before, on a machine that went back: a
@@ -124,18 +120,6 @@ func (a *Agent) remains(ctx context.Context, w *work, b patching.Bundle) (words 
 	return strings.Join(parts, " "), true, nil
 }
 
-// health asks what is wrong with the machine. Names are compared with those in
-// the journal, which holds UTF-8.
-func (a *Agent) health(ctx context.Context) (Health, error) {
-	h, err := a.cfg.Machine.Health(ctx)
-	failing := make([]string, len(h.Failing))
-	for i, name := range h.Failing {
-		failing[i] = strings.ToValidUTF8(name, "\uFFFD")
-	}
-	h.Failing = failing
-	return h, err
-}
-
 // restartOnly carries out the order to restart.
 func (a *Agent) restartOnly(ctx context.Context, w *work) error {
 	switch w.Phase {
@@ -144,7 +128,8 @@ func (a *Agent) restartOnly(ctx context.Context, w *work) error {
 		if err != nil {
 			return a.failBy(ctx, w, err, patching.ReasonPreflight)
 		}
-		w.Failing, w.Phase, w.Since = health.Failing, phaseRestart, a.cfg.Clock.Now().UTC()
+		w.baseline(health)
+		w.Phase, w.Since = phaseRestart, a.cfg.Clock.Now().UTC()
 		if err := a.keep(w, false, patching.StageRebooting); err != nil {
 			return err
 		}

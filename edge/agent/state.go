@@ -56,6 +56,8 @@ type work struct {
 	Already []int `json:"already,omitempty"`
 	// Failing is what was failing before it started.
 	Failing []string `json:"failing,omitempty"`
+	// Restarts are the counts of [Health] before it started.
+	Restarts map[string]int `json:"restarts,omitempty"`
 	// Tries and Mends count how often the step in hand, and its repair, were
 	// begun; Mended says that the repair came to an end. Repairs counts the
 	// steps that needed one.

@@ -134,6 +134,18 @@ func TestFailedUnitsAreNamed(t *testing.T) {
 	require.Empty(t, none, "no systemd here")
 }
 
+// Serves G13.
+func TestServicesThatSystemdStartsAgainAreCounted(t *testing.T) {
+	require.Equal(t, map[string]int{"lab-loops.service": 4}, parseRestarts([]byte("NRestarts=0\nId=cron.service\n\nNRestarts=4\nId=lab-loops.service\n\nNRestarts=0\nId=dbus.service\n")))
+	calm := parseRestarts([]byte("NRestarts=0\nId=cron.service\n"))
+	require.NotNil(t, calm, "it counts, and there was nothing to count")
+	require.Empty(t, calm)
+	require.Nil(t, parseRestarts([]byte("Id=cron.service\n\nId=dbus.service\n")), "systemd 219 does not count")
+	none, err := Restarts(t.Context(), fstest.MapFS{})
+	require.NoError(t, err)
+	require.Nil(t, none, "no systemd here")
+}
+
 func TestABootIsNotTakenForAnother(t *testing.T) {
 	_, err := Boot(fstest.MapFS{})
 	require.ErrorIs(t, err, fs.ErrNotExist)

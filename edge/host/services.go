@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,6 +45,50 @@ func parseUnits(out []byte) []string {
 	}
 	slices.Sort(units)
 	return units
+}
+
+// Restarts counts how often systemd started each service again after it died, since
+// it was last started on purpose; those that never died are left out. Nil without
+// systemd, or with one before 235, which does not count.
+func Restarts(ctx context.Context, root fs.FS) (map[string]int, error) {
+	if !Systemd(root) {
+		return nil, nil
+	}
+	out, err := command.Run(ctx, time.Minute, "systemctl", "show", "--property=Id", "--property=NRestarts", "--no-pager", "*.service")
+	if err != nil {
+		return nil, err
+	}
+	return parseRestarts(out), nil
+}
+
+// parseRestarts reads what systemctl shows of units, a paragraph each, its lines in
+// any order:
+//
+//	NRestarts=3
+//	Id=tb-svc.service
+func parseRestarts(out []byte) map[string]int {
+	var counts map[string]int
+	for unit := range strings.SplitSeq(string(out), "\n\n") {
+		id, n, counted := "", 0, false
+		for l := range strings.Lines(unit) {
+			key, value, _ := strings.Cut(strings.TrimSpace(l), "=")
+			switch key {
+			case "Id":
+				id = value
+			case "NRestarts":
+				var err error
+				n, err = strconv.Atoi(value)
+				counted = err == nil
+			}
+		}
+		if counted && counts == nil {
+			counts = map[string]int{}
+		}
+		if counted && id != "" && n > 0 {
+			counts[id] = n
+		}
+	}
+	return counts
 }
 
 // updaters are other programs that patch a machine, by the file that shows that

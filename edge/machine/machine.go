@@ -284,6 +284,8 @@ func standing(all []packages.Installed, p patching.Patch, kernel string) agent.S
 	return agent.Standing{Version: has.Version, Broken: has.Broken, Running: patching.RunsFrom(p.Name, kernel)}
 }
 
+const agentUnit = "patchcycle-agent.service"
+
 // Health implements [agent.Machine]. A package that is half installed counts
 // among what fails: one that nobody asked for may break on the way, and no
 // service tells.
@@ -299,12 +301,17 @@ func (m *Machine) Health(ctx context.Context) (agent.Health, error) {
 	if err != nil {
 		return agent.Health{}, fmt.Errorf("ask which services fail: %w", err)
 	}
+	restarts, err := host.Restarts(ctx, m.root)
+	if err != nil {
+		return agent.Health{}, fmt.Errorf("ask which services were started again: %w", err)
+	}
+	delete(restarts, agentUnit) // that the agent dies says nothing of a patch
 	failing = slices.DeleteFunc(failing, ours)
 	for _, name := range state.Broken {
 		failing = append(failing, name+" (half installed)")
 	}
 	slices.Sort(failing)
-	return agent.Health{Failing: failing, RebootPending: state.RebootPending}, nil
+	return agent.Health{Failing: failing, Restarts: restarts, RebootPending: state.RebootPending}, nil
 }
 
 // lists makes sure that the lists of the order's snapshot are there. The machine's

@@ -55,6 +55,9 @@ func TestTheListsOfASnapshotAreFetchedOnceAndAgainWhenItsPlaceChanges(t *testing
 		require.NoError(t, a.Update(t.Context()))
 	}
 	require.Equal(t, 3, fetched, "the machine's own were not among them")
+	s.Beside = false
+	require.NoError(t, a.Update(t.Context()))
+	require.Equal(t, 3, fetched, "those beside it do no harm")
 	inUse = false
 	for range 2 {
 		require.NoError(t, a.Update(t.Context()))

@@ -113,21 +113,23 @@ const (
 	snapshotList = "parts/patchcycle-snapshot.sources"
 	// fetchedList is a copy of the list whose indexes were fetched.
 	fetchedList = "fetched.sources"
+	// beside ends that copy where the machine's own sources were asked too.
+	beside = "# beside the machine's own\n"
 )
 
 // fetchOnce fetches the lists of a snapshot's sources, and of what is asked beside
-// it, unless those of the same sources are there: an order that has started goes
-// on without a line.
+// it, unless those of the same sources are there, or more: an order that has
+// started goes on without a line.
 func (a *APT) fetchOnce(s Snapshot, fetch func() error) error {
 	wanted, err := aptSources(a.root, s)
 	if err != nil {
 		return err
 	}
 	if s.Beside { // these are other lists too
-		wanted = append(wanted, "# beside the machine's own\n"...)
+		wanted = append(wanted, beside...)
 	}
 	mark := filepath.Join(s.Dir, fetchedList)
-	if has, err := os.ReadFile(mark); err == nil && bytes.Equal(has, wanted) {
+	if has, err := os.ReadFile(mark); err == nil && (bytes.Equal(has, wanted) || bytes.Equal(has, append(wanted, beside...))) {
 		return nil
 	}
 	if err := fetch(); err != nil {

@@ -19,6 +19,9 @@ const (
 	// ServiceDies: apt says all is well, and the service that it brings does
 	// not stay up. Only somebody who looks afterwards sees it.
 	ServiceDies Fault = "lab-service-dies"
+	// ServiceLoops: the same, with a service that runs for seconds and that systemd
+	// starts again and again: it runs at most moments that one looks.
+	ServiceLoops Fault = "lab-service-loops"
 	// ServiceStrict: its script insists that the service starts, which fails.
 	ServiceStrict Fault = "lab-service-strict"
 	// Conffile: it brings a new version of a file that owners change.
@@ -37,7 +40,7 @@ const (
 
 // Faults are all of them.
 func Faults() []Fault {
-	return []Fault{PostinstFails, PreinstFails, ServiceDies, ServiceStrict, Conffile, Clash, Unmet, Reboot, Big, Slow}
+	return []Fault{PostinstFails, PreinstFails, ServiceDies, ServiceLoops, ServiceStrict, Conffile, Clash, Unmet, Reboot, Big, Slow}
 }
 
 // Every package has three versions: one that is good, one with the fault, and
@@ -69,7 +72,7 @@ func Package(f Fault, version string) Deb {
 		if bad {
 			d.Scripts["preinst"] = "echo 'lab-preinst-fails: unsupported CPU' >&2\nexit 1"
 		}
-	case ServiceDies, ServiceStrict:
+	case ServiceDies, ServiceLoops, ServiceStrict:
 		service(&d, f, bad)
 	case Conffile:
 		d.Files["etc/lab-conffile.conf"] = File{Data: []byte("setting = " + version + "\n")}
@@ -107,11 +110,16 @@ func service(d *Deb, f Fault, bad bool) {
 	name := string(f)
 	unit := "[Unit]\nDescription=" + d.Description + "\n[Service]\n%sExecStart=/usr/sbin/" + name + "\n[Install]\nWantedBy=multi-user.target\n"
 	program, kind, forgive := "exec sleep infinity", "", " || true"
-	if f == ServiceStrict {
-		// Its start fails, where a simple service would fail after its start.
+	switch f {
+	case ServiceStrict: // its start fails, where a simple service would fail after its start
 		program, kind, forgive = "exit 0", "Type=oneshot\nRemainAfterExit=yes\n", ""
+	case ServiceLoops:
+		kind = "Restart=always\n"
 	}
-	if bad {
+	switch {
+	case bad && f == ServiceLoops:
+		program = "sleep 4\nexit 3"
+	case bad:
 		program = "echo '" + name + ": bad directive in the configuration' >&2\nexit 3"
 	}
 	d.Files["usr/sbin/"+name] = File{Data: []byte("#!/bin/sh\n" + program + "\n"), Executable: true}
