@@ -16,8 +16,17 @@ import (
 // Rules are the machine's own while it is observed.
 var Rules = agent.Rules{Allowed: agent.Looking()}
 
+// Subject is a machine that says who it is without its package manager.
+type Subject interface {
+	agent.Machine
+	Facts() (patching.Asset, error)
+}
+
 // Options say how to observe this machine. Link and Dir are required.
 type Options struct {
+	// Patched is this machine where it is to get its patches too, by no rules but the
+	// orders that it takes. Nil: it is only looked at.
+	Patched Subject
 	// Link leads to the server.
 	Link uplink.Link
 	// Dir is the agent's folder: its key, who it is, its journal. Whoever
@@ -35,15 +44,19 @@ type Options struct {
 	Limits            agent.Limits
 }
 
-// Run enrols this machine if need be, and lets an agent that only looks answer
-// for it until the context ends. The error is then the context's.
+// Run enrols this machine if need be, and lets an agent answer for it until the
+// context ends, one that only looks unless the options say otherwise. The error is
+// then the context's.
 func Run(ctx context.Context, o Options) (err error) {
-	machine, err := open(o.CarriesPatchcycle)
-	if err != nil {
-		return fmt.Errorf("observe this machine: %w", err)
+	machine, rules := o.Patched, agent.Rules{}
+	if machine == nil {
+		rules = Rules
+		if machine, err = open(o.CarriesPatchcycle); err != nil {
+			return fmt.Errorf("observe this machine: %w", err)
+		}
 	}
 	home := agent.Home(o.Dir)
-	id, err := identity(ctx, o, home, machine)
+	id, err := identity(ctx, o, home, machine, rules)
 	if err != nil {
 		return err
 	}
@@ -54,7 +67,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(err, ledger.Close()) }()
 	a, err := agent.New(agent.Config{
 		Identity: id, Machine: machine, Link: o.Link, Clock: clock{}, Journal: ledger.Journal(string(id.Device)),
-		Shelf: home.Shelf(), Host: Rules, Log: o.Log, Limits: o.Limits,
+		Shelf: home.Shelf(), Host: rules, Log: o.Log, Limits: o.Limits,
 	})
 	if err != nil {
 		return err
@@ -63,7 +76,7 @@ func Run(ctx context.Context, o Options) (err error) {
 }
 
 // identity returns who the machine is, and enrols it if it is nobody yet.
-func identity(ctx context.Context, o Options, home agent.Home, machine *Machine) (agent.Identity, error) {
+func identity(ctx context.Context, o Options, home agent.Home, machine Subject, rules agent.Rules) (agent.Identity, error) {
 	id, _, err := home.Identity()
 	if !errors.Is(err, agent.ErrNotEnrolled) {
 		return id, err
@@ -76,7 +89,7 @@ func identity(ctx context.Context, o Options, home agent.Home, machine *Machine)
 	if err != nil {
 		return id, err
 	}
-	id, _, err = agent.Enrol(ctx, o.Link, o.Token, key, asset, Rules, o.Fingerprint)
+	id, _, err = agent.Enrol(ctx, o.Link, o.Token, key, asset, rules, o.Fingerprint)
 	if err != nil {
 		return id, fmt.Errorf("enrol this machine: %w", err)
 	}

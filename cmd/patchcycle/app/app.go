@@ -16,6 +16,7 @@ import (
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/cli"
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/demo"
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
+	"github.com/patchcycle/patchcycle/edge/machine"
 	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/lab/sim"
 	"github.com/patchcycle/patchcycle/patching"
@@ -40,7 +41,7 @@ func Main(b build.Info, args []string) int {
 			c.Flags().StringArrayVar(&fleetArgs, "fleet-arg", nil, "argument for the fleet's process, for crash tests")
 			_ = c.Flags().MarkHidden("fleet-arg")
 		},
-		EngineStatus: engineStatus, EngineRebuild: p.rebuild, EngineAbandon: p.abandon, Sim: runSim,
+		EngineStatus: engineStatus, EngineRebuild: p.rebuild, EngineAbandon: p.abandon, Sim: runSim, Hindrance: machine.Hindrance,
 	}, args, os.Stdin, os.Stdout, os.Stderr)
 }
 
@@ -88,7 +89,8 @@ func (p program) serve(ctx context.Context, o cli.ServeOptions, measures string)
 func (p program) demo(ctx context.Context, o cli.DemoOptions, fleetArgs []string) error {
 	return demo.Run(ctx, demo.Options{
 		AutoApprove: o.AutoApprove, JSON: o.JSON, Dir: o.DataDir, New: o.New, Machines: o.Machines, Seed: o.Seed,
-		DatabaseURL: o.DatabaseURL, UI: o.UI, FleetArgs: fleetArgs, Version: p.version, Out: o.Out, Err: o.Err,
+		IncludeThisMachine: o.IncludeThisMachine,
+		DatabaseURL:        o.DatabaseURL, UI: o.UI, FleetArgs: fleetArgs, Version: p.version, Out: o.Out, Err: o.Err,
 	})
 }
 

@@ -29,6 +29,8 @@ type Options struct {
 	Serve func(context.Context, ServeOptions) error
 	// Demo runs the demo.
 	Demo func(context.Context, DemoOptions) error
+	// Hindrance says in a sentence why this machine cannot be patched; empty: it can.
+	Hindrance func() string
 	// EngineStatus, EngineRebuild and EngineAbandon look after the engine of a data
 	// directory whose server may be down.
 	EngineStatus  func(context.Context, EngineOptions) (EngineStatus, error)

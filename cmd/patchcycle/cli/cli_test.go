@@ -298,6 +298,46 @@ func TestTheShellIsToldWhatMayComeNext(t *testing.T) {
 	assert.Contains(t, h.ok("completion", "bash"), "patchcycle")
 }
 
+// Serves L6.
+func TestThisMachineIsChangedOnlyByWhoSaysSoTwice(t *testing.T) {
+	h := newHouse(t)
+	started, hindrance := 0, ""
+	h.o.Hindrance = func() string { return hindrance }
+	h.o.Demo = func(_ context.Context, o DemoOptions) error {
+		started++
+		assert.True(t, o.IncludeThisMachine)
+		return nil
+	}
+	name, err := os.Hostname()
+	require.NoError(t, err)
+	for what, c := range map[string]struct {
+		in   string
+		said string
+	}{
+		"nobody answers":   {"", "not confirmed"},
+		"another name":     {name + "x\nyes\n", "not confirmed"},
+		"once":             {name + "\n", "not confirmed"},
+		"not quite":        {name + "\ny\n", "not confirmed"},
+		"yes all the time": {"yes\nyes\n", "not confirmed"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := h.feed(c.in, "demo", "--include-this-machine")
+			assert.Equal(t, ExitFailed, r.code)
+			assert.Contains(t, r.errs, c.said)
+		})
+	}
+	require.Zero(t, started)
+	r := h.feed(name+"\nyes\n", "demo", "--include-this-machine")
+	require.Zero(t, r.code, r.errs)
+	require.Equal(t, 1, started)
+
+	hindrance = "systemd does not run it."
+	r = h.feed(name+"\nyes\n", "demo", "--include-this-machine")
+	assert.Equal(t, ExitFailed, r.code)
+	assert.Contains(t, r.errs, "systemd does not run it")
+	require.Equal(t, 1, started)
+}
+
 func TestCommandsThatRunSomethingHandTheirFlagsOver(t *testing.T) {
 	h := newHouse(t)
 	var served ServeOptions

@@ -41,6 +41,9 @@ type Options struct {
 	Seed     uint64
 	// DatabaseURL runs it on PostgreSQL.
 	DatabaseURL string
+	// IncludeThisMachine really gives this machine its updates. Whoever sets it has
+	// asked the people concerned.
+	IncludeThisMachine bool
 	// UI serves Temporal's pages.
 	UI bool
 	// FleetArgs are more flags of the fleet's process, such as where to kill it, for
@@ -159,6 +162,9 @@ func (o Options) flags() (words string) {
 	}
 	if o.JSON {
 		words += " --json"
+	}
+	if o.IncludeThisMachine {
+		words += " --include-this-machine"
 	}
 	return words
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/patchcycle/patchcycle/edge/machine"
 	"github.com/patchcycle/patchcycle/edge/observer"
 	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/lab/trial"
@@ -66,14 +67,26 @@ func (f *fleet) stop() {
 }
 
 // observe runs the real agent on this machine, by host rules that let it be
-// read and nothing else.
+// read and nothing else, unless the machine is included.
 func (d *demo) observe(ctx context.Context, token string) error {
 	link, err := uplink.NewClient(uplink.ClientOptions{URL: "http://" + d.server.Address("uplink")})
 	if err != nil {
 		return err
 	}
 	defer link.Close()
-	return observer.Run(ctx, observer.Options{Link: link, Dir: filepath.Join(d.Dir, "this-machine"), Token: token, CarriesPatchcycle: true, Log: d.Log.Named("this machine")})
+	o := observer.Options{Link: link, Dir: filepath.Join(d.Dir, "this-machine"), Token: token, CarriesPatchcycle: true, Log: d.Log.Named("this machine")}
+	if d.IncludeThisMachine {
+		// The demo's policy takes a machine for dead within seconds, and real packages
+		// take minutes.
+		o.Limits.Poll = 3 * time.Second
+		o.Patched, err = machine.New(machine.Options{
+			Dir: filepath.Join(o.Dir, "transactions"), Fresh: 6 * time.Hour, CarriesPatchcycle: true, Log: o.Log,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return observer.Run(ctx, o)
 }
 
 // awaitInventories waits until every machine has said what is installed on it.
