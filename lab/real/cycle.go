@@ -24,17 +24,29 @@ var policyText []byte
 
 const policyName patching.PolicyName = "real"
 
-// try makes the ground and sends its machines through both cycles.
+// try makes the ground and sends its machines through what was asked for.
 func try(ctx context.Context, o options, dir string, stdout, stderr io.Writer) (err error) {
 	began := time.Now()
 	g := &ground{options: o, dir: dir, log: stderr, say: func(format string, args ...any) {
 		fmt.Fprintf(stdout, "%5.0f s  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}}
 	defer func() { err = errors.Join(err, g.down(ctx)) }()
-	if err := g.up(ctx); err != nil {
+	if o.cycle == "troubled" {
+		return g.troubled(ctx)
+	}
+	return g.bothCycles(ctx)
+}
+
+// bothCycles sends all machines through a cycle that goes well, and one that does not.
+func (g *ground) bothCycles(ctx context.Context) error {
+	if err := g.up(ctx, make([]nspawn.HostOptions, g.machines), string(faults.Conffile), string(faults.Reboot)); err != nil {
 		return err
 	}
-	if err := g.listRepositories(); err != nil {
+	// One machine alone has the service that will be stopped by its update.
+	if _, err := g.last().Output(ctx, "apt-get", "install", "-q", "-y", string(faults.ServiceDies)); err != nil {
+		return err
+	}
+	if err := g.close(); err != nil {
 		return err
 	}
 	g.say("%d Debian machines run; each misses %d updates of Debian's", g.machines, g.lab.Base.Made.Pending)

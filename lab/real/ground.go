@@ -38,15 +38,18 @@ type ground struct {
 	repo   *faults.Repository
 	hosts  []*nspawn.Host
 	server *exec.Cmd
-	logged map[string]int // how long dpkg's log was, by machine
-	people *trial.People
-	say    func(format string, args ...any)
-	log    io.Writer
+	// labOnly: machines know of the lab's own packages, and of nothing of Debian's.
+	labOnly bool
+	logged  map[string]int // how long dpkg's log was, by machine
+	people  *trial.People
+	say     func(format string, args ...any)
+	log     io.Writer
 }
 
-// up makes the lab. Everything is installed before the server takes the place
-// of the archive: from then on machines reach updates through it alone.
-func (g *ground) up(ctx context.Context) (err error) {
+// up makes the lab, with packages that all machines have. Everything is installed
+// before [ground.close] makes the server take the place of the archive: from then on
+// machines reach updates through it alone.
+func (g *ground) up(ctx context.Context, hosts []nspawn.HostOptions, base ...string) (err error) {
 	logs := io.Discard
 	if g.verbose {
 		logs = g.log
@@ -77,23 +80,29 @@ func (g *ground) up(ctx context.Context) (err error) {
 	if err := g.lab.Install("root/patchcycle-agent.deb", deb, 0o644); err != nil {
 		return err
 	}
-	if err := g.lab.Apt(ctx, "install", "-q", "-y", "/root/patchcycle-agent.deb", string(faults.Conffile), string(faults.Reboot)); err != nil {
+	if err := g.lab.Apt(ctx, append([]string{"install", "-q", "-y", "/root/patchcycle-agent.deb"}, base...)...); err != nil {
 		return err
 	}
-	for range g.machines {
-		h, err := g.lab.Create(ctx, nspawn.HostOptions{})
+	if g.labOnly {
+		if err := g.lab.Install("etc/apt/sources.list.d/debian.sources", nil, 0o644); err != nil {
+			return err
+		}
+		if err := g.lab.Apt(ctx, "update", "-q", "-o", "APT::Update::Error-Mode=any"); err != nil {
+			return err
+		}
+	}
+	for _, o := range hosts {
+		h, err := g.lab.Create(ctx, o)
 		if err != nil {
 			return err
 		}
 		g.hosts = append(g.hosts, h)
 	}
-	if err := nspawn.Boot(ctx, g.hosts...); err != nil {
-		return err
-	}
-	// One machine alone has the service that will be stopped by its update.
-	_, err = g.last().Output(ctx, "apt-get", "install", "-q", "-y", string(faults.ServiceDies))
-	return errors.Join(err, g.beginWitness(), g.lab.CloseDoor())
+	return errors.Join(nspawn.Boot(ctx, g.hosts...), g.listRepositories())
 }
+
+// close lets the server take the place of the archive.
+func (g *ground) close() error { return errors.Join(g.beginWitness(), g.lab.CloseDoor()) }
 
 // last is the machine on which the second cycle goes wrong.
 func (g *ground) last() *nspawn.Host { return g.hosts[len(g.hosts)-1] }
@@ -143,8 +152,8 @@ func (g *ground) certFile() string { return filepath.Join(g.dir, "uplink.pem") }
 func (g *ground) keyFile() string  { return filepath.Join(g.dir, "uplink.key") }
 
 // repositories is what the server mirrors for its machines.
-const repositories = `repositories:
-  - name: debian
+const (
+	ofDebian = `  - name: debian
     url: %[1]s/debian
     suites: [%[2]s, %[2]s-updates]
     components: [main]
@@ -156,20 +165,25 @@ const repositories = `repositories:
     components: [main]
     architectures: [amd64]
     keyring: /usr/share/keyrings/debian-archive-keyring.gpg
-  - name: lab
+`
+	ofLab = `  - name: lab
     url: %[1]s/lab
-    suites: [%[3]s]
+    suites: [%[2]s]
     components: [main]
     architectures: [amd64]
     keyring: lab.gpg
 `
+)
 
 func (g *ground) listRepositories() error {
 	key, err := g.repo.Key()
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf(repositories, g.lab.Upstream(), nspawn.Suite, faults.Suite)
+	text := "repositories:\n" + fmt.Sprintf(ofLab, g.lab.Upstream(), faults.Suite)
+	if !g.labOnly {
+		text += fmt.Sprintf(ofDebian, g.lab.Upstream(), nspawn.Suite)
+	}
 	return errors.Join(
 		os.WriteFile(filepath.Join(g.dir, "lab.gpg"), key, 0o600),
 		os.WriteFile(filepath.Join(g.dir, "repositories.yaml"), []byte(text), 0o600),
@@ -214,7 +228,7 @@ func (g *ground) kill() {
 
 // enrol lets the machines into the fleet and points their lists at the server.
 func (g *ground) enrol(ctx context.Context) error {
-	token, err := g.people.Admin.MakeEnrolToken(ctx, wire.NewEnrolToken{Site: "lab", Uses: g.machines, Hours: 1, AutoAccept: true})
+	token, err := g.people.Admin.MakeEnrolToken(ctx, wire.NewEnrolToken{Site: "lab", Uses: len(g.hosts), Hours: 1, AutoAccept: true})
 	if err != nil {
 		return err
 	}
@@ -239,7 +253,7 @@ func (g *ground) enrol(ctx context.Context) error {
 	}
 	return g.await(ctx, time.Minute, "inventories", func() (bool, error) {
 		n, err := trial.Inventoried(ctx, g.people.Admin)
-		return n == g.machines, err
+		return n == len(g.hosts), err
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.DurationVar(&o.notice, "notice", time.Minute, "how long before a restart people on a machine are told")
 	f.StringVar(&o.program, "program", "", "the patchcycle to try (default: it is built)")
 	f.StringVar(&o.agent, "agent", "", "the agent's Debian package to try (default: it is built)")
-	f.StringVar(&o.cycle, "cycle", "both", "good, bad or both, one after the other")
+	f.StringVar(&o.cycle, "cycle", "both", "good, bad, both one after the other, or troubled: a machine for each thing that goes wrong")
 	f.BoolVar(&o.kill, "kill", false, "kill the server, with kill -9, in the middle of the good cycle's last ring")
 	f.BoolVar(&o.keep, "keep", false, "keep the server's folder")
 	f.BoolVar(&o.verbose, "v", false, "say what making the lab says")
@@ -68,9 +69,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch {
 	case f.NArg() > 0:
 		return fmt.Errorf("%q is no flag", f.Arg(0))
-	case o.cycle != "good" && o.cycle != "bad" && o.cycle != "both":
-		return fmt.Errorf("-cycle %q: write good, bad or both", o.cycle)
-	case o.kill && o.cycle == "bad":
+	case !slices.Contains([]string{"good", "bad", "both", "troubled"}, o.cycle):
+		return fmt.Errorf("-cycle %q: write good, bad, both or troubled", o.cycle)
+	case o.kill && (o.cycle == "bad" || o.cycle == "troubled"):
 		return errors.New("-kill is for the good cycle")
 	case o.machines < fewest:
 		return fmt.Errorf("-n from %d: fewer do not fill three rings", fewest)

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,16 @@ import (
 // by the program itself, from outside of the product. Serves G1, G7, G8, G9, Q1,
 // Q2, Q3.
 func TestRealMachinesGoThroughAGoodCycleAndABadOne(t *testing.T) {
+	onRealMachines(t, "-n", "3", "-notice", "0s", "-kill")
+}
+
+// What may befall a machine, a machine for each. Serves G7, G8, G9, G13, Q2, Q3, Q8.
+func TestWhateverBefallsARealMachineEndsAsThePageOfFaultsSays(t *testing.T) {
+	onRealMachines(t, "-cycle", "troubled", "-notice", "0s")
+}
+
+func onRealMachines(t *testing.T, args ...string) {
+	t.Helper()
 	if err := nspawn.Check(t.Context()); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
@@ -23,7 +34,31 @@ func TestRealMachinesGoThroughAGoodCycleAndABadOne(t *testing.T) {
 		t.Skip(err)
 	}
 	var said bytes.Buffer
-	err := run(t.Context(), []string{"-n", "3", "-notice", "0s", "-kill"}, &said, t.Output())
+	err := run(t.Context(), args, &said, t.Output())
 	t.Log("\n" + said.String())
 	require.NoError(t, err)
+}
+
+func TestThePageOfFaultsSaysWhatBecameOfRealMachines(t *testing.T) {
+	const (
+		page  = "../../docs/faults.md"
+		begin = "<!-- made by TestThePageOfFaultsSaysWhatBecameOfRealMachines -->\n"
+		end   = "<!-- end of what became of them -->"
+	)
+	text, err := os.ReadFile(page)
+	require.NoError(t, err)
+	before, rest, ok := strings.Cut(string(text), begin)
+	require.True(t, ok)
+	_, after, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+	table := "\n| what befell it | laid to | reason | signature | ended as | repaired | afterwards |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+	for _, t := range troubles() {
+		table += t.row() + "\n"
+	}
+	want := before + begin + table + "\n" + end + after
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.WriteFile(page, []byte(want), 0o600))
+		return
+	}
+	require.Equal(t, want, string(text), "UPDATE_GOLDEN=1 writes it")
 }

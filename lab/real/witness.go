@@ -82,3 +82,25 @@ func transactions(log string) map[string]int {
 func transaction(name, from, to string) string {
 	return fmt.Sprintf("%s from %s to %s", name, from, to)
 }
+
+// repeated names what dpkg's log says was begun again although its files had been
+// unpacked already. What was cut off before that may be begun again.
+func repeated(log string) []string {
+	var again []string
+	unpacked := map[string]string{} // by package, the version whose files are there
+	for line := range strings.Lines(log) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 6 && f[2] == "status" && f[3] == "unpacked":
+			unpacked[f[4]] = f[5]
+		case len(f) == 6 && f[2] == "status" && f[3] == "half-installed": // as it is while files are replaced
+			delete(unpacked, f[4])
+		case len(f) == 6 && (f[2] == "upgrade" || f[2] == "install"):
+			if unpacked[f[3]] == f[5] {
+				again = append(again, transaction(f[3], f[4], f[5]))
+			}
+			delete(unpacked, f[3])
+		}
+	}
+	return again
+}

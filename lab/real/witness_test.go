@@ -30,8 +30,20 @@ func TestWhatDpkgDidTwiceIsSeen(t *testing.T) {
 	require.Equal(t, 2, done["tzdata from 2026b-0+deb12u1 to 2026f-0+deb12u1"])
 }
 
+func TestWhatWasCutOffWhileItWasUnpackedMayBeBegunAgain(t *testing.T) {
+	const began = `2026-11-28 10:00:01 upgrade lab-big:all 1.0 1.1
+2026-11-28 10:00:01 status half-configured lab-big:all 1.0
+2026-11-28 10:00:01 status unpacked lab-big:all 1.0
+2026-11-28 10:00:01 status half-installed lab-big:all 1.0
+`
+	const unpacked = began + "2026-11-28 10:00:02 status unpacked lab-big:all 1.1\n"
+	require.Empty(t, repeated(began+"2026-11-28 10:00:09 upgrade lab-big:all 1.0 1.0\n2026-11-28 10:00:10 upgrade lab-big:all 1.0 1.1\n"))
+	require.Equal(t, []string{"lab-big:all from 1.1 to 1.1"}, repeated(unpacked+"2026-11-28 10:00:09 upgrade lab-big:all 1.1 1.1\n"))
+	require.Equal(t, []string{"lab-big:all from 1.0 to 1.1"}, repeated(unpacked+began))
+}
+
 func TestWhatCannotBeTriedIsSaid(t *testing.T) {
-	for line, want := range map[string]string{"now": `"now" is no flag`, "-n 2": "-n from 3", "-cycle ugly": "write good, bad or both", "-cycle bad -kill": "-kill is for the good cycle"} {
+	for line, want := range map[string]string{"now": `"now" is no flag`, "-n 2": "-n from 3", "-cycle ugly": "write good, bad, both or troubled", "-cycle bad -kill": "-kill is for the good cycle"} {
 		var out bytes.Buffer
 		require.ErrorContains(t, run(t.Context(), strings.Fields(line), &out, &out), want)
 	}

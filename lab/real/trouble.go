@@ -1,0 +1,388 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/lab/faults"
+	"github.com/patchcycle/patchcycle/lab/nspawn"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+//go:embed trouble.yaml
+var troublePolicy []byte
+
+// trouble is what befalls one machine within a cycle, and what has to become of it.
+type trouble struct {
+	what string // for people
+	// patch is what the machine is to get, in the version that has the fault.
+	patch faults.Fault
+	disk  int // MB of its own, 0: it shares this machine's
+	// before is done when the machine is enrolled, during while it works on its
+	// order. Both may be nil.
+	before, during func(context.Context, *nspawn.Host) error
+
+	outcome   patching.Outcome
+	reason    patching.Reason
+	signature string // of the last receipt
+	repairs   bool   // the agent had to repair something
+	version   string // of the package, afterwards
+	state     string // dpkg's word of it: "ii " is sound
+}
+
+// well is how a machine ends that got its patch all the same.
+func (t trouble) well() trouble {
+	t.outcome, t.reason, t.version, t.state = patching.Patched, patching.ReasonVerified, faults.Bad, "ii "
+	return t
+}
+
+const (
+	sound          = "ii "
+	halfConfigured = "iF "
+)
+
+// troubles are all of them. The first machine is the test ring.
+func troubles() []trouble {
+	all := []trouble{
+		trouble{what: "nothing", patch: faults.Reboot}.well(),
+		trouble{what: "a settings file was changed on the machine", patch: faults.Conffile, before: changeSettings}.well(),
+		{
+			what: "the package's script fails after unpacking", patch: faults.PostinstFails,
+			outcome: patching.NeedsHands, reason: patching.ReasonInstallFailed, signature: "lab-postinst-fails: postinst", repairs: true,
+			version: faults.Bad, state: halfConfigured,
+		},
+		{
+			what: "the package's script fails before unpacking", patch: faults.PreinstFails,
+			outcome: patching.Failed, reason: patching.ReasonInstallFailed, signature: "lab-preinst-fails: preinst",
+			version: faults.Good, state: sound,
+		},
+		{
+			what: "a service does not start with the new version, and apt says that all is well", patch: faults.ServiceDies,
+			outcome: patching.Failed, reason: patching.ReasonServiceBroken, signature: "lab-service-dies.service: not running",
+			version: faults.Bad, state: sound,
+		},
+		{
+			what: "a service dies after some seconds and is started again by systemd", patch: faults.ServiceLoops,
+			outcome: patching.Failed, reason: patching.ReasonServiceBroken, signature: "lab-service-loops.service: not running",
+			version: faults.Bad, state: sound,
+		},
+		{
+			what: "a service does not start, and the package's script insists", patch: faults.ServiceStrict,
+			outcome: patching.NeedsHands, reason: patching.ReasonInstallFailed, signature: "lab-service-strict: postinst", repairs: true,
+			version: faults.Bad, state: halfConfigured,
+		},
+		{
+			what: "another package has the same file", patch: faults.Clash,
+			outcome: patching.Failed, reason: patching.ReasonInstallFailed, signature: "lab-clash: file of another package", repairs: true,
+			version: faults.Good, state: sound,
+		},
+		trouble{
+			what: "too little space for the download, until somebody makes room", patch: faults.Big, disk: 400,
+			before: func(ctx context.Context, h *nspawn.Host) error { return faults.FillDisk(ctx, h, 40) },
+			during: func(ctx context.Context, h *nspawn.Host) error {
+				if err := until(ctx, h, both(order(""), process(asked("--download-only")))); err != nil {
+					return err
+				}
+				pause(ctx, 20*time.Second)
+				return faults.FreeDisk(ctx, h)
+			},
+		}.well(),
+		{
+			what: "too little space for unpacking", patch: faults.Big, disk: 400,
+			// Enough for the download, and not for its content beside it.
+			before:  func(ctx context.Context, h *nspawn.Host) error { return faults.FillDisk(ctx, h, 100) },
+			outcome: patching.Failed, reason: patching.ReasonDisk, signature: "disk full",
+			version: faults.Good, state: sound,
+		},
+		trouble{what: "another program installs for a while", patch: faults.Reboot, during: lockFor(30 * time.Second)}.well(),
+		trouble{what: "apt and dpkg are killed in a script", patch: faults.Slow, during: killManager(faults.InScript(faults.Slow, "postinst")), repairs: true}.well(),
+		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, during: killManager(unpackingFiles), repairs: true}.well(),
+		trouble{what: "the agent is killed in a script", patch: faults.Slow, during: killAgent(faults.InScript(faults.Slow, "postinst"))}.well(),
+		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(process(faults.InScript(faults.Slow, "postinst"))), repairs: true}.well(),
+		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, during: losePower(process(unpackingFiles)), repairs: true}.well(),
+	}
+	for _, step := range []struct {
+		what string
+		at   sign
+	}{
+		{"the order was accepted", order(`"stage":"accepted"`)},
+		{"packages are fetched", both(order(""), process(asked("--download-only")))},
+		{"apt simulates", both(order(`"stage":"started"`), process(asked("-s")))},
+		{"the order has started", order(`"stage":"started"`)},
+		{"the installation is next", order(`"phase":"install"`)},
+		{"the restart is next", order(`"phase":"restart"`)},
+		{"the check is next", order(`"phase":"check"`)},
+		{"the end is written down", journal(`"done":["`)},
+	} {
+		all = append(all, trouble{what: "power is lost when " + step.what, patch: faults.Reboot, during: losePower(step.at)}.well())
+	}
+	return all
+}
+
+// troubled sends a machine for each trouble through one cycle.
+func (g *ground) troubled(ctx context.Context) error {
+	all := troubles()
+	hosts := make([]nspawn.HostOptions, len(all))
+	for i, t := range all {
+		hosts[i].DiskMB = t.disk
+	}
+	// Without Debian's 60,000 packages each apt is ten times as quick.
+	g.labOnly = true
+	if err := g.up(ctx, hosts); err != nil {
+		return err
+	}
+	if err := g.each(func(h *nspawn.Host) error {
+		t := all[slices.Index(g.hosts, h)]
+		install := []string{"apt-get", "install", "-q", "-y", string(t.patch)}
+		if t.patch == faults.Clash {
+			install = append(install, string(faults.Conffile))
+		}
+		return steps(ctx, h, [][]string{install})
+	}); err != nil {
+		return err
+	}
+	if err := g.close(); err != nil {
+		return err
+	}
+	if err := g.repo.PublishAll(faults.Bad); err != nil {
+		return err
+	}
+	if err := g.serve(ctx); err != nil {
+		return err
+	}
+	if err := g.enrol(ctx); err != nil {
+		return err
+	}
+	g.say("%d machines are enrolled", len(all))
+	var during errgroup.Group
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for i, t := range all {
+		if t.before != nil {
+			if err := t.before(ctx, g.hosts[i]); err != nil {
+				return fmt.Errorf("%s: %w", t.what, err)
+			}
+		}
+		if t.during != nil {
+			during.Go(func() error {
+				if err := t.during(ctx, g.hosts[i]); err != nil {
+					return fmt.Errorf("%s on %s: %w", t.what, g.hosts[i].Name, err)
+				}
+				g.say("%s: %s", g.hosts[i].Name, t.what)
+				return nil
+			})
+		}
+	}
+	c, err := g.run(ctx, troublePolicy, false, func() error { return nil })
+	if err != nil {
+		return err
+	}
+	err = g.judge(ctx, c.ID, all)
+	cancel() // what has not happened by now will not
+	return errors.Join(err, during.Wait())
+}
+
+// judge holds what became of each machine against what has to.
+func (g *ground) judge(ctx context.Context, id patching.CycleID, all []trouble) error {
+	found, err := g.deployments(ctx, id)
+	if err != nil {
+		return err
+	}
+	var p problems
+	for i, t := range all {
+		h := g.hosts[i]
+		at := slices.IndexFunc(found, func(d wire.Deployment) bool { return d.Hostname == h.Name })
+		if at < 0 {
+			p.want(false, "%s (%s) is not in the plan", h.Name, t.what)
+			continue
+		}
+		d := found[at]
+		state, version, err := stateOf(ctx, h, t.patch)
+		if err != nil {
+			return err
+		}
+		record, err := g.people.Author.Machine(ctx, id, d.Asset)
+		if err != nil {
+			return err
+		}
+		var last wire.Receipt
+		for _, r := range record.Receipts {
+			if r.Stage.Terminal() {
+				last = r
+			}
+		}
+		log, err := h.ReadFile(dpkgLog)
+		if err != nil {
+			return err
+		}
+		became := trouble{
+			what: t.what, patch: t.patch, outcome: d.Outcome, reason: d.Reason, signature: last.Signature, repairs: d.Repairs > 0,
+			version: version, state: state,
+		}
+		g.say("%s %s", h.Name, became.row())
+		if last.Detail != "" {
+			g.say("    %q", last.Detail)
+		}
+		p.want(became.row() == t.row(), "%s: want %s", h.Name, t.row())
+		for _, again := range repeated(string(log[g.logged[h.Name]:])) {
+			p.want(false, "%s (%s): dpkg did %q again after it had been done", h.Name, t.what, again)
+		}
+	}
+	return p.err()
+}
+
+// row is a line of the table in docs/faults.md.
+func (t trouble) row() string {
+	signature, repaired, cause := "", "", ""
+	if c := t.reason.Cause(); c != "" {
+		cause = "the " + string(c)
+	}
+	if t.signature != "" {
+		signature = "`" + t.signature + "`"
+	}
+	if t.repairs {
+		repaired = "yes"
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s | `%s%s` |", t.what, cause, t.reason, signature, t.outcome.Words(), repaired, t.state, t.version)
+}
+
+func changeSettings(_ context.Context, h *nspawn.Host) error {
+	return h.WriteFile("etc/lab-conffile.conf", []byte("setting = mine\n"), 0o644)
+}
+
+// sign says whether a machine is at the moment that is waited for.
+type sign func(*nspawn.Host) (bool, error)
+
+// process waits for a process.
+func process(at faults.Moment) sign {
+	return func(h *nspawn.Host) (bool, error) {
+		all, err := h.Processes()
+		return slices.ContainsFunc(all, at), err
+	}
+}
+
+// journal waits until the last line of the agent's journal says something.
+func journal(says string) sign {
+	return func(h *nspawn.Host) (bool, error) {
+		text, err := h.ReadFile("var/lib/patchcycle-agent/journal")
+		if err != nil {
+			return false, nil //nolint:nilerr // it is being replaced
+		}
+		text = bytes.TrimSuffix(text, []byte("\n"))
+		return bytes.Contains(text[bytes.LastIndexByte(text, '\n')+1:], []byte(says)), nil
+	}
+}
+
+// order waits until the agent has an order to install in hand, of which its journal
+// says something more.
+func order(says string) sign { return both(journal(`"verb":"apply"`), journal(says)) }
+
+func both(one, other sign) sign {
+	return func(h *nspawn.Host) (bool, error) {
+		if is, err := one(h); !is || err != nil {
+			return false, err
+		}
+		return other(h)
+	}
+}
+
+// asked is while apt is asked for something.
+func asked(option string) faults.Moment {
+	return func(p nspawn.Process) bool { return p.Name == "apt-get" && slices.Contains(p.Args, option) }
+}
+
+// unpackingFiles is while the files of a package are unpacked, rather than its
+// scripts.
+func unpackingFiles(p nspawn.Process) bool {
+	return faults.Unpacking(p) && len(p.Args) > 1 && p.Args[1] == "--fsys-tarfile"
+}
+
+// until waits for a sign, for as long as a cycle may take. Its thread goes before
+// those of the machines, which want all there is: some moments are short.
+func until(ctx context.Context, h *nspawn.Host, at sign) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
+	defer cancel()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, -15); err != nil {
+		return fmt.Errorf("go before the machines: %w", err)
+	}
+	defer unix.Setpriority(unix.PRIO_PROCESS, 0, 0) //nolint:errcheck // it was allowed to a moment ago
+	for {
+		is, err := at(h)
+		if err != nil || is {
+			return err
+		}
+		if ctx.Err() != nil {
+			return errors.New("that moment never came")
+		}
+		pause(ctx, 10*time.Millisecond)
+	}
+}
+
+func losePower(at sign) func(context.Context, *nspawn.Host) error {
+	return func(ctx context.Context, h *nspawn.Host) error {
+		if err := until(ctx, h, at); err != nil {
+			return err
+		}
+		if err := h.PowerLoss(ctx); err != nil {
+			return err
+		}
+		return nspawn.Boot(ctx, h)
+	}
+}
+
+func killManager(at faults.Moment) func(context.Context, *nspawn.Host) error {
+	return func(ctx context.Context, h *nspawn.Host) error {
+		if err := until(ctx, h, process(at)); err != nil {
+			return err
+		}
+		return faults.KillPackageManager(ctx, h, at)
+	}
+}
+
+func killAgent(at faults.Moment) func(context.Context, *nspawn.Host) error {
+	return func(ctx context.Context, h *nspawn.Host) error {
+		if err := until(ctx, h, process(at)); err != nil {
+			return err
+		}
+		_, err := h.Output(ctx, "systemctl", "kill", "--kill-who=main", "--signal=KILL", "patchcycle-agent")
+		return err
+	}
+}
+
+// lockFor holds apt's lock from the moment at which the machine has an order.
+func lockFor(d time.Duration) func(context.Context, *nspawn.Host) error {
+	return func(ctx context.Context, h *nspawn.Host) error {
+		if err := until(ctx, h, order("")); err != nil {
+			return err
+		}
+		release, err := faults.Hold(ctx, h, faults.LockFrontend)
+		if err != nil {
+			return err
+		}
+		defer release()
+		pause(ctx, d)
+		return nil
+	}
+}
+
+// stateOf is dpkg's word of a package, and its version.
+func stateOf(ctx context.Context, h *nspawn.Host, f faults.Fault) (state, version string, err error) {
+	out, err := h.Output(ctx, "dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Version}", string(f))
+	state, version, _ = strings.Cut(out, "\t")
+	return state, version, err
+}
