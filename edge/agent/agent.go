@@ -68,9 +68,6 @@ type Limits struct {
 	Watch time.Duration
 	// Return is how long a restart may take to begin [15 min].
 	Return time.Duration
-	// Poll is how long the server may hold a question for news [uplink.MaxWait]. A
-	// machine that works for minutes is seen no more often than it asks.
-	Poll time.Duration
 	// Inventory is how often an inventory is sent unasked [24 h].
 	Inventory time.Duration
 	// Boots is how many restarts an order may see without a passed check in
@@ -93,7 +90,6 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Watch, 10*time.Second)
 	set(&l.Return, 15*time.Minute)
 	set(&l.Inventory, 24*time.Hour)
-	set(&l.Poll, uplink.MaxWait)
 	if l.Boots == 0 {
 		l.Boots = 3
 	}

@@ -26,7 +26,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // pauses, longer each time.
 func (a *Agent) listen(ctx context.Context, news chan<- struct{}) error {
 	for failures := 0; ; {
-		useful, err := a.PollOnce(ctx, a.cfg.Limits.Poll)
+		useful, err := a.PollOnce(ctx, uplink.MaxWait)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -69,7 +69,7 @@ func open(ctx context.Context, program, dir string) (*house, error) {
 		h.close()
 		return nil, context.Cause(ctx)
 	}
-	if h.People, err = trial.Meet(ctx, h.dir); err != nil {
+	if h.People, err = trial.Meet(ctx, h.dir, 0); err != nil {
 		h.close()
 	}
 	return h, err

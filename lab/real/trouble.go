@@ -108,11 +108,11 @@ func troubles() []trouble {
 			version: faults.Good, state: sound,
 		},
 		trouble{what: "another program installs for a while", patch: faults.Reboot, during: lockFor(30 * time.Second)}.well(),
-		trouble{what: "apt and dpkg are killed in a script", patch: faults.Slow, during: killManager(faults.InScript(faults.Slow, "postinst")), repairs: true}.well(),
-		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, during: killManager(unpackingFiles), repairs: true}.well(),
-		trouble{what: "the agent is killed in a script", patch: faults.Slow, during: killAgent(faults.InScript(faults.Slow, "postinst"))}.well(),
-		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(process(faults.InScript(faults.Slow, "postinst"))), repairs: true}.well(),
-		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, during: losePower(process(unpackingFiles)), repairs: true}.well(),
+		trouble{what: "apt and dpkg are killed in a script", patch: faults.Slow, during: killManager(process(inScript), inScript), repairs: true}.well(),
+		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, during: killManager(unpacking, faults.Unpacking), repairs: true}.well(),
+		trouble{what: "the agent is killed in a script", patch: faults.Slow, during: killAgent(inScript)}.well(),
+		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(process(inScript)), repairs: true}.well(),
+		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, during: losePower(unpacking), repairs: true}.well(),
 	}
 	for _, step := range []struct {
 		what string
@@ -304,10 +304,14 @@ func asked(option string) faults.Moment {
 	return func(p nspawn.Process) bool { return p.Name == "apt-get" && slices.Contains(p.Args, option) }
 }
 
-// unpackingFiles is while the files of a package are unpacked, rather than its
-// scripts.
-func unpackingFiles(p nspawn.Process) bool {
-	return faults.Unpacking(p) && len(p.Args) > 1 && p.Args[1] == "--fsys-tarfile"
+var inScript = faults.InScript(faults.Slow, "postinst")
+
+// unpacking is once dpkg has noted that it replaces files: before, being cut off does
+// no harm.
+func unpacking(h *nspawn.Host) (bool, error) {
+	log, err := h.ReadFile(dpkgLog)
+	_, since, _ := bytes.Cut(log, []byte(" upgrade "+string(faults.Big)+":"))
+	return bytes.Contains(since, []byte("status half-installed "+string(faults.Big))), err
 }
 
 // until waits for a sign, for as long as a cycle may take. Its thread goes before
@@ -345,12 +349,13 @@ func losePower(at sign) func(context.Context, *nspawn.Host) error {
 	}
 }
 
-func killManager(at faults.Moment) func(context.Context, *nspawn.Host) error {
+// killManager waits for a sign, and kills what still does that.
+func killManager(at sign, still faults.Moment) func(context.Context, *nspawn.Host) error {
 	return func(ctx context.Context, h *nspawn.Host) error {
-		if err := until(ctx, h, process(at)); err != nil {
+		if err := until(ctx, h, at); err != nil {
 			return err
 		}
-		return faults.KillPackageManager(ctx, h, at)
+		return faults.KillPackageManager(ctx, h, still)
 	}
 }
 

@@ -4,6 +4,7 @@
 package trial
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
@@ -38,8 +40,9 @@ type People struct {
 	Tokens                  map[patching.AccountName]string
 }
 
-// Meet makes the accounts that are missing and applies the policy.
-func Meet(ctx context.Context, dir string) (*People, error) {
+// Meet makes the accounts that are missing and applies the policy. Silence is how
+// long a machine may say nothing; 0: as long as the policy says.
+func Meet(ctx context.Context, dir string, silence time.Duration) (*People, error) {
 	p, err := Introduce(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -47,6 +50,13 @@ func Meet(ctx context.Context, dir string) (*People, error) {
 	text, err := policy.Example(string(PolicyName))
 	if err != nil {
 		return nil, err
+	}
+	if silence > 0 {
+		old := []byte("\nsilence: 10s\n")
+		if !bytes.Contains(text, old) {
+			return nil, fmt.Errorf("the policy %s no longer says %q", PolicyName, bytes.TrimSpace(old))
+		}
+		text = bytes.Replace(text, old, fmt.Appendf(nil, "\nsilence: %s\n", silence), 1)
 	}
 	_, err = p.Author.ApplyPolicy(ctx, PolicyName, "demo.yaml", text, false)
 	return p, err

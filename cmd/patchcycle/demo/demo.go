@@ -188,6 +188,10 @@ func (o Options) settle() (Options, error) {
 	return o, nil
 }
 
+// realSilence is how long a machine may say nothing where one of them is real: its
+// packages take minutes. Those that are dead are waited for as long.
+const realSilence = 10 * time.Minute
+
 type demo struct {
 	Options
 	server *serve.Server
@@ -198,7 +202,11 @@ type demo struct {
 // run takes the folder's cycle up where it stands, or begins one.
 func (d *demo) run(ctx context.Context) (*Result, error) {
 	var err error
-	if d.people, err = trial.Meet(ctx, d.Dir); err != nil {
+	silence := time.Duration(0)
+	if d.IncludeThisMachine {
+		silence = realSilence
+	}
+	if d.people, err = trial.Meet(ctx, d.Dir, silence); err != nil {
 		return nil, err
 	}
 	id, closed, err := d.find(ctx)

@@ -76,9 +76,6 @@ func (d *demo) observe(ctx context.Context, token string) error {
 	defer link.Close()
 	o := observer.Options{Link: link, Dir: filepath.Join(d.Dir, "this-machine"), Token: token, CarriesPatchcycle: true, Log: d.Log.Named("this machine")}
 	if d.IncludeThisMachine {
-		// The demo's policy takes a machine for dead within seconds, and real packages
-		// take minutes.
-		o.Limits.Poll = 3 * time.Second
 		o.Patched, err = machine.New(machine.Options{
 			Dir: filepath.Join(o.Dir, "transactions"), Fresh: 6 * time.Hour, CarriesPatchcycle: true, Log: o.Log,
 		})

@@ -30,7 +30,7 @@ func (s *stage) serverAlone(ctx context.Context) error {
 	}
 	s.result.Recovery = nil // that was the first start
 	defer func() { server.kill() }()
-	people, err := trial.Meet(ctx, s.dir)
+	people, err := trial.Meet(ctx, s.dir, 0)
 	if err != nil {
 		return err
 	}
