@@ -307,11 +307,15 @@ func asked(option string) faults.Moment {
 var inScript = faults.InScript(faults.Slow, "postinst")
 
 // unpacking is once dpkg has noted that it replaces files: before, being cut off does
-// no harm.
+// no harm. It logs that a moment before, and takes a second for them all.
 func unpacking(h *nspawn.Host) (bool, error) {
 	log, err := h.ReadFile(dpkgLog)
 	_, since, _ := bytes.Cut(log, []byte(" upgrade "+string(faults.Big)+":"))
-	return bytes.Contains(since, []byte("status half-installed "+string(faults.Big))), err
+	if err != nil || !bytes.Contains(since, []byte("status half-installed "+string(faults.Big))) {
+		return false, err
+	}
+	time.Sleep(200 * time.Millisecond)
+	return true, nil
 }
 
 // until waits for a sign, for as long as a cycle may take. Its thread goes before
