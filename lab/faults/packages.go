@@ -110,10 +110,11 @@ func service(d *Deb, f Fault, bad bool) {
 	name := string(f)
 	unit := "[Unit]\nDescription=" + d.Description + "\n[Service]\n%sExecStart=/usr/sbin/" + name + "\n[Install]\nWantedBy=multi-user.target\n"
 	program, kind, forgive := "exec sleep infinity", "", " || true"
-	switch f {
-	case ServiceStrict: // its start fails, where a simple service would fail after its start
+	if f == ServiceStrict {
+		// Its start fails, where a simple service would fail after its start.
 		program, kind, forgive = "exit 0", "Type=oneshot\nRemainAfterExit=yes\n", ""
-	case ServiceLoops:
+	}
+	if f == ServiceLoops {
 		kind = "Restart=always\n"
 	}
 	switch {
