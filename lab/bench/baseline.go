@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/patchcycle/patchcycle/lab/usage"
 	"github.com/patchcycle/patchcycle/worker/engine"
 )
 
@@ -175,11 +176,11 @@ func machineWorkflow(ctx workflow.Context) error {
 
 // timed measures n things that this process does.
 func timed(db *database, n int, do func() error) (unit, error) {
-	began, cpu, dbCPU := time.Now(), cpuSeconds(os.Getpid()), db.seconds()
+	began, cpu, dbCPU := time.Now(), usage.CPU(os.Getpid()), db.seconds()
 	err := do()
 	each := 1000 / float64(n)
 	u := unit{
-		N: n, WallMS: each * time.Since(began).Seconds(), CPUMS: each * (cpuSeconds(os.Getpid()) - cpu), DatabaseMS: each * (db.seconds() - dbCPU),
+		N: n, WallMS: each * time.Since(began).Seconds(), CPUMS: each * (usage.CPU(os.Getpid()) - cpu), DatabaseMS: each * (db.seconds() - dbCPU),
 	}
 	if u.CPUMS == 0 {
 		err = errors.Join(err, errors.New("/proc does not say how much CPU this process used"))

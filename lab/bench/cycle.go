@@ -13,12 +13,13 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/lab/sim"
 	"github.com/patchcycle/patchcycle/lab/sim/truth"
+	"github.com/patchcycle/patchcycle/lab/usage"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
 // measureCycle lets a new fleet enrol with a new server, and patches it.
 func measureCycle(ctx context.Context, o options, db *database, engine string, machines int, dir string) (r cycleResult, err error) {
-	r.Machines, r.LoadBefore = machines, load()
+	r.Machines, r.LoadBefore = machines, usage.Load()
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("given up after %s", o.limit))
 	defer cancel()
 	say("%s: %d machines (load %.1f)", engine, machines, r.LoadBefore)
@@ -53,7 +54,7 @@ func measureCycle(ctx context.Context, o options, db *database, engine string, m
 	if err != nil {
 		return r, errors.Join(err, context.Cause(ctx))
 	}
-	r.LoadAfter = load()
+	r.LoadAfter = usage.Load()
 	if err := r.count(ctx, db, s, p, id); err != nil {
 		return r, err
 	}
@@ -81,14 +82,14 @@ func keepLogs(from, to string) error {
 	return nil
 }
 
-// usage is what processes had used at an instant.
-type usage struct {
+// instant is what processes had used at one.
+type instant struct {
 	at                      time.Time
 	server, database, fleet float64
 	writes                  int64
 }
 
-func (u usage) until(v usage, machines int) spent {
+func (u instant) until(v instant, machines int) spent {
 	n := float64(machines)
 	return spent{
 		Seconds: v.at.Sub(u.at).Seconds(), ServerMS: 1000 * (v.server - u.server) / n, DatabaseMS: 1000 * (v.database - u.database) / n,
@@ -96,11 +97,11 @@ func (u usage) until(v usage, machines int) spent {
 	}
 }
 
-func look(ctx context.Context, db *database, s *server, f *fleet) (usage, error) {
+func look(ctx context.Context, db *database, s *server, f *fleet) (instant, error) {
 	writes, err := s.writes(ctx)
-	u := usage{at: time.Now(), server: cpuSeconds(s.pid()), database: db.seconds(), writes: writes}
+	u := instant{at: time.Now(), server: usage.CPU(s.pid()), database: db.seconds(), writes: writes}
 	if f != nil {
-		u.fleet = cpuSeconds(f.pid())
+		u.fleet = usage.CPU(f.pid())
 	}
 	return u, err
 }
@@ -186,7 +187,7 @@ func (r *cycleResult) cycle(ctx context.Context, db *database, s *server, f *fle
 	}
 	r.Cycle = before.until(after, r.Machines)
 	r.Outcomes, r.ClosedAs = closed.Outcomes, string(closed.ClosedAs)
-	now, peak := memory(s.pid())
+	now, peak := usage.Memory(s.pid())
 	r.MemoryMB, r.PeakMB = now, peak
 	r.Parts, r.Kinds, err = prof.shares(ctx)
 	return started.Cycle, err
@@ -230,7 +231,7 @@ func (r *cycleResult) count(ctx context.Context, db *database, s *server, p *peo
 		r.StoreMB, r.EngineMB, err = db.sizes(ctx)
 		return err
 	}
-	r.EngineMB = folderMB(filepath.Join(s.dir, "engine"))
+	r.EngineMB = usage.FolderMB(filepath.Join(s.dir, "engine"))
 	files, err := filepath.Glob(filepath.Join(s.dir, "patchcycle.db*"))
 	for _, path := range files {
 		if info, err := os.Stat(path); err == nil && !strings.HasSuffix(path, "lock") {

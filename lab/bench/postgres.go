@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/patchcycle/patchcycle/lab/usage"
 	"github.com/patchcycle/patchcycle/store/storetest/pgtest"
 )
 
@@ -32,8 +33,8 @@ func attach(ctx context.Context, admin string) (*database, error) {
 		if err := c.QueryRow(ctx, "SELECT pg_backend_pid()").Scan(&backend); err != nil {
 			return err
 		}
-		s, err := readStat(backend) // while the connection holds it
-		db.pid = s.parent
+		var err error
+		db.pid, err = usage.Parent(backend) // while the connection holds it
 		return err
 	})
 	if err != nil {
@@ -85,7 +86,7 @@ func (db *database) seconds() float64 {
 	if db == nil {
 		return 0
 	}
-	return treeSeconds(db.pid)
+	return usage.Tree(db.pid)
 }
 
 // sizes returns how large the product's and the engine's data are, in MB.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchcycle/patchcycle/lab/usage"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -130,13 +131,13 @@ type share struct {
 
 func newRun(ctx context.Context, args []string) *run {
 	return &run{
-		Command: strings.TrimSpace("go run ./lab/bench " + strings.Join(args, " ")), Began: time.Now().UTC(), LoadBefore: load(),
+		Command: strings.TrimSpace("go run ./lab/bench " + strings.Join(args, " ")), Began: time.Now().UTC(), LoadBefore: usage.Load(),
 		Commit: output(ctx, "git", "rev-parse", "HEAD"), Changed: output(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", "*.go") != "",
 		Cores: runtime.NumCPU(), Processor: processor(), System: output(ctx, "uname", "-sr"), Go: runtime.Version(),
 	}
 }
 
-func (r *run) finish() { r.Seconds, r.LoadAfter = time.Since(r.Began).Seconds(), load() }
+func (r *run) finish() { r.Seconds, r.LoadAfter = time.Since(r.Began).Seconds(), usage.Load() }
 
 // keep writes the document, also while there is more to come.
 func (r *run) keep(dir string) error { return writeJSON(filepath.Join(dir, "bench.json"), r) }

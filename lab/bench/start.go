@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/patchcycle/patchcycle/lab/usage"
 )
 
 // restarts is how often the server is started again; half of the times it was
@@ -45,14 +47,14 @@ func (e *engineResult) measureStart(ctx context.Context, o options, db *database
 
 // atRest looks at a server to which nobody speaks but waiting machines.
 func atRest(ctx context.Context, s *server, db *database, d time.Duration) (rest, error) {
-	began, cpu, dbCPU := time.Now(), cpuSeconds(s.pid()), db.seconds()
+	began, cpu, dbCPU := time.Now(), usage.CPU(s.pid()), db.seconds()
 	if err := pause(ctx, d); err != nil {
 		return rest{}, err
 	}
 	took := time.Since(began).Seconds()
-	now, _ := memory(s.pid())
+	now, _ := usage.Memory(s.pid())
 	return rest{
-		MemoryMB: now, CPUPercent: 100 * (cpuSeconds(s.pid()) - cpu) / took, DatabaseCPUPercent: 100 * (db.seconds() - dbCPU) / took,
+		MemoryMB: now, CPUPercent: 100 * (usage.CPU(s.pid()) - cpu) / took, DatabaseCPUPercent: 100 * (db.seconds() - dbCPU) / took,
 	}, nil
 }
 

@@ -51,6 +51,9 @@ const (
 	Fixed = "1.2"
 )
 
+// BigUnpacked is there while dpkg unpacks the bad version of [Big].
+const BigUnpacked = "usr/share/lab-big/about.dpkg-new"
+
 // BigSize is what the bad version of [Big] carries, in bytes.
 const BigSize = 60 << 20
 
@@ -95,6 +98,9 @@ func Package(f Fault, version string) Deb {
 			blob := make([]byte, BigSize)
 			_, _ = rand.NewChaCha8([32]byte{1}).Read(blob)
 			d.Files["usr/share/lab-big/blob"] = File{Data: blob}
+			// dpkg puts files in their places when all of them are written: this one
+			// waits beside its place for as long as the blob takes.
+			d.Files["usr/share/lab-big/about"] = File{Data: []byte("a blob\n")}
 		}
 	case Slow:
 		if bad {

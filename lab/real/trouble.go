@@ -93,7 +93,7 @@ func troubles() []trouble {
 			what: "too little space for the download, until somebody makes room", patch: faults.Big, disk: 400,
 			before: func(ctx context.Context, h *nspawn.Host) error { return faults.FillDisk(ctx, h, 40) },
 			during: func(ctx context.Context, h *nspawn.Host) error {
-				if err := until(ctx, h, both(order(""), process(asked("--download-only")))); err != nil {
+				if err := until(ctx, h, both(order(""), process(asked(download)))); err != nil {
 					return err
 				}
 				pause(ctx, 20*time.Second)
@@ -109,25 +109,26 @@ func troubles() []trouble {
 		},
 		trouble{what: "another program installs for a while", patch: faults.Reboot, during: lockFor(30 * time.Second)}.well(),
 		trouble{what: "apt and dpkg are killed in a script", patch: faults.Slow, during: killManager(process(inScript), inScript), repairs: true}.well(),
-		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, during: killManager(unpacking, faults.Unpacking), repairs: true}.well(),
+		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, during: killManager(unpacking, dpkg), repairs: true}.well(),
 		trouble{what: "the agent is killed in a script", patch: faults.Slow, during: killAgent(inScript)}.well(),
 		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(process(inScript)), repairs: true}.well(),
 		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, during: losePower(unpacking), repairs: true}.well(),
 	}
 	for _, step := range []struct {
-		what string
-		at   sign
+		what   string
+		before func(context.Context, *nspawn.Host) error
+		at     sign
 	}{
-		{"the order was accepted", order(`"stage":"accepted"`)},
-		{"packages are fetched", both(order(""), process(asked("--download-only")))},
-		{"apt simulates", both(order(`"stage":"started"`), process(asked("-s")))},
-		{"the order has started", order(`"stage":"started"`)},
-		{"the installation is next", order(`"phase":"install"`)},
-		{"the restart is next", order(`"phase":"restart"`)},
-		{"the check is next", order(`"phase":"check"`)},
-		{"the end is written down", journal(`"done":["`)},
+		{"the order was accepted", nil, order(`"stage":"accepted"`)},
+		{"packages are fetched", linger(download), both(order(""), process(asked(download)))},
+		{"apt simulates", linger(simulate), both(order(`"stage":"started"`), process(asked(simulate)))},
+		{"the order has started", nil, order(`"stage":"started"`)},
+		{"the installation is next", nil, order(`"phase":"install"`)},
+		{"the restart is next", nil, order(`"phase":"restart"`)},
+		{"the check is next", nil, order(`"phase":"check"`)},
+		{"the end is written down", nil, journal(`"done":["`)},
 	} {
-		all = append(all, trouble{what: "power is lost when " + step.what, patch: faults.Reboot, during: losePower(step.at)}.well())
+		all = append(all, trouble{what: "power is lost when " + step.what, patch: faults.Reboot, before: step.before, during: losePower(step.at)}.well())
 	}
 	return all
 }
@@ -299,6 +300,25 @@ func both(one, other sign) sign {
 	}
 }
 
+// What apt is asked for.
+const (
+	download = "--download-only"
+	simulate = "-s"
+)
+
+// linger makes what apt is asked for last two seconds more: by itself it may be over
+// between two looks.
+func linger(option string) func(context.Context, *nspawn.Host) error {
+	return func(ctx context.Context, h *nspawn.Host) error {
+		const apt = "/usr/bin/apt-get"
+		script := "#!/bin/sh\n" + apt + `.distrib "$@"; code=$?` + "\n" + `case " $* " in *" ` + option + ` "*) sleep 2 ;; esac; exit $code` + "\n"
+		if _, err := h.Output(ctx, "dpkg-divert", "--local", "--rename", "--add", apt); err != nil {
+			return err
+		}
+		return h.WriteFile(apt[1:], []byte(script), 0o755)
+	}
+}
+
 // asked is while apt is asked for something.
 func asked(option string) faults.Moment {
 	return func(p nspawn.Process) bool { return p.Name == "apt-get" && slices.Contains(p.Args, option) }
@@ -306,17 +326,14 @@ func asked(option string) faults.Moment {
 
 var inScript = faults.InScript(faults.Slow, "postinst")
 
-// unpacking is once dpkg has noted that it replaces files: before, being cut off does
-// no harm. It logs that a moment before, and takes a second for them all.
+// unpacking is while dpkg replaces files, which it has noted before the first of them.
 func unpacking(h *nspawn.Host) (bool, error) {
-	log, err := h.ReadFile(dpkgLog)
-	_, since, _ := bytes.Cut(log, []byte(" upgrade "+string(faults.Big)+":"))
-	if err != nil || !bytes.Contains(since, []byte("status half-installed "+string(faults.Big))) {
-		return false, err
-	}
-	time.Sleep(200 * time.Millisecond)
-	return true, nil
+	_, err := h.ReadFile(faults.BigUnpacked)
+	return err == nil, nil
 }
+
+// dpkg is while it runs.
+func dpkg(p nspawn.Process) bool { return p.Name == "dpkg" }
 
 // until waits for a sign, for as long as a cycle may take. Its thread goes before
 // those of the machines, which want all there is: some moments are short.

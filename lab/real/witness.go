@@ -87,11 +87,13 @@ func transaction(name, from, to string) string {
 // unpacked already. What was cut off before that may be begun again.
 func repeated(log string) []string {
 	var again []string
-	unpacked := map[string]string{} // by package, the version whose files are there
+	// By package: the version that is being put there, and the one whose files are.
+	// A version that is to be replaced is called unpacked too.
+	next, unpacked := map[string]string{}, map[string]string{}
 	for line := range strings.Lines(log) {
 		f := strings.Fields(line)
 		switch {
-		case len(f) == 6 && f[2] == "status" && f[3] == "unpacked":
+		case len(f) == 6 && f[2] == "status" && f[3] == "unpacked" && next[f[4]] == f[5]:
 			unpacked[f[4]] = f[5]
 		case len(f) == 6 && f[2] == "status" && f[3] == "half-installed": // as it is while files are replaced
 			delete(unpacked, f[4])
@@ -100,6 +102,7 @@ func repeated(log string) []string {
 				again = append(again, transaction(f[3], f[4], f[5]))
 			}
 			delete(unpacked, f[3])
+			next[f[3]] = f[5]
 		}
 	}
 	return again

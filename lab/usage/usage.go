@@ -1,4 +1,5 @@
-package main
+// Package usage says what processes cost this machine, from /proc.
+package usage
 
 import (
 	"fmt"
@@ -35,8 +36,14 @@ func readStat(pid int) (procStat, error) {
 	return procStat{parent: int(n(parent)), own: (n(utime) + n(stime)) / ticks, ended: (n(cutime) + n(cstime)) / ticks}, nil
 }
 
-// cpuSeconds is what a process has used; 0 once it is gone.
-func cpuSeconds(pid int) float64 {
+// Parent is the process that started one.
+func Parent(pid int) (int, error) {
+	s, err := readStat(pid)
+	return s.parent, err
+}
+
+// CPU is what a process has used, in seconds; 0 once it is gone.
+func CPU(pid int) float64 {
 	s, err := readStat(pid)
 	if err != nil {
 		return 0
@@ -44,8 +51,8 @@ func cpuSeconds(pid int) float64 {
 	return s.own
 }
 
-// treeSeconds is what a process and its children, living and gone, have used.
-func treeSeconds(pid int) float64 {
+// Tree is what a process and its children, living and gone, have used, in seconds.
+func Tree(pid int) float64 {
 	s, err := readStat(pid)
 	if err != nil {
 		return 0
@@ -64,8 +71,8 @@ func treeSeconds(pid int) float64 {
 	return total
 }
 
-// memory is the resident memory of a process, now and at its highest, in MB.
-func memory(pid int) (now, peak float64) {
+// Memory is the resident memory of a process, now and at its highest, in MB.
+func Memory(pid int) (now, peak float64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, 0
@@ -86,8 +93,8 @@ func memory(pid int) (now, peak float64) {
 	return now, peak
 }
 
-// load is how many processes wanted to run, averaged over the last minute.
-func load() float64 {
+// Load is how many processes wanted to run, averaged over the last minute.
+func Load() float64 {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return -1
@@ -97,8 +104,8 @@ func load() float64 {
 	return v
 }
 
-// folderMB is the size of the files in a folder.
-func folderMB(dir string) float64 {
+// FolderMB is the size, in MB, of the files in a folder.
+func FolderMB(dir string) float64 {
 	var bytes int64
 	_ = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
