@@ -31,6 +31,7 @@ const (
 const (
 	ReasonVerified       Reason = "verified"
 	ReasonNothingMissing Reason = "nothing-missing"
+	ReasonKeptBack       Reason = "kept-back"
 	ReasonWithdrawn      Reason = "withdrawn"
 	ReasonManagerUnknown Reason = "manager-unknown"
 	ReasonHalfInstalled  Reason = "half-installed"
@@ -80,6 +81,7 @@ type reasonText struct {
 var reasons = map[Reason]reasonText{
 	ReasonVerified:       {CauseNone, "A fresh inventory after the deployment shows the new versions."},
 	ReasonNothingMissing: {CauseNone, "The machine's package manager offers nothing that this policy would install."},
+	ReasonKeptBack:       {CausePolicy, "What the machine misses is kept back by its own package manager: it is on hold there, or needs what cannot be had."},
 	ReasonWithdrawn:      {CausePackage, "All that the machine misses was withdrawn from this cycle."},
 	ReasonManagerUnknown: {CausePolicy, "No package manager that patchcycle speaks to runs on this machine."},
 	ReasonHalfInstalled:  {CauseDevice, "Packages are half installed on the machine: somebody has to repair it first."},
@@ -146,7 +148,7 @@ func (r Reason) LeavesAs() (o Outcome, ok bool) {
 		return NeedsHands, true
 	case ReasonExcludedBy, ReasonHostRules, ReasonNotEnrolled, ReasonNoRing:
 		return Excluded, true
-	case ReasonWithdrawn, ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,
+	case ReasonKeptBack, ReasonWithdrawn, ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,
 		ReasonCarriedOver, ReasonClosedEarly, ReasonCancelled, ReasonNotApproved, ReasonRingHalted, ReasonWindowOver:
 		return Deferred, true
 	default:

@@ -38,6 +38,7 @@ func (f *facts) holdOf(d *patching.Deployment) *Hold {
 // untils end the sentence "until …" for every reason by which a machine can be
 // deferred, left out or found not to be ours; a test finds a missing one.
 var untils = map[patching.Reason]string{
+	patching.ReasonKeptBack:       "the hold is taken off there, or what it needs can be had",
 	patching.ReasonWithdrawn:      "a version that works is offered; the next cycle takes it first",
 	patching.ReasonManagerUnknown: "patchcycle speaks to its package manager",
 	patching.ReasonHostRules:      "the machine's own rules allow it",
@@ -64,7 +65,7 @@ func (f *facts) decider(d *patching.Deployment) string {
 	switch d.Reason {
 	case patching.ReasonRemoved, patching.ReasonCancelled, patching.ReasonNotApproved, patching.ReasonCarriedOver:
 		return orElse(personIn(d.Detail), "patchcycle, by the policy "+string(f.cycle.Policy))
-	case patching.ReasonHostRules:
+	case patching.ReasonHostRules, patching.ReasonKeptBack:
 		return orElse(f.assets[d.Asset].Owner, "the machine's owner")
 	case patching.ReasonNotEnrolled, patching.ReasonInventoryStale:
 		return "patchcycle; owner: " + orElse(f.assets[d.Asset].Owner, "nobody named")

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -75,8 +76,9 @@ func (a *Agent) calmTimer(w *work) {
 	a.sideOf(w).next = time.Time{}
 }
 
-// begin makes sure, changing nothing, that the order can be carried out and
-// would do what was approved.
+// begin makes sure that the order can be carried out and would do what was
+// approved. It changes nothing, but for a repair of what others left half installed:
+// the package manager would complete that first with any transaction, or refuse.
 func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	all := b.Patches()
 	left, already, err := a.left(ctx, all)
@@ -94,6 +96,9 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 		return a.fail(ctx, w, *end)
 	}
 	if err := a.cfg.Machine.Preflight(ctx, b); err != nil {
+		if known, ok := errors.AsType[*Failure](err); ok && known.Mendable && w.mendable() && rules.allows(trust.Repair) {
+			return a.repairStep(ctx, w)
+		}
 		return a.failBy(ctx, w, err, patching.ReasonPreflight)
 	}
 	if end, err := a.simulate(ctx, left); err != nil {
@@ -108,6 +113,7 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	w.Already = already
 	w.baseline(health)
 	w.Phase, w.Tries, w.Since = phaseInstall, 0, a.cfg.Clock.Now().UTC()
+	w.Mends, w.Mended = 0, false
 	a.calm(w)
 	return a.keep(w, false) // install and repair write it for good before they touch anything
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
 )
 
 func TestAnOrderGoesFromAcceptedToPatched(t *testing.T) {
@@ -182,6 +183,42 @@ func TestWhatKeepsAnOrderFromBeginningIsNamed(t *testing.T) {
 			assert.Equal(t, c.reason, last.Reason)
 			assert.Equal(t, c.detail, last.Detail)
 			assert.Empty(t, b.box.wrote)
+		})
+	}
+}
+
+// Serves Q4.
+func TestWhatOthersLeftHalfInstalledIsRepairedBeforeTheOrderOnce(t *testing.T) {
+	half := &Failure{Reason: patching.ReasonPreflight, Detail: "Half installed: grub", Mendable: true}
+	repaired := func(b *bench) bool { return slices.Contains(b.box.wrote, "repair") }
+	for name, c := range map[string]struct {
+		helps   bool
+		rules   Rules
+		outcome patching.Outcome
+		repairs int
+	}{
+		"it helps":                   {true, Rules{}, patching.Patched, 1},
+		"it does not":                {false, Rules{}, patching.Failed, 1},
+		"the machine's rules say no": {true, Rules{Allowed: []trust.Verb{trust.Apply}}, patching.Failed, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.rules = c.rules
+			b.box.onPreflight = func() error {
+				if c.helps && repaired(b) {
+					return nil
+				}
+				return half
+			}
+			b.apply(small())
+			b.office.permit("o-1")
+			last := b.untilFinal("o-1")
+			assert.Equal(t, c.outcome, last.Outcome)
+			assert.Equal(t, c.repairs, last.Repairs)
+			if c.outcome == patching.Failed {
+				assert.Equal(t, half.Detail, last.Detail)
+			}
+			assert.Equal(t, c.repairs > 0, repaired(b))
 		})
 	}
 }

@@ -84,6 +84,8 @@ type Failure struct {
 	// ("openssl: postinst"); both may be empty.
 	Detail    string
 	Signature string
+	// Mendable says that nothing was changed and that a repair may help.
+	Mendable bool
 }
 
 // Error returns the detail, or the reason's words without one.

@@ -39,8 +39,8 @@ func (m *Machine) Preflight(ctx context.Context, b patching.Bundle) error {
 	}
 	if others := beyond(state.Broken, b); len(others) > 0 {
 		return &agent.Failure{
-			Reason: patching.ReasonPreflight, Signature: others[0] + ": half installed",
-			Detail: "Half installed, and not of this order, so that every transaction would fail: " + strings.Join(others, ", ") + ". Order a repair, or on the machine: dpkg --audit",
+			Reason: patching.ReasonPreflight, Signature: others[0] + ": half installed", Mendable: true,
+			Detail: "Half installed, and not of this order, so that every transaction would fail: " + strings.Join(others, ", ") + ". On the machine: dpkg --audit",
 		}
 	}
 	return m.space(ctx, b)

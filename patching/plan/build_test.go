@@ -44,10 +44,12 @@ func servers() *policy.Policy {
 var (
 	kindA   = plan.BundleKey{Packages: patching.DigestOf([]byte("packages a")), Candidates: patching.DigestOf([]byte("candidates a"))}
 	kindB   = plan.BundleKey{Packages: patching.DigestOf([]byte("packages b")), Candidates: patching.DigestOf([]byte("candidates b"))}
+	kept    = plan.BundleKey{Packages: patching.DigestOf([]byte("current")), Candidates: patching.DigestOf([]byte("kept"))}
 	nothing = plan.BundleKey{Packages: patching.DigestOf([]byte("current")), Candidates: patching.DigestOf([]byte("none"))}
 	bundles = map[plan.BundleKey]plan.BundleRef{
 		kindA:   {Bundle: patching.DigestOf([]byte("bundle a")), Rollback: patching.DigestOf([]byte("back a"))},
 		kindB:   {Bundle: patching.DigestOf([]byte("bundle b"))},
+		kept:    {Empty: true, KeptBack: []string{"docker-ce", "nginx"}},
 		nothing: {Empty: true},
 	}
 )
@@ -161,6 +163,11 @@ func TestWhoIsLeftOutIsToldTheFirstCauseThatBinds(t *testing.T) {
 			name:    "nothing is missing",
 			machine: a("x", "hall", kind(nothing)),
 			reason:  patching.ReasonNothingMissing, outcome: patching.AlreadyUpToDate,
+		},
+		{
+			name:    "its package manager keeps back what it misses",
+			machine: a("x", "hall", kind(kept)),
+			reason:  patching.ReasonKeptBack, why: "docker-ce, nginx", outcome: patching.Deferred,
 		},
 		{
 			name:    "nothing is offered for what is there, though half",

@@ -52,8 +52,10 @@ type BundleRef struct {
 	Bundle patching.Digest
 	// Rollback addresses the bundle that undoes Bundle; empty: irreversible.
 	Rollback patching.Digest
-	// Empty says that the policy would install nothing.
-	Empty bool
+	// Empty says that the policy would install nothing. KeptBack are then the packages
+	// with an update that the machine's manager does not take.
+	Empty    bool
+	KeptBack []string
 }
 
 // Leave says why a machine leaves a plan. Why completes the reason with names.

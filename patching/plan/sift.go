@@ -121,6 +121,8 @@ func (b *builder) barred(m *machine) (Leave, error) {
 		return Leave{patching.ReasonHostRules, allowedWords(a.Allowed)}, nil
 	case ref.Empty && len(a.Broken) > 0: // nothing is offered for what is there already, though half
 		return Leave{patching.ReasonHalfInstalled, strings.Join(a.Broken, ", ")}, nil
+	case ref.Empty && len(ref.KeptBack) > 0:
+		return Leave{patching.ReasonKeptBack, strings.Join(ref.KeptBack, ", ")}, nil
 	case ref.Empty:
 		return Leave{Reason: patching.ReasonNothingMissing}, nil
 	}
