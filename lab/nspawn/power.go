@@ -196,7 +196,12 @@ func (h *Host) PowerLoss(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+	// Frozen first: none may see another one end.
+	if err := h.Freeze(ctx); err != nil {
+		return err
+	}
+	err = unix.Kill(pid, unix.SIGKILL)
+	if err := errors.Join(err, h.Thaw(ctx)); err != nil {
 		return fmt.Errorf("kill %s: %w", h.Name, err)
 	}
 	return h.ended(ctx)

@@ -52,6 +52,7 @@ func (t trouble) well() trouble {
 const (
 	sound          = "ii "
 	halfConfigured = "iF "
+	onHold         = "hi "
 )
 
 // troubles are all of them. The first machine is the test ring.
@@ -107,13 +108,37 @@ func troubles() []trouble {
 			outcome: patching.Failed, reason: patching.ReasonDisk, signature: "disk full",
 			version: faults.Good, state: sound,
 		},
+		{
+			what: "the package is on hold", patch: faults.Reboot,
+			before: func(ctx context.Context, h *nspawn.Host) error {
+				return steps(ctx, h, [][]string{{"apt-mark", "hold", string(faults.Reboot)}})
+			},
+			outcome: patching.Deferred, reason: patching.ReasonKeptBack,
+			version: faults.Good, state: onHold,
+		},
+		{
+			what: "a dependency that nobody offers", patch: faults.Unmet,
+			outcome: patching.Deferred, reason: patching.ReasonKeptBack,
+			version: faults.Good, state: sound,
+		},
+		trouble{what: "another package was left unpacked before", patch: faults.Reboot, before: leave("--unpack", faults.Conffile), repairs: true}.well(),
+		{
+			what: "another package was left broken before, beyond repair", patch: faults.Reboot, before: leave("--install", faults.PostinstFails),
+			outcome: patching.Failed, reason: patching.ReasonPreflight, signature: "lab-postinst-fails: half installed", repairs: true,
+			version: faults.Good, state: sound,
+		},
 		trouble{what: "another program installs for a while", patch: faults.Reboot, during: lockFor(30 * time.Second)}.well(),
 		trouble{what: "apt and dpkg are killed in a script", patch: faults.Slow, during: killManager(process(inScript), inScript), repairs: true}.well(),
-		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, during: killManager(unpacking, dpkg), repairs: true}.well(),
+		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, before: lingerUnpacking, during: killManager(unpacking, dpkg), repairs: true}.well(),
 		trouble{what: "the agent is killed in a script", patch: faults.Slow, during: killAgent(inScript)}.well(),
 		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(process(inScript)), repairs: true}.well(),
-		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, during: losePower(unpacking), repairs: true}.well(),
+		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, before: lingerUnpacking, during: losePower(unpacking), repairs: true}.well(),
 	}
+	return append(all, powerLosses()...)
+}
+
+// powerLosses strike at each step of the agent.
+func powerLosses() (all []trouble) {
 	for _, step := range []struct {
 		what   string
 		before func(context.Context, *nspawn.Host) error
@@ -123,7 +148,7 @@ func troubles() []trouble {
 		{"packages are fetched", linger(download), both(order(""), process(asked(download)))},
 		{"apt simulates", linger(simulate), both(order(`"stage":"started"`), process(asked(simulate)))},
 		{"the order has started", nil, order(`"stage":"started"`)},
-		{"the installation is next", nil, order(`"phase":"install"`)},
+		{"the installation is next", linger(install), order(`"phase":"install"`)},
 		{"the restart is next", nil, order(`"phase":"restart"`)},
 		{"the check is next", nil, order(`"phase":"check"`)},
 		{"the end is written down", nil, journal(`"done":["`)},
@@ -264,6 +289,24 @@ func changeSettings(_ context.Context, h *nspawn.Host) error {
 	return h.WriteFile("etc/lab-conffile.conf", []byte("setting = mine\n"), 0o644)
 }
 
+// leave does with the bad version of a package what dpkg is told to, and no more.
+func leave(do string, f faults.Fault) func(context.Context, *nspawn.Host) error {
+	return func(ctx context.Context, h *nspawn.Host) error {
+		d := faults.Package(f, faults.Bad)
+		data, err := d.Build()
+		if err != nil {
+			return err
+		}
+		file := "root/" + d.FileName()
+		if err := h.WriteFile(file, data, 0o644); err != nil {
+			return err
+		}
+		// It may fail, and is to.
+		_, err = h.Exec(ctx, "dpkg", do, "/"+file)
+		return err
+	}
+}
+
 // sign says whether a machine is at the moment that is waited for.
 type sign func(*nspawn.Host) (bool, error)
 
@@ -304,19 +347,39 @@ func both(one, other sign) sign {
 const (
 	download = "--download-only"
 	simulate = "-s"
+	install  = "install"
 )
 
 // linger makes what apt is asked for last two seconds more: by itself it may be over
-// between two looks.
+// between two looks. Before an installation begins, it waits as long.
 func linger(option string) func(context.Context, *nspawn.Host) error {
 	return func(ctx context.Context, h *nspawn.Host) error {
 		const apt = "/usr/bin/apt-get"
-		script := "#!/bin/sh\n" + apt + `.distrib "$@"; code=$?` + "\n" + `case " $* " in *" ` + option + ` "*) sleep 2 ;; esac; exit $code` + "\n"
-		if _, err := h.Output(ctx, "dpkg-divert", "--local", "--rename", "--add", apt); err != nil {
-			return err
-		}
-		return h.WriteFile(apt[1:], []byte(script), 0o755)
+		script := `#!/bin/sh
+case " $* " in *" ` + simulate + ` "* | *" ` + download + ` "*) ;; *" ` + install + ` "*) sleep 2 ;; esac
+` + apt + `.distrib "$@"; code=$?
+case " $* " in *" ` + option + ` "*) sleep 2 ;; esac
+exit $code
+`
+		return replace(ctx, h, apt, script)
 	}
+}
+
+// lingerUnpacking stops dpkg for two seconds in the middle of a large package.
+func lingerUnpacking(ctx context.Context, h *nspawn.Host) error {
+	const deb = "/usr/bin/dpkg-deb"
+	return replace(ctx, h, deb, `#!/bin/sh
+case "$1" in --fsys-tarfile) ;; *) exec `+deb+`.distrib "$@" ;; esac
+`+deb+`.distrib "$@" | { head -c 30000000; sleep 2; cat; }
+`)
+}
+
+// replace puts a script in the place of a program, which is called .distrib then.
+func replace(ctx context.Context, h *nspawn.Host, program, script string) error {
+	if _, err := h.Output(ctx, "dpkg-divert", "--local", "--rename", "--add", program); err != nil {
+		return err
+	}
+	return h.WriteFile(program[1:], []byte(script), 0o755)
 }
 
 // asked is while apt is asked for something.
