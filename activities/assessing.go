@@ -107,9 +107,7 @@ func (f fleet) bundles(p *policy.Policy, from supply) (refs map[plan.BundleKey]p
 			b = assess.From(b, from.sources, from.has)
 		}
 		ref, more := refOf(b)
-		if ref.Empty {
-			ref.KeptBack = f.kinds[key].KeptBack
-		}
+		ref.KeptBack = f.kinds[key].KeptBack
 		refs[key], texts = ref, append(texts, more...)
 	}
 	return refs, texts

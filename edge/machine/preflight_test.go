@@ -96,6 +96,9 @@ func TestAMachineIsReadyOrSaysWhyNot(t *testing.T) {
 	require.NoError(t, m.Preflight(ctx, bundle))
 
 	b.state.Broken = []string{"other", "tool"}
+	var half *agent.Failure
+	require.ErrorAs(t, m.Preflight(ctx, bundle), &half)
+	require.True(t, half.Mendable, "a repair is tried before the order fails by it")
 	detail := refused(t, m.Preflight(ctx, bundle), patching.ReasonPreflight)
 	require.Contains(t, detail, "other")
 	require.NotContains(t, detail, "tool", "whose order cures it")

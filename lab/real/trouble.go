@@ -172,11 +172,11 @@ func (g *ground) troubled(ctx context.Context) error {
 	}
 	if err := g.each(func(h *nspawn.Host) error {
 		t := all[slices.Index(g.hosts, h)]
-		install := []string{"apt-get", "install", "-q", "-y", string(t.patch)}
+		first := []string{"apt-get", install, "-q", "-y", string(t.patch)}
 		if t.patch == faults.Clash {
-			install = append(install, string(faults.Conffile))
+			first = append(first, string(faults.Conffile))
 		}
-		return steps(ctx, h, [][]string{install})
+		return steps(ctx, h, [][]string{first})
 	}); err != nil {
 		return err
 	}
@@ -350,8 +350,8 @@ const (
 	install  = "install"
 )
 
-// linger makes what apt is asked for last two seconds more: by itself it may be over
-// between two looks. Before an installation begins, it waits as long.
+// linger makes what apt is asked for last two seconds more, and lets it wait as long
+// before it installs: by itself that may be over between two looks.
 func linger(option string) func(context.Context, *nspawn.Host) error {
 	return func(ctx context.Context, h *nspawn.Host) error {
 		const apt = "/usr/bin/apt-get"

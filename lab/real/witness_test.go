@@ -38,6 +38,8 @@ func TestWhatWasCutOffWhileItWasUnpackedMayBeBegunAgain(t *testing.T) {
 `
 	const unpacked = began + "2026-11-28 10:00:02 status unpacked lab-big:all 1.1\n"
 	require.Empty(t, repeated(began+"2026-11-28 10:00:09 upgrade lab-big:all 1.0 1.0\n2026-11-28 10:00:10 upgrade lab-big:all 1.0 1.1\n"))
+	const before = "2026-11-28 10:00:01 upgrade lab-big:all 1.0 1.1\n2026-11-28 10:00:01 status unpacked lab-big:all 1.0\n"
+	require.Empty(t, repeated(before+"2026-11-28 10:00:09 upgrade lab-big:all 1.0 1.0\n"), "cut off before its first file")
 	require.Equal(t, []string{"lab-big:all from 1.1 to 1.1"}, repeated(unpacked+"2026-11-28 10:00:09 upgrade lab-big:all 1.1 1.1\n"))
 	require.Equal(t, []string{"lab-big:all from 1.0 to 1.1"}, repeated(unpacked+began))
 }

@@ -52,9 +52,9 @@ type BundleRef struct {
 	Bundle patching.Digest
 	// Rollback addresses the bundle that undoes Bundle; empty: irreversible.
 	Rollback patching.Digest
-	// Empty says that the policy would install nothing. KeptBack are then the packages
-	// with an update that the machine's manager does not take.
-	Empty    bool
+	// Empty says that the policy would install nothing.
+	Empty bool
+	// KeptBack names packages with an update that the machine's manager does not take.
 	KeptBack []string
 }
 
