@@ -126,6 +126,23 @@ func TestTheSecondPlanIsTheFirstLessThePackageThatFailed(t *testing.T) {
 	}
 }
 
+// Serves G8, Q1: what a machine's own package manager keeps back is missing there.
+func TestAMachineThatKeepsBackAllThatItMissesIsDeferredByName(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(12)
+	const onHold, current = 4, 5
+	has, _ := sets(t, "web")
+	h.inventory(onHold, has, patching.CandidateSet{Manager: "apt", KeptBack: []string{"docker-ce", "nginx"}})
+	h.inventory(current, has, patching.CandidateSet{Manager: "apt"})
+	s := h.begin(monthly, patching.Monthly)
+	h.plan(&s)
+	d := h.deployment(s.ID, onHold)
+	require.Equal(t, patching.Deferred, d.Outcome)
+	require.Equal(t, patching.ReasonKeptBack, d.Reason)
+	require.Equal(t, "docker-ce, nginx", d.Why)
+	require.Equal(t, patching.AlreadyUpToDate, h.deployment(s.ID, current).Outcome)
+}
+
 // Serves G8, Q1, Q4: a machine that misses only what was withdrawn is not up to
 // date. It ends deferred, by name, and the next cycle takes it first.
 func TestAMachineThatMissesOnlyWhatWasWithdrawnIsDeferredAndCarriedOver(t *testing.T) {
