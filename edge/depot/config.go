@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -24,6 +25,9 @@ type Repository struct {
 	Suites, Components, Architectures []string
 	// Keys are those that may sign it.
 	Keys Keys
+	// Refresh is how old its answer may be before it is asked again; 0: as
+	// [Options.Refresh] says.
+	Refresh time.Duration
 }
 
 // Bounds of the file that lists repositories.
@@ -67,6 +71,7 @@ type repositoryEntry struct {
 	Components    []word `yaml:"components"`
 	Architectures []word `yaml:"architectures"`
 	Keyring       word   `yaml:"keyring"`
+	Refresh       word   `yaml:"refresh"`
 }
 
 // ReadRepositories reads the file that lists the repositories, with their
@@ -121,7 +126,26 @@ func (c *checker) repository(n int, e repositoryEntry) Repository {
 	r.Components = c.words(n, e, "components", e.Components, partShape, "want a name such as main")
 	r.Architectures = c.words(n, e, "architectures", e.Architectures, partShape, "want what \"dpkg --print-architecture\" prints, such as amd64")
 	r.Keys = c.keys(n, e)
+	r.Refresh = c.refresh(e)
 	return r
+}
+
+// How often an archive may be asked: one that is asked all the time is a burden to
+// others, one that is not asked for a day misses what is urgent.
+const (
+	shortestRefresh = 10 * time.Second
+	longestRefresh  = 24 * time.Hour
+)
+
+func (c *checker) refresh(e repositoryEntry) time.Duration {
+	if e.Refresh.text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(e.Refresh.text)
+	if err != nil || d < shortestRefresh || d > longestRefresh {
+		c.add(e.Refresh, "refresh", "want a time between 10s and 24h, such as 5m")
+	}
+	return d
 }
 
 func (c *checker) url(n int, e repositoryEntry) *url.URL {

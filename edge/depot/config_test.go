@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -26,6 +27,7 @@ repositories:
     components: [main, contrib]
     architectures: [amd64, arm64]
     keyring: keys.gpg
+    refresh: 30s
 `
 
 // listed writes a list beside Debian's keyring and reads it.
@@ -45,6 +47,8 @@ func TestAListOfRepositoriesIsReadWithItsKeys(t *testing.T) {
 	require.Equal(t, "http://mirror.example/debian", all[0].URL.String())
 	require.Equal(t, []string{"bookworm", "bookworm-updates"}, all[0].Suites)
 	require.Equal(t, []string{"amd64", "arm64"}, all[1].Architectures)
+	require.Zero(t, all[0].Refresh)
+	require.Equal(t, 30*time.Second, all[1].Refresh)
 	_, err = all[1].Keys.Verify(debianFile(t, "bookworm-security.InRelease"), recorded)
 	require.NoError(t, err)
 }
@@ -71,6 +75,9 @@ func TestWhatIsWrongWithAListIsNamedByLineValueAndWayOut(t *testing.T) {
 		"a keyring that is not there":   {"architectures: [amd64]\n    keyring: keys.gpg", "architectures: [amd64]\n    keyring: none.gpg", []string{"list.yaml:8:", "none.gpg", "copy"}},
 		"a keyring without keys":        {"architectures: [amd64]\n    keyring: keys.gpg", "architectures: [amd64]\n    keyring: list.yaml", []string{"list.yaml:8:", "gpg --export"}},
 		"no keyring":                    {"architectures: [amd64]\n    keyring: keys.gpg\n", "architectures: [amd64]\n", []string{"list.yaml:3:", "debian", "no keyring"}},
+		"asked without a pause":         {"refresh: 30s", "refresh: 1s", []string{"list.yaml:15:", `refresh "1s"`, "10s"}},
+		"never asked":                   {"refresh: 30s", "refresh: 9999h", []string{"list.yaml:15:", "24h"}},
+		"a pause without a unit":        {"refresh: 30s", "refresh: 30", []string{"list.yaml:15:", `refresh "30"`, "5m"}},
 		"no repositories":               {goodList, "repositories: []\n", []string{"no repositories"}},
 		"an empty file":                 {goodList, "", []string{"no repositories"}},
 		"a file that is something else": {goodList, "\x00\x01", []string{"list.yaml"}},

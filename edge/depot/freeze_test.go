@@ -282,6 +282,23 @@ func TestAnArchiveThatIsDownIsNotAskedForEveryFile(t *testing.T) {
 	require.Empty(t, d.freeze(t, all...).Missing)
 }
 
+func TestAnArchiveIsAskedAgainWhenItsOwnTimeHasPassed(t *testing.T) {
+	a := newArchive(t)
+	a.publish(today.AddDate(0, 0, -1), time.Time{}, newTool)
+	r := a.repository("tests")
+	r.Refresh = 30 * time.Second
+	d := newDepot(t, r)
+	asked := func() int { return a.count("/dists/stable/InRelease") }
+	d.get(t, "/apt/tests/dists/stable/InRelease")
+	before := asked()
+	require.Positive(t, before)
+	d.clock.forward(28 * time.Second)
+	d.get(t, "/apt/tests/dists/stable/InRelease")
+	require.Equal(t, before, asked(), "after 29 seconds")
+	d.get(t, "/apt/tests/dists/stable/InRelease")
+	require.Equal(t, before+1, asked(), "after 30 seconds")
+}
+
 func TestAServerThatStopsMakesNoSnapshotOfWhatItHasSoFar(t *testing.T) {
 	a := newArchive(t)
 	a.publish(today.AddDate(0, 0, -1), time.Time{}, newTool)

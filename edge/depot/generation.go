@@ -104,7 +104,7 @@ func (d *Depot) refresh(ctx context.Context, r *Repository, suite string) error 
 	d.mu.Lock()
 	last := d.asked[key]
 	d.mu.Unlock()
-	life := d.opts.Refresh
+	life := cmp.Or(r.Refresh, d.opts.Refresh)
 	if last.err != nil { // a fleet that asks must not wait for a dead archive one by one
 		life = min(life, 15*time.Second)
 	}
