@@ -39,7 +39,9 @@ func open(p cli.Place, log *zap.Logger) (agent.Machine, error) {
 	if p.Notice == 0 {
 		p.Notice = -1 // to the machine 0 is the default
 	}
-	return machine.New(machine.Options{Dir: p.Dir, Lists: p.Lists, Server: p.Server, CA: p.CA, Notice: p.Notice, Fresh: p.Fresh, Log: log})
+	return machine.New(machine.Options{
+		Dir: p.Dir, Lists: p.Lists, Server: p.Server, CA: p.CA, Notice: p.Notice, Fresh: p.Fresh, NewConffiles: p.NewSettings, Log: log,
+	})
 }
 
 // log writes JSON, so that what a machine or a server says cannot break a line.

@@ -51,6 +51,9 @@ type Place struct {
 	// Fresh is how old the package manager's lists may be before they are fetched; 0:
 	// as old as they are.
 	Fresh time.Duration
+	// NewSettings: a settings file that was changed on the machine gives way to the
+	// package's; otherwise it stays.
+	NewSettings bool
 }
 
 // The exit codes.

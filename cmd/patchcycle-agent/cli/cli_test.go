@@ -217,6 +217,18 @@ func TestTheAgentSaysWhichBuildItIs(t *testing.T) {
 	assert.Contains(t, out, "abc\n")
 }
 
+func TestTheMachineSaysWhatBecomesOfItsSettingsFiles(t *testing.T) {
+	_, url := newDesk(t)
+	s := newShell(t)
+	code, _, errs := s.run(t.Context(), "s3cret\n", "enrol", "--server", url)
+	require.Equal(t, ExitOK, code, errs)
+	for _, flags := range [][]string{nil, {"--new-settings"}} {
+		code, _, errs = s.run(t.Context(), "", append([]string{"once"}, flags...)...)
+		require.Equal(t, ExitOK, code, errs)
+		require.Equal(t, flags != nil, s.opened[len(s.opened)-1].NewSettings, flags)
+	}
+}
+
 func TestAMachineIsEnrolledAskedOnceAndTellsItsStatus(t *testing.T) {
 	d, url := newDesk(t)
 	s := newShell(t)

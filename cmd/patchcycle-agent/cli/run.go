@@ -16,6 +16,8 @@ type runOptions struct {
 	ca     string
 	notice time.Duration
 	fresh  time.Duration
+	// newSettings: see [Place].
+	newSettings bool
 }
 
 // flags are those of every agent at work.
@@ -23,6 +25,7 @@ func (o *runOptions) flags(c *cobra.Command) {
 	caFlag(c, &o.ca)
 	c.Flags().DurationVar(&o.notice, "notice", time.Minute, "how long before a restart people on this machine are told, in whole minutes; 0: not at all")
 	c.Flags().DurationVar(&o.fresh, "fresh", 6*time.Hour, "how old the package manager's lists may be before they are fetched; 0: somebody else fetches them")
+	c.Flags().BoolVar(&o.newSettings, "new-settings", false, "take a patch's settings files in the place of those that were changed on this machine, which dpkg keeps as *.dpkg-old")
 }
 
 func newRun(e *env) *cobra.Command {
@@ -64,7 +67,7 @@ func (o runOptions) with(c *cobra.Command, do func(context.Context, *agent.Agent
 	}
 	defer link.Close()
 	log := o.Log(c.ErrOrStderr())
-	place := Place{Server: server, CA: o.ca, Notice: o.notice, Fresh: o.fresh}
+	place := Place{Server: server, CA: o.ca, Notice: o.notice, Fresh: o.fresh, NewSettings: o.newSettings}
 	if o.fresh < 0 {
 		return usage("--fresh %s: write a duration such as 6h, or 0", o.fresh)
 	}
