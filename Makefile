@@ -24,7 +24,7 @@ fast_tests = packages=$$(go list ./... | grep -v '/patchcycle/\(e2e\|lab/real\)\
 # What make test-fast looks at, e.g. make test-fast PKG=./trust/...
 PKG ?=
 
-# What make crash does; N is also how many machines make lab boots.
+# What make crash does; N is also how many machines make lab-up boots.
 N ?= 10
 ENGINE ?= sqlite
 
@@ -90,23 +90,25 @@ crash: ## Kill a cycle N times (default 10) on ENGINE=sqlite|postgres, and see i
 	go run ./lab/crash -n $(N) -engine $(ENGINE)
 
 .PHONY: lab
-lab: ## Boot N real Debian machines (default 10) on this one, as root; then go run ./lab/hosts -h.
+lab: ## Send N real Debian machines (default 4) through a good and a bad cycle, with a killed server; as root, ten minutes.
+	go run ./lab/real -kill $(if $(filter command,$(firstword $(origin N))),-n $(N))
+
+.PHONY: lab-up
+lab-up: ## Boot N real Debian machines (default 10) on this one, as root; then go run ./lab/hosts -h.
 	go run ./lab/hosts up -n $(N)
 
 .PHONY: lab-down
 lab-down: ## Take them down again, also after a crash.
 	go run ./lab/hosts down
 
-.PHONY: lab-cycle
-lab-cycle: ## Send N real Debian machines (default 4) through a good and a bad cycle, with a killed server; as root, ten minutes.
-	go run ./lab/real -kill $(if $(filter command,$(firstword $(origin N))),-n $(N))
-
 .PHONY: histories
 histories: ## Record workflow histories of a release, for the tests that replay them.
 	go run ./lab/histories
 
 .PHONY: bench
-bench: ## Measure start, rest and cycles of growing size; the figures of docs/performance.md.
+bench: ## Measure start, rest, cycles of growing size, and waves of real machines (as root); the figures of docs/performance.md.
+	@# The real machines first: whatever they lack is said at once.
+	go run ./lab/real -cycle waves
 	go run ./lab/bench
 
 ##@ Keep

@@ -27,12 +27,15 @@ const policyName patching.PolicyName = "real"
 // try makes the ground and sends its machines through what was asked for.
 func try(ctx context.Context, o options, dir string, stdout, stderr io.Writer) (err error) {
 	began := time.Now()
-	g := &ground{options: o, dir: dir, log: stderr, say: func(format string, args ...any) {
+	g := &ground{options: o, dir: dir, out: stdout, log: stderr, say: func(format string, args ...any) {
 		fmt.Fprintf(stdout, "%5.0f s  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}}
 	defer func() { err = errors.Join(err, g.down(ctx)) }()
-	if o.cycle == "troubled" {
+	switch o.cycle {
+	case "troubled":
 		return g.troubled(ctx)
+	case "waves":
+		return g.waves(ctx)
 	}
 	return g.bothCycles(ctx)
 }
@@ -61,7 +64,7 @@ func (g *ground) bothCycles(ctx context.Context) error {
 	if err := g.serve(ctx); err != nil {
 		return err
 	}
-	if err := g.enrol(ctx); err != nil {
+	if err := g.enrol(ctx, g.hosts); err != nil {
 		return err
 	}
 	if g.options.cycle != "bad" {
@@ -145,15 +148,24 @@ func (g *ground) publishBad(ctx context.Context) error {
 	if err := g.repo.Publish(badPatches()...); err != nil {
 		return err
 	}
-	if err := g.each(func(h *nspawn.Host) error {
-		return steps(ctx, h, [][]string{{"apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"}})
-	}); err != nil {
+	return g.learn(ctx, g.hosts)
+}
+
+// learn lets machines know of what was published since they were inventoried.
+func (g *ground) learn(ctx context.Context, hosts []*nspawn.Host) error {
+	pause(ctx, 10*time.Second) // as long as the server may call its mirror fresh
+	if err := fetchLists(ctx, hosts); err != nil {
 		return err
 	}
-	// The policy calls inventories fresh that are a minute old, and those of the
-	// last cycle do not know what was published since.
+	// The policies call inventories fresh that are a minute old.
 	pause(ctx, time.Minute)
 	return nil
+}
+
+func fetchLists(ctx context.Context, hosts []*nspawn.Host) error {
+	return each(hosts, func(h *nspawn.Host) error {
+		return steps(ctx, h, [][]string{append([]string{"apt-get"}, update...)})
+	})
 }
 
 // hold keeps Debian's own updates out of the bad cycle where the good one did

@@ -41,15 +41,26 @@ type ground struct {
 	// labOnly: machines know of the lab's own packages, and of nothing of Debian's.
 	labOnly bool
 	logged  map[string]int // how long dpkg's log was, by machine
-	people  *trial.People
-	say     func(format string, args ...any)
-	log     io.Writer
+	// enrolled counts machines.
+	enrolled int
+	people   *trial.People
+	out      io.Writer // what was found, for people
+	say      func(format string, args ...any)
+	log      io.Writer
 }
 
 // up makes the lab, with packages that all machines have. Everything is installed
 // before [ground.close] makes the server take the place of the archive: from then on
 // machines reach updates through it alone.
-func (g *ground) up(ctx context.Context, hosts []nspawn.HostOptions, base ...string) (err error) {
+func (g *ground) up(ctx context.Context, hosts []nspawn.HostOptions, base ...string) error {
+	if err := g.found(ctx, base...); err != nil {
+		return err
+	}
+	return g.boot(ctx, hosts)
+}
+
+// found makes the lab, and what all of its machines will have.
+func (g *ground) found(ctx context.Context, base ...string) (err error) {
 	logs := io.Discard
 	if g.verbose {
 		logs = g.log
@@ -87,10 +98,16 @@ func (g *ground) up(ctx context.Context, hosts []nspawn.HostOptions, base ...str
 		if err := g.lab.Install("etc/apt/sources.list.d/debian.sources", nil, 0o644); err != nil {
 			return err
 		}
-		if err := g.lab.Apt(ctx, "update", "-q", "-o", "APT::Update::Error-Mode=any"); err != nil {
-			return err
-		}
+		return g.lab.Apt(ctx, update...)
 	}
+	return nil
+}
+
+// update fetches apt's lists, or fails.
+var update = []string{"update", "-q", "-o", "APT::Update::Error-Mode=any"}
+
+// boot makes the machines, from which on the lab's common part is closed.
+func (g *ground) boot(ctx context.Context, hosts []nspawn.HostOptions) error {
 	for _, o := range hosts {
 		h, err := g.lab.Create(ctx, o)
 		if err != nil {
@@ -172,6 +189,7 @@ const (
     components: [main]
     architectures: [amd64]
     keyring: lab.gpg
+    refresh: 10s
 `
 )
 
@@ -226,13 +244,13 @@ func (g *ground) kill() {
 	g.server = nil
 }
 
-// enrol lets the machines into the fleet and points their lists at the server.
-func (g *ground) enrol(ctx context.Context) error {
-	token, err := g.people.Admin.MakeEnrolToken(ctx, wire.NewEnrolToken{Site: "lab", Uses: len(g.hosts), Hours: 1, AutoAccept: true})
+// enrol lets machines into the fleet and points their lists at the server.
+func (g *ground) enrol(ctx context.Context, hosts []*nspawn.Host) error {
+	token, err := g.people.Admin.MakeEnrolToken(ctx, wire.NewEnrolToken{Site: "lab", Uses: len(hosts), Hours: 1, AutoAccept: true})
 	if err != nil {
 		return err
 	}
-	err = g.each(func(h *nspawn.Host) error {
+	err = each(hosts, func(h *nspawn.Host) error {
 		if err := h.WriteFile("root/token", []byte(token.Token+"\n"), 0o600); err != nil {
 			return err
 		}
@@ -242,7 +260,7 @@ func (g *ground) enrol(ctx context.Context) error {
 		return steps(ctx, h, [][]string{
 			{"update-ca-certificates"},
 			{"sh", "-c", "sed -i s,http://,https://, /etc/apt/sources.list.d/*.sources"},
-			{"apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"},
+			append([]string{"apt-get"}, update...),
 			{"sh", "-c", "echo PATCHCYCLE_AGENT_OPTIONS=--notice=" + g.notice.String() + " > /etc/default/patchcycle-agent"},
 			{"patchcycle-agent", "enrol", "--server", "https://" + g.lab.Server(), "--token-file", "/root/token"},
 			{"systemctl", "start", "patchcycle-agent"},
@@ -251,18 +269,18 @@ func (g *ground) enrol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.enrolled += len(hosts)
 	return g.await(ctx, time.Minute, "inventories", func() (bool, error) {
 		n, err := trial.Inventoried(ctx, g.people.Admin)
-		return n == len(g.hosts), err
+		return n == g.enrolled, err
 	})
 }
 
-// each does something on all machines at once, two at a time: they share two
-// cores.
-func (g *ground) each(do func(*nspawn.Host) error) error {
+// each does something on machines, two at a time: they share two cores.
+func each(hosts []*nspawn.Host, do func(*nspawn.Host) error) error {
 	var all errgroup.Group
 	all.SetLimit(2)
-	for _, h := range g.hosts {
+	for _, h := range hosts {
 		all.Go(func() error { return do(h) })
 	}
 	return all.Wait()

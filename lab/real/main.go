@@ -20,6 +20,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,7 +30,13 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	var err error
+	args := os.Args[1:]
+	if len(args) > 0 && args[0] == sshCommand {
+		err = bySSH(ctx, args[1:], os.Stderr)
+	} else {
+		err = run(ctx, args, os.Stdout, os.Stderr)
+	}
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -42,10 +50,14 @@ func main() {
 // is well and goes back with the one that is hit by the bad patch.
 const fewest = 3
 
+// cycles are what can be tried.
+var cycles = []string{"good", "bad", "both", "troubled", "waves"}
+
 type options struct {
 	machines       int
 	program, agent string // what is tried; built if empty
-	cycle          string // good, bad or both
+	cycle          string // one of cycles
+	sizes          []int  // of waves, ascending
 	notice         time.Duration
 	keep, kill     bool
 	verbose        bool
@@ -59,7 +71,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.DurationVar(&o.notice, "notice", time.Minute, "how long before a restart people on a machine are told")
 	f.StringVar(&o.program, "program", "", "the patchcycle to try (default: it is built)")
 	f.StringVar(&o.agent, "agent", "", "the agent's Debian package to try (default: it is built)")
-	f.StringVar(&o.cycle, "cycle", "both", "good, bad, both one after the other, or troubled: a machine for each thing that goes wrong")
+	f.StringVar(&o.cycle, "cycle", "both", "good, bad, both one after the other, troubled: a machine for each thing that goes wrong, or waves: what it costs, and with ssh and ansible")
+	sizes := f.String("sizes", "10,50", "machines of the waves, by commas")
 	f.BoolVar(&o.kill, "kill", false, "kill the server, with kill -9, in the middle of the good cycle's last ring")
 	f.BoolVar(&o.keep, "keep", false, "keep the server's folder")
 	f.BoolVar(&o.verbose, "v", false, "say what making the lab says")
@@ -69,12 +82,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch {
 	case f.NArg() > 0:
 		return fmt.Errorf("%q is no flag", f.Arg(0))
-	case !slices.Contains([]string{"good", "bad", "both", "troubled"}, o.cycle):
-		return fmt.Errorf("-cycle %q: write good, bad, both or troubled", o.cycle)
-	case o.kill && (o.cycle == "bad" || o.cycle == "troubled"):
+	case !slices.Contains(cycles, o.cycle):
+		return fmt.Errorf("-cycle %q: write one of %s", o.cycle, strings.Join(cycles, ", "))
+	case o.kill && o.cycle != "good" && o.cycle != "both":
 		return errors.New("-kill is for the good cycle")
 	case o.machines < fewest:
 		return fmt.Errorf("-n from %d: fewer do not fill three rings", fewest)
+	}
+	for s := range strings.SplitSeq(*sizes, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < fewest || len(o.sizes) > 0 && n <= o.sizes[len(o.sizes)-1] {
+			return fmt.Errorf("-sizes %q: want numbers from %d, each larger than the one before", *sizes, fewest)
+		}
+		o.sizes = append(o.sizes, n)
+	}
+	if len(o.sizes) < 2 {
+		return fmt.Errorf("-sizes %q: what a machine costs is the difference between two", *sizes)
 	}
 	if err := nspawn.Check(ctx); err != nil {
 		return err

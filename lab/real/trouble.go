@@ -127,14 +127,24 @@ func troubles() []trouble {
 			outcome: patching.Failed, reason: patching.ReasonPreflight, signature: "lab-postinst-fails: half installed", repairs: true,
 			version: faults.Good, state: sound,
 		},
-		trouble{what: "another program installs for a while", patch: faults.Reboot, during: lockFor(30 * time.Second)}.well(),
 		trouble{what: "apt and dpkg are killed in a script", patch: faults.Slow, during: killManager(process(inScript), inScript), repairs: true}.well(),
 		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, before: lingerUnpacking, during: killManager(unpacking, dpkg), repairs: true}.well(),
 		trouble{what: "the agent is killed in a script", patch: faults.Slow, during: killAgent(inScript)}.well(),
 		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(process(inScript)), repairs: true}.well(),
 		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, before: lingerUnpacking, during: losePower(unpacking), repairs: true}.well(),
 	}
-	return append(all, powerLosses()...)
+	return append(append(all, waits()...), powerLosses()...)
+}
+
+// waits are for something that a machine has again after a while.
+func waits() []trouble {
+	return []trouble{
+		trouble{what: "another program installs for a while", patch: faults.Reboot, during: held(faults.LockFrontend)}.well(),
+		trouble{what: "another program has dpkg's database for a while", patch: faults.Reboot, during: held(faults.LockDpkg)}.well(),
+		trouble{what: "another program has apt's lists for a while", patch: faults.Reboot, during: held(faults.LockLists)}.well(),
+		trouble{what: "its line is cut in a script, for a while", patch: faults.Slow, during: without((*nspawn.Host).LinkDown, (*nspawn.Host).LinkUp)}.well(),
+		trouble{what: "it hangs in a script, for a while", patch: faults.Slow, during: without((*nspawn.Host).Freeze, (*nspawn.Host).Thaw)}.well(),
+	}
 }
 
 // powerLosses strike at each step of the agent.
@@ -170,7 +180,7 @@ func (g *ground) troubled(ctx context.Context) error {
 	if err := g.up(ctx, hosts); err != nil {
 		return err
 	}
-	if err := g.each(func(h *nspawn.Host) error {
+	if err := each(g.hosts, func(h *nspawn.Host) error {
 		t := all[slices.Index(g.hosts, h)]
 		first := []string{"apt-get", install, "-q", "-y", string(t.patch)}
 		if t.patch == faults.Clash {
@@ -189,7 +199,7 @@ func (g *ground) troubled(ctx context.Context) error {
 	if err := g.serve(ctx); err != nil {
 		return err
 	}
-	if err := g.enrol(ctx); err != nil {
+	if err := g.enrol(ctx, g.hosts); err != nil {
 		return err
 	}
 	g.say("%d machines are enrolled", len(all))
@@ -453,19 +463,37 @@ func killAgent(at faults.Moment) func(context.Context, *nspawn.Host) error {
 	}
 }
 
-// lockFor holds apt's lock from the moment at which the machine has an order.
-func lockFor(d time.Duration) func(context.Context, *nspawn.Host) error {
+// aWhile is longer than a package takes, and shorter than patience lasts.
+const aWhile = 30 * time.Second
+
+// held holds a lock for a while, from the moment at which the machine has an order.
+func held(lock faults.Lock) func(context.Context, *nspawn.Host) error {
 	return func(ctx context.Context, h *nspawn.Host) error {
 		if err := until(ctx, h, order("")); err != nil {
 			return err
 		}
-		release, err := faults.Hold(ctx, h, faults.LockFrontend)
+		release, err := faults.Hold(ctx, h, lock)
 		if err != nil {
 			return err
 		}
 		defer release()
-		pause(ctx, d)
+		pause(ctx, aWhile)
 		return nil
+	}
+}
+
+// without takes something from a machine in the middle of a script, and gives it
+// back after a while.
+func without(take, giveBack func(*nspawn.Host, context.Context) error) func(context.Context, *nspawn.Host) error {
+	return func(ctx context.Context, h *nspawn.Host) error {
+		if err := until(ctx, h, process(inScript)); err != nil {
+			return err
+		}
+		if err := take(h, ctx); err != nil {
+			return err
+		}
+		pause(ctx, aWhile)
+		return giveBack(h, context.WithoutCancel(ctx))
 	}
 }
 
