@@ -53,7 +53,7 @@ func (a *Agent) goOn(ctx context.Context, w *work) error {
 	}
 	if err != nil {
 		if w.Phase == phaseBegin {
-			return a.fail(ctx, w, ending{patching.Deferred, patching.ReasonDownload, err.Error(), ""})
+			return a.fail(ctx, w, unfetched(err))
 		}
 		a.later(w, err)
 		return nil

@@ -45,7 +45,7 @@ type side struct {
 	clockOff     bool
 	failures     int       // of downloads or errands
 	next         time.Time // not before then
-	detail       string    // what the last failure said
+	failure      error     // the last of them
 	// askedRestart: this process has asked for the restart that is awaited.
 	askedRestart bool
 	// applied: the last transaction of the step went well, as this process saw.
@@ -197,8 +197,8 @@ func (s situation) considerLease(w *work, side *side, wait action, now time.Time
 func (s situation) missed(w *work, side *side, now time.Time) ending {
 	held := s.held(w.deadline().Add(-time.Second))
 	switch {
-	case side.detail != "" && w.Order.Window != nil && w.Stage == patching.StageAccepted:
-		return ending{patching.Deferred, patching.ReasonDownload, side.detail, ""}
+	case side.failure != nil && w.Order.Window != nil && w.Stage == patching.StageAccepted:
+		return unfetched(side.failure)
 	case held != "":
 		return ending{patching.Deferred, patching.ReasonHostRules, held, ""}
 	case side.clockOff || s.state.Memory.Behind(now) || s.state.ClockOff != 0:
@@ -263,6 +263,10 @@ func (s situation) side(w *work) *side {
 	}
 	return &side{}
 }
+
+// released reports whether a permit came: the order could have started by now, and
+// somebody waits for what becomes of it.
+func (s *side) released() bool { return s.lease != nil || s.stale }
 
 // judge puts a permit aside that does not start its order at now. One that
 // comes old in answer to a request, or begins far ahead, says that our clock is

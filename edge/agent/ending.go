@@ -55,6 +55,15 @@ func endingOf(err error, fallback patching.Reason) ending {
 	return e
 }
 
+// unfetched is how an order ends whose bundle or packages could not be fetched.
+// Another try may go well, but for a disk that somebody has to look after.
+func unfetched(err error) ending {
+	if end := endingOf(err, patching.ReasonDownload); end.Reason == patching.ReasonDisk {
+		return end
+	}
+	return ending{patching.Deferred, patching.ReasonDownload, err.Error(), ""}
+}
+
 // halfInstalled is how an order ends that left a package half installed.
 func (w *work) halfInstalled(name string) ending {
 	end := ending{Reason: patching.ReasonInstallFailed, Detail: name + " is half installed and could not be repaired", Signature: name + ": half installed"}

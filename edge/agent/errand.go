@@ -30,7 +30,8 @@ func (a *Agent) errand(ctx context.Context, w *work) error {
 			err = a.cfg.Machine.Fetch(with, b)
 		}
 		if err != nil {
-			err = &Failure{Reason: patching.ReasonDownload, Detail: err.Error()}
+			end := unfetched(err)
+			err = &Failure{Reason: end.Reason, Detail: end.Detail, Signature: end.Signature}
 		}
 		return a.errandDone(ctx, w, err, ending{})
 	default: // simulate

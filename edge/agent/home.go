@@ -14,7 +14,7 @@ import (
 )
 
 // Home is the folder in which a resident agent keeps its key, who it is, its
-// journal and its bundles.
+// journal and its bundles, and some room for the journal on a full disk.
 type Home string
 
 type identityFile struct {
@@ -101,6 +101,7 @@ func (h Home) Ledger() (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	l.reserve.keep()
 	if file.Journal && file.Key != "" {
 		return l, nil
 	}
@@ -108,7 +109,7 @@ func (h Home) Ledger() (*Ledger, error) {
 	id, _, err := h.Identity()
 	if err == nil {
 		file.Key, file.Journal = keyOf(id), true
-		err = h.writeIdentity(file)
+		err = h.reserve().roomFor(func() error { return h.writeIdentity(file) })
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -121,7 +122,8 @@ func (h Home) openJournal(file identityFile, lock *os.File) (*Ledger, error) {
 	_, err := h.lastState(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Whole at once: one that holds nothing is always one that lost it.
-		err = writeFile(h.journal(), formatLine(string(file.Device), trust.Canonical(state{V: 1})))
+		first := formatLine(string(file.Device), trust.Canonical(state{V: 1}))
+		err = h.reserve().roomFor(func() error { return writeFile(h.journal(), first) })
 	}
 	if err != nil {
 		return nil, err
@@ -130,6 +132,7 @@ func (h Home) openJournal(file identityFile, lock *os.File) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	l.reserve = h.reserve()
 	if err := l.tidy(); err != nil {
 		return nil, fmt.Errorf("journal: %w", errors.Join(err, l.file.Close()))
 	}
@@ -236,6 +239,7 @@ func (h Home) key() string             { return h.file("device.key") }
 func (h Home) identity() string        { return h.file("identity.json") }
 func (h Home) journal() string         { return h.file("journal") }
 func (h Home) lock() string            { return h.file("journal.lock") }
+func (h Home) reserve() reserve        { return reserve(h.file("reserve")) }
 
 // Shelf returns where bundles are kept.
 func (h Home) Shelf() Folder { return Folder(h.file("bundles")) }

@@ -25,6 +25,8 @@ import (
 type Ledger struct {
 	path string
 	lock *os.File // held as long as the ledger is open
+	// reserve gives room where the disk is full, and takes it back after a later flush.
+	reserve reserve
 
 	mu   sync.Mutex
 	file *os.File
@@ -34,6 +36,11 @@ type Ledger struct {
 	// last is where each name's state stands in the file, live their sum.
 	last map[string]span
 	live int64
+	// crowded is the size up to which it is not rewritten: there was no room to.
+	crowded int64
+	// replacing: the path may name a newer copy, or not for good. Nothing is appended
+	// before another copy has taken it.
+	replacing bool
 	// written counts saves; broken is why none works any more.
 	written int64
 	broken  error
@@ -94,8 +101,12 @@ func (l *Ledger) tidy() error {
 	if !l.untidy {
 		return nil
 	}
+	next, err := l.copyOut()
+	if err != nil {
+		return err
+	}
 	l.untidy = false
-	return l.rewrite()
+	return l.replace(next)
 }
 
 // Close closes the file. What was saved without durable may still be lost.
@@ -202,6 +213,7 @@ func (l *Ledger) save(name string, state []byte, durable bool) error {
 		return err
 	default:
 		noteFlushed(l.lock, size)
+		l.reserve.keep()
 	}
 	l.synced = upTo
 	return nil
@@ -214,12 +226,12 @@ func (l *Ledger) append(name string, state []byte) (number int64, err error) {
 	if l.broken != nil {
 		return 0, l.broken
 	}
-	if l.size > rewriteFrom && l.size > 4*l.live {
+	if l.replacing || l.size > max(rewriteFrom, l.crowded) && l.size > 4*l.live {
 		if err := l.rewrite(); err != nil {
 			return 0, fmt.Errorf("rewrite the journal: %w", err)
 		}
 	}
-	if _, err := l.file.WriteAt(line, l.size); err != nil {
+	if err := l.reserve.roomFor(func() error { _, err := l.file.WriteAt(line, l.size); return err }); err != nil {
 		// A part of a line may stand there; the next one overwrites it.
 		return 0, fmt.Errorf("append to the journal: %w", err)
 	}
@@ -229,32 +241,65 @@ func (l *Ledger) append(name string, state []byte) (number int64, err error) {
 	return l.written, nil
 }
 
-// rewrite puts a file with the last states only in the place of the old one.
-// Both are whole at every instant.
+// rewrite makes the file shorter. On a full disk it stays as it is for another
+// while: to append takes no file of its own, and less room.
 func (l *Ledger) rewrite() error {
-	next, err := os.OpenFile(l.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	next, err := l.copyOut()
+	switch {
+	case isFull(err) && !l.replacing:
+		l.crowded = l.size + rewriteFrom
+		return nil
+	case err != nil:
 		return err
 	}
-	last, size, err := l.copyTo(next)
+	return l.replace(next)
+}
+
+// copied is a file with the last states only, which is on disk under another name.
+type copied struct {
+	file *os.File
+	last map[string]span
+	size int64
+}
+
+// copyOut makes such a file, or leaves none. Where it is tried again, that is with
+// a new file: nothing is known of one that could not be flushed.
+func (l *Ledger) copyOut() (next copied, err error) {
+	err = l.reserve.roomFor(func() (err error) {
+		next.file, err = os.OpenFile(l.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			return err
+		}
+		next.last, next.size, err = l.copyTo(next.file)
+		if err == nil {
+			err = next.file.Sync()
+		}
+		if err != nil {
+			return errors.Join(err, next.file.Close(), os.Remove(next.file.Name()))
+		}
+		return nil
+	})
+	return next, err
+}
+
+// replace puts the copy in the place of the old file. Both are whole at every
+// instant.
+func (l *Ledger) replace(next copied) error {
+	err := forgetFlushed(l.lock) // of a file that is longer
 	if err == nil {
-		err = next.Sync()
-	}
-	if err == nil {
-		err = forgetFlushed(l.lock) // of a file that is longer
-	}
-	if err == nil {
-		err = os.Rename(next.Name(), l.path)
+		l.replacing = true
+		err = os.Rename(next.file.Name(), l.path)
 	}
 	if err == nil {
 		err = syncDir(filepath.Dir(l.path))
 	}
 	if err != nil {
-		return errors.Join(err, next.Close())
+		return errors.Join(err, next.file.Close())
 	}
 	old := l.file
-	l.file, l.last, l.size = next, last, size
-	noteFlushed(l.lock, size)
+	l.file, l.last, l.size, l.crowded = next.file, next.last, next.size, 0
+	l.replacing = false
+	noteFlushed(l.lock, next.size)
 	return old.Close()
 }
 

@@ -123,7 +123,7 @@ func (a *Agent) later(w *work, err error) int {
 	s := a.sideOf(w)
 	s.next = now.Add(a.backoff(s.failures))
 	s.failures++
-	s.detail = err.Error()
+	s.failure = err
 	a.log.Info("will try again", zap.Stringer("order", w.Order), zap.Error(err), zap.Time("at", s.next))
 	return s.failures
 }
@@ -141,7 +141,7 @@ func (a *Agent) calm(w *work) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.sideOf(w)
-	s.failures, s.next, s.detail = 0, time.Time{}, ""
+	s.failures, s.next, s.failure = 0, time.Time{}, nil
 }
 
 // finish ends an order with its last receipt, which is durable before it is
@@ -204,7 +204,7 @@ func (a *Agent) content(ctx context.Context, d patching.Digest) ([]byte, error) 
 		return nil, errors.New("the server sent something else")
 	}
 	if err := a.cfg.Shelf.Put(d, text); err != nil {
-		return nil, fmt.Errorf("keep it: %w", err)
+		return nil, fmt.Errorf("keep it: %w", OrDiskFull(err))
 	}
 	return text, nil
 }
@@ -220,13 +220,26 @@ func (a *Agent) fetch(ctx context.Context, w *work) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			a.later(w, err)
-			return nil
+			return a.notFetched(w, err)
 		}
 	}
 	a.calm(w)
 	w.Stage = patching.StageFetched
 	return a.keep(w, false, patching.StageFetched)
+}
+
+// notFetched puts the download off. Once the machine is waited for, a full disk is
+// given some minutes, in which somebody may make room, and then ends the order:
+// until the window is over nobody would know.
+func (a *Agent) notFetched(w *work, err error) error {
+	tries := a.later(w, err)
+	a.mu.Lock()
+	waitedFor := a.sideOf(w).released()
+	a.mu.Unlock()
+	if end := unfetched(err); end.Reason == patching.ReasonDisk && tries >= lookTries && waitedFor {
+		return a.finish(w, end, nil)
+	}
+	return nil
 }
 
 // ask asks for the permit to start.

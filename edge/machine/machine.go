@@ -335,11 +335,12 @@ func (m *Machine) Simulate(ctx context.Context, patches []patching.Patch) ([]pat
 	return changes, failure(err)
 }
 
-// failure hands the cause on in the agent's words.
+// failure hands the cause on in the agent's words. What could not be written down
+// before the package manager was asked is no word of its.
 func failure(err error) error {
 	var known *packages.Error
 	if errors.As(err, &known) {
 		return &agent.Failure{Reason: known.Reason, Detail: known.Detail, Signature: known.Signature}
 	}
-	return err
+	return agent.OrDiskFull(err)
 }

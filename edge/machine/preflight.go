@@ -183,7 +183,7 @@ func (m *Machine) space(ctx context.Context, b patching.Bundle) error {
 		}
 	}
 	if short := shortage(needs, spaces); short != "" {
-		return &agent.Failure{Reason: patching.ReasonDisk, Signature: "disk full", Detail: short}
+		return agent.DiskFull(short)
 	}
 	return nil
 }

@@ -3,7 +3,10 @@ package machine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -137,6 +140,14 @@ func TestALockIsWaitedFor(t *testing.T) {
 	m.lockedBy = func(string) (int, bool, error) { asked++; return 77, asked == 1, nil }
 	require.NoError(t, m.Preflight(t.Context(), bundle))
 	require.Greater(t, asked, 1)
+}
+
+// Serves Q8: apt was never asked.
+func TestATransactionThatCannotBeWrittenDownIsLaidToTheDisk(t *testing.T) {
+	record := &fs.PathError{Op: "open", Path: "/var/lib/patchcycle-agent/transactions/.1", Err: syscall.ENOSPC}
+	require.Contains(t, refused(t, failure(fmt.Errorf("download: %w", record)), patching.ReasonDisk), record.Path)
+	known := &packages.Error{Reason: patching.ReasonInstallFailed, Detail: "d"}
+	refused(t, failure(errors.Join(known, record)), patching.ReasonInstallFailed)
 }
 
 // Serves G14.

@@ -57,7 +57,11 @@ const (
 
 // troubles are all of them. The first machine is the test ring.
 func troubles() []trouble {
-	all := []trouble{
+	return slices.Concat(badPackages(), fullDisks(), hindrances(), waits(), powerLosses())
+}
+
+func badPackages() []trouble {
+	return []trouble{
 		trouble{what: "nothing", patch: faults.Reboot}.well(),
 		trouble{what: "a settings file was changed on the machine", patch: faults.Conffile, before: changeSettings}.well(),
 		{
@@ -90,6 +94,11 @@ func troubles() []trouble {
 			outcome: patching.Failed, reason: patching.ReasonInstallFailed, signature: "lab-clash: file of another package", repairs: true,
 			version: faults.Good, state: sound,
 		},
+	}
+}
+
+func fullDisks() []trouble {
+	return []trouble{
 		trouble{
 			what: "too little space for the download, until somebody makes room", patch: faults.Big, disk: 400,
 			before: func(ctx context.Context, h *nspawn.Host) error { return faults.FillDisk(ctx, h, 40) },
@@ -108,6 +117,24 @@ func troubles() []trouble {
 			outcome: patching.Failed, reason: patching.ReasonDisk, signature: "disk full",
 			version: faults.Good, state: sound,
 		},
+		{
+			what: "no room for another file", patch: faults.Reboot, disk: 400,
+			before:  faults.FillInodes,
+			outcome: patching.Failed, reason: patching.ReasonDisk, signature: "disk full",
+			version: faults.Good, state: sound,
+		},
+		{
+			what: "no byte left", patch: faults.Reboot, disk: 400,
+			before:  func(ctx context.Context, h *nspawn.Host) error { return faults.FillDisk(ctx, h, 0) },
+			outcome: patching.Failed, reason: patching.ReasonDisk, signature: "disk full",
+			version: faults.Good, state: sound,
+		},
+	}
+}
+
+// hindrances are what others do on a machine, or have left there.
+func hindrances() []trouble {
+	return []trouble{
 		{
 			what: "the package is on hold", patch: faults.Reboot,
 			before: func(ctx context.Context, h *nspawn.Host) error {
@@ -133,7 +160,6 @@ func troubles() []trouble {
 		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(process(inScript)), repairs: true}.well(),
 		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, before: lingerUnpacking, during: losePower(unpacking), repairs: true}.well(),
 	}
-	return append(append(all, waits()...), powerLosses()...)
 }
 
 // waits are for something that a machine has again after a while.
