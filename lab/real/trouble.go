@@ -386,27 +386,30 @@ const (
 	install  = "install"
 )
 
-// linger makes what apt is asked for last two seconds more, and lets it wait as long
-// before it installs: by itself that may be over between two looks.
+// lingering is how long a moment lasts that would be over between two looks, in
+// seconds: on a machine with twenty times its load they are seconds apart.
+const lingering = "5"
+
+// linger makes what apt is asked for last longer, and lets it wait before it installs.
 func linger(option string) func(context.Context, *nspawn.Host) error {
 	return func(ctx context.Context, h *nspawn.Host) error {
 		const apt = "/usr/bin/apt-get"
 		script := `#!/bin/sh
-case " $* " in *" ` + simulate + ` "* | *" ` + download + ` "*) ;; *" ` + install + ` "*) sleep 2 ;; esac
+case " $* " in *" ` + simulate + ` "* | *" ` + download + ` "*) ;; *" ` + install + ` "*) sleep ` + lingering + ` ;; esac
 ` + apt + `.distrib "$@"; code=$?
-case " $* " in *" ` + option + ` "*) sleep 2 ;; esac
+case " $* " in *" ` + option + ` "*) sleep ` + lingering + ` ;; esac
 exit $code
 `
 		return replace(ctx, h, apt, script)
 	}
 }
 
-// lingerUnpacking stops dpkg for two seconds in the middle of a large package.
+// lingerUnpacking stops dpkg in the middle of a large package.
 func lingerUnpacking(ctx context.Context, h *nspawn.Host) error {
 	const deb = "/usr/bin/dpkg-deb"
 	return replace(ctx, h, deb, `#!/bin/sh
 case "$1" in --fsys-tarfile) ;; *) exec `+deb+`.distrib "$@" ;; esac
-`+deb+`.distrib "$@" | { head -c 30000000; sleep 2; cat; }
+`+deb+`.distrib "$@" | { head -c 30000000; sleep `+lingering+`; cat; }
 `)
 }
 
