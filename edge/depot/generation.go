@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/patchcycle/patchcycle/internal/durable"
+	"github.com/patchcycle/patchcycle/internal/unpack"
 )
 
 // Generation is one signed index of a suite with the package indexes that it
@@ -431,10 +432,11 @@ func readIndex(b *blobs, index Index, plain File) (*catalogue, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := expand(index.Path, f, index.Size)
+	text, err := unpack.Reader(f, index.Size, unpackedBounds)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", index.Path, err)
 	}
+	defer text.Close()
 	sum, count := sha256.New(), &counter{}
 	read, err := readCatalogue(io.TeeReader(text, io.MultiWriter(sum, count)))
 	if err != nil {
