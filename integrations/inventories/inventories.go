@@ -195,4 +195,4 @@ func (h *Host) guess() {
 
 // builtFor is what updates of a stable release have in their versions: +deb12u9,
 // ubuntu0.24.04.1.
-var builtFor = regexp.MustCompile(`\+deb([0-9]+)u[0-9]|ubuntu[0-9]+\.([0-9]{2}\.[0-9]{2})`)
+var builtFor = regexp.MustCompile(`\+deb([0-9]+)u[0-9]|ubuntu[0-9]+(?:\.[0-9])*\.([12][0-9]\.(?:04|10))`)

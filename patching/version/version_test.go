@@ -2,32 +2,22 @@ package version_test
 
 import (
 	"bufio"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/lab/fixtures/inplace"
 	"github.com/patchcycle/patchcycle/patching/version"
 )
 
 // The published corpora, read where they are: they are no part of this project.
 func TestOrderAgreesWithDpkgAndRpmOnWholeCorpora(t *testing.T) {
-	folder := os.Getenv("PATCHCYCLE_SHARED")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "..", "shared")
-	}
 	for file, order := range map[string]version.Order{
 		"debian-versions.txt": version.Debian, "debian-versions-generated.txt": version.Debian, "redhat-versions.txt": version.RPM,
 	} {
 		t.Run(file, func(t *testing.T) {
-			f, err := os.Open(filepath.Join(folder, "feeds", "versions", file))
-			if os.IsNotExist(err) {
-				t.Skip("the corpora are not here: PATCHCYCLE_SHARED says where")
-			}
-			require.NoError(t, err)
-			defer f.Close()
+			f := inplace.Open(t, "feeds/versions/"+file)
 			lines, n := bufio.NewScanner(f), 0
 			for lines.Scan() {
 				w := strings.Fields(lines.Text())
