@@ -66,6 +66,9 @@ type Affected struct {
 	Ranges      []VersionRange
 	// Versions are affected besides, each by itself.
 	Versions []string
+	// CVEs are those of the advisory's that concern this, where the publisher says that
+	// it is not all of them; empty: all.
+	CVEs []CVE
 }
 
 // VersionRange is a run of affected versions, in the package manager's order.

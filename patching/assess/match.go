@@ -36,6 +36,8 @@ type Match struct {
 	// Source, that of its source package; empty: there is none yet.
 	Fixed  string
 	Source bool
+	// CVEs are the advisory's, as far as they concern the package.
+	CVEs []patching.CVE
 	// Entitlement is what the machine lacks to be offered that version; empty: nothing.
 	Entitlement string
 	// Aside is why it does not count; empty: it counts.
@@ -208,7 +210,10 @@ func (x *Index) ask(all []Match, s subject, p patching.Package, has string, orde
 			continue
 		}
 		fixed, is, known := affects(affected, has, order)
-		m := Match{Package: p, Advisory: advisory, Fixed: fixed, Source: affected.Source, Entitlement: affected.Entitlement}
+		m := Match{Package: p, Advisory: advisory, Fixed: fixed, Source: affected.Source, CVEs: advisory.CVEs, Entitlement: affected.Entitlement}
+		if len(affected.CVEs) > 0 {
+			m.CVEs = affected.CVEs
+		}
 		if !known {
 			m.Aside = OtherOrder
 		}
