@@ -25,7 +25,7 @@ func (l Lane) Word() string {
 	case OutOfCycle:
 		return "emergency"
 	case Immediate:
-		return "emergency, at once"
+		return "emergency at once"
 	}
 	return string(l)
 }
