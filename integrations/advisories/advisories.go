@@ -60,6 +60,8 @@ func (c *Content) Edition(revision string, made time.Time) {
 // document is theirs.
 var feeds = []Feed{
 	kev,
+	osv,
+	updateinfo,
 }
 
 // Feeds lists them.

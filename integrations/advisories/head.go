@@ -2,11 +2,10 @@ package advisories
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/xml"
 	"io"
 	"path"
-	"strings"
+	"slices"
 )
 
 // headBytes is how much of a document is looked at to recognise it.
@@ -25,44 +24,62 @@ func (h Head) Base() string { return path.Base(h.Name) }
 
 // Keys lists the fields of a JSON document's outermost object, as far as they begin
 // within the head; nil if it is none. Values that the head cuts off count by their key.
+// It is asked for each document of an archive by each feed, and so does not decode.
 func (h Head) Keys() (keys []string) {
-	d := json.NewDecoder(bytes.NewReader(h.text()))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+	text := h.text()
+	if !bytes.HasPrefix(text, []byte("{")) {
 		return nil
 	}
-	for depth := 0; ; {
-		t, err := d.Token()
-		if err != nil {
-			return keys
+	depth, key := 0, false
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '{', '[':
+			depth++
+			key = depth == 1
+		case '}', ']':
+			if depth--; depth == 0 {
+				return keys
+			}
+		case ',':
+			key = depth == 1
+		case '"':
+			n := quoted(text[i+1:])
+			if n < 0 {
+				return keys
+			}
+			if key {
+				keys, key = append(keys, string(text[i+1:i+1+n])), false
+			}
+			i += n + 1
 		}
-		switch t := t.(type) {
-		case json.Delim:
-			if t == '{' || t == '[' {
-				depth++
-			} else if depth--; depth < 0 {
-				return keys
-			}
-			continue
-		case string:
-			if depth > 0 {
-				continue
-			}
-			keys = append(keys, t)
-			// What follows is its value: a group is walked through, anything else skipped.
-			if next, err := d.Token(); err != nil {
-				return keys
-			} else if delim, ok := next.(json.Delim); ok && (delim == '{' || delim == '[') {
-				depth++
-			}
+	}
+	return keys
+}
+
+// quoted is how long a JSON string is, of which the first quotation mark has been read;
+// less than 0 if it does not end.
+func quoted(text []byte) int {
+	for i := 0; ; i++ {
+		n := bytes.IndexByte(text[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		i += n
+		escapes := 0
+		for escapes < i && text[i-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return i
 		}
 	}
 }
 
 // Has reports whether all keys are among the outermost fields.
 func (h Head) Has(keys ...string) bool {
-	all := " " + strings.Join(h.Keys(), " ") + " "
+	all := h.Keys()
 	for _, k := range keys {
-		if !strings.Contains(all, " "+k+" ") {
+		if !slices.Contains(all, k) {
 			return false
 		}
 	}

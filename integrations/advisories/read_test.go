@@ -182,6 +182,7 @@ func TestAHeadNamesTheFieldsOfADocument(t *testing.T) {
 		"\xef\xbb\xbf {\"a\": \"{\", \"b\"": {"a", "b"},
 		"":                                  nil,
 		`{"a": `:                            {"a"},
+		`{"a\"": "}", "b": "\\\"{", "c": "\\", "d": "\`: {`a\"`, "b", "c", "d"},
 	} {
 		require.Equal(t, want, Head{Start: []byte(text)}.Keys(), text)
 	}
