@@ -196,6 +196,9 @@ var errExpired = errors.New("it has expired")
 // Stamp writes a time for people.
 func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
+// Parse reads a Release file, which nobody has signed as far as it says.
+func Parse(text string) (*Release, error) { return parseRelease(text) }
+
 func parseRelease(text string) (*Release, error) {
 	r := &Release{Fields: map[string]string{}, files: map[string]File{}}
 	section := ""
