@@ -68,6 +68,7 @@ var feeds = []Feed{
 	kev,
 	msrc,
 	packages,
+	hand,
 }
 
 // Feeds lists them.
