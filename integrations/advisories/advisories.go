@@ -69,6 +69,7 @@ var feeds = []Feed{
 	msrc,
 	packages,
 	hand,
+	sofa,
 }
 
 // Feeds lists them.
