@@ -79,15 +79,17 @@ type VersionRange struct {
 }
 
 // SetCVEs keeps the valid names among some, sorted, each once.
-func (a *Advisory) SetCVEs(names ...string) {
-	a.CVEs = nil
+func (a *Advisory) SetCVEs(names ...string) { a.CVEs = CVEs(names...) }
+
+// CVEs are the valid names among some, sorted, each once.
+func CVEs(names ...string) (all []CVE) {
 	for _, n := range names {
 		if c := CVE(n); c.Valid() {
-			a.CVEs = append(a.CVEs, c)
+			all = append(all, c)
 		}
 	}
-	slices.Sort(a.CVEs)
-	a.CVEs = slices.Compact(a.CVEs)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Lifecycle is until when a product is supported.

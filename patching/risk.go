@@ -8,9 +8,13 @@ type Risk struct {
 	CVE CVE
 	// Exploited: it is in CISA's catalogue of known exploited vulnerabilities.
 	Exploited *Exploited
-	EPSS      *EPSS
-	CVSS      []CVSS
-	SSVC      *SSVC
+	// SaidExploited names the feeds whose publisher says that its own product is attacked
+	// with it, often days before it is in the catalogue. Publishers prove nothing and set
+	// no date.
+	SaidExploited []string
+	EPSS          *EPSS
+	CVSS          []CVSS
+	SSVC          *SSVC
 	// Rejected: the CVE's record was withdrawn by who keeps it.
 	Rejected bool
 }

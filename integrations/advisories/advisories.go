@@ -38,6 +38,11 @@ type Content struct {
 	Risks      []patching.Risk
 	Lifecycles []patching.Lifecycle
 	Offers     []patching.Offer
+	// Releases, Lists and Keyrings are what [Link] follows from an archive's keys to its
+	// package lists.
+	Releases []Release `json:",omitempty"`
+	Lists    []List    `json:",omitempty"`
+	Keyrings []Keyring `json:",omitempty"`
 	// Revision is the publisher's name for this edition, and Made when it was made.
 	// Of many documents in one file it is the newest. Empty and zero: not known.
 	Revision string
@@ -46,7 +51,8 @@ type Content struct {
 
 // Records counts what is in it.
 func (c *Content) Records() int {
-	return len(c.Advisories) + len(c.Risks) + len(c.Lifecycles) + len(c.Offers)
+	return len(c.Advisories) + len(c.Risks) + len(c.Lifecycles) + len(c.Offers) +
+		len(c.Releases) + len(c.Lists) + len(c.Keyrings)
 }
 
 // Edition notes a document's own revision and time, of which the newest counts.
@@ -62,6 +68,11 @@ var feeds = []Feed{
 	kev,
 	osv,
 	updateinfo,
+	msrc,
+	packages,
+	hand,
+	sofa,
+	winget,
 }
 
 // Feeds lists them.

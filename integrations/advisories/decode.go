@@ -98,6 +98,11 @@ func (p *plainXML) Token() (xml.Token, error) {
 // eachXML calls found for each element of a name, wherever it is, and returns when the
 // document has ended. Found decodes it.
 func eachXML(in io.Reader, name string, found func(*xml.Decoder, xml.StartElement) error) error {
+	return walkXML(in, map[string]func(*xml.Decoder, xml.StartElement) error{name: found})
+}
+
+// walkXML is eachXML for elements of several names.
+func walkXML(in io.Reader, found map[string]func(*xml.Decoder, xml.StartElement) error) error {
 	d := newXML(in)
 	for {
 		t, err := d.Token()
@@ -107,8 +112,12 @@ func eachXML(in io.Reader, name string, found func(*xml.Decoder, xml.StartElemen
 		if err != nil {
 			return fmt.Errorf("XML: %w", err)
 		}
-		if e, ok := t.(xml.StartElement); ok && e.Name.Local == name {
-			if err := found(d, e); err != nil {
+		e, ok := t.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		if f := found[e.Name.Local]; f != nil {
+			if err := f(d, e); err != nil {
 				return err
 			}
 		}

@@ -141,7 +141,7 @@ func TestADocumentThatWasCutOffIsRefused(t *testing.T) {
 
 // lined are formats that end with any line.
 func lined(feed string) bool {
-	return slices.Contains([]string{"epss", "packages", "distroinfo"}, feed)
+	return slices.Contains([]string{"epss", "packages", "distroinfo", "hand", "winget"}, feed)
 }
 
 // FuzzFeeds looks for documents that bring a parser down. What they say is nobody's

@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -38,6 +40,8 @@ var ErrUnknown = errors.New("it is no feed that we can read")
 type File struct {
 	Name  string
 	Bytes int64
+	// SHA256 is that of the file as it lies there, packed if it is.
+	SHA256 string
 	// Feeds are the names of those whose documents are in it, sorted.
 	Feeds []string
 	// Documents counts those, Skipped the members of an archive that are none.
@@ -79,10 +83,24 @@ type reader struct {
 }
 
 func (r *reader) read(f fs.File) error {
-	in := bufio.NewReaderSize(&interruptible{r.ctx, f}, 1<<16)
+	sum := sha256.New()
+	in := bufio.NewReaderSize(io.TeeReader(&interruptible{r.ctx, f}, sum), 1<<16)
+	read := r.stream
 	if head, _ := in.Peek(4); bytes.Equal(head, []byte("PK\x03\x04")) {
-		return r.zip(f)
+		read = func(io.Reader) error { return r.zip(f) }
 	}
+	if err := read(in); err != nil {
+		return err
+	}
+	// What stands behind the end of what is packed belongs to the file as well.
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		return err
+	}
+	r.file.SHA256 = hex.EncodeToString(sum.Sum(nil))
+	return nil
+}
+
+func (r *reader) stream(in io.Reader) error {
 	plain, err := unpack.Reader(in, r.file.Bytes, unpack.Bounds{Size: r.limits.Plain, Ratio: r.limits.Ratio})
 	if err != nil {
 		return err
