@@ -60,6 +60,7 @@ func (c *Content) Edition(revision string, made time.Time) {
 // document is theirs.
 var feeds = []Feed{
 	kev,
+	epss,
 }
 
 // Feeds lists them.
