@@ -61,6 +61,7 @@ func (c *Content) Edition(revision string, made time.Time) {
 var feeds = []Feed{
 	kev,
 	epss,
+	nvd,
 }
 
 // Feeds lists them.
