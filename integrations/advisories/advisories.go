@@ -62,6 +62,7 @@ var feeds = []Feed{
 	kev,
 	epss,
 	nvd,
+	vulnrichment,
 }
 
 // Feeds lists them.
