@@ -63,6 +63,7 @@ var feeds = []Feed{
 	epss,
 	nvd,
 	vulnrichment,
+	endoflife,
 	distroinfo,
 }
 
