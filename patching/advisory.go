@@ -102,6 +102,9 @@ type Lifecycle struct {
 	// SecurityEnd is until when everyone gets fixes, ExtendedEnd until when those do
 	// who pay or otherwise qualify (ESM, ELTS, ESU). Zero: not known.
 	SecurityEnd, ExtendedEnd time.Time
+	// SecurityEnded and ExtendedEnded: that is over, on a day that is not known. Both are
+	// false where there is a day, which says it by itself.
+	SecurityEnded, ExtendedEnded bool
 	// Latest is the newest version of the cycle; empty: not known.
 	Latest string
 }

@@ -73,6 +73,11 @@ var feeds = []Feed{
 	hand,
 	sofa,
 	winget,
+	epss,
+	nvd,
+	vulnrichment,
+	endoflife,
+	distroinfo,
 }
 
 // Feeds lists them.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/lab/fixtures/inplace"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -86,7 +87,7 @@ func TestAMonthOfMicrosoftThatIsNotRightIsRefused(t *testing.T) {
 // What four real hosts lacked was computed apart from this reader, from Microsoft's
 // months of December 2025 to March 2026 and the hosts' build numbers.
 func TestWhatRealWindowsHostsLackIsFoundByTheirBuild(t *testing.T) {
-	shared := sharedFeeds(t)
+	shared := inplace.Path(t, "feeds")
 	byMonth := map[string][]patching.Advisory{}
 	months, err := filepath.Glob(filepath.Join(shared, "microsoft", "cvrf", "cvrfDocument-*.xml.xz"))
 	require.NoError(t, err)

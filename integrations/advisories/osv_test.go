@@ -2,14 +2,13 @@ package advisories
 
 import (
 	"encoding/json"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/lab/fixtures/inplace"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -262,24 +261,8 @@ func TestARecordIsRecognisedByItsPackagesAlone(t *testing.T) {
 	require.Equal(t, []string{"osv"}, f.Feeds)
 }
 
-// wholeFeeds is a folder of feeds as they were published, which are too large to keep
-// here: below PATCHCYCLE_SHARED, or beside the repository.
-func wholeFeeds(t testing.TB, name string) fs.FS {
-	t.Helper()
-	base := os.Getenv("PATCHCYCLE_SHARED")
-	if base == "" {
-		base = filepath.Join("..", "..", "..", "shared")
-	}
-	folder := filepath.Join(base, "feeds", name)
-	if _, err := os.Stat(folder); err != nil {
-		// Also where "CI" is set: the fixtures prove what these do, but for the volume.
-		t.Skipf("whole feeds are not part of the repository: %v", err)
-	}
-	return os.DirFS(folder)
-}
-
 func TestWholeFeedsOfOSVAreRead(t *testing.T) {
-	files, refused, err := ReadFolder(t.Context(), wholeFeeds(t, "osv"), DefaultLimits())
+	files, refused, err := ReadFolder(t.Context(), os.DirFS(inplace.Path(t, "feeds/osv")), DefaultLimits())
 	require.NoError(t, err)
 	require.Empty(t, refused)
 	for _, f := range files {

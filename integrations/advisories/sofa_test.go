@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/lab/fixtures/inplace"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -45,7 +46,7 @@ func TestAReleaseOfMacOSIsAnAdvisory(t *testing.T) {
 }
 
 func TestTheWholeFeedOfMacOSIsRead(t *testing.T) {
-	dir := filepath.Join(sharedFeeds(t), "apple", "sofa")
+	dir := filepath.Join(inplace.Path(t, "feeds"), "apple", "sofa")
 	f, err := ReadFile(t.Context(), os.DirFS(dir), "v2_macos_data_feed.json.gz", DefaultLimits())
 	require.NoError(t, err)
 	require.Len(t, f.Advisories, 126)

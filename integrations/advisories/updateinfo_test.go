@@ -1,11 +1,13 @@
 package advisories
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/lab/fixtures/inplace"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -152,7 +154,7 @@ func TestAPackageIsWrittenWithItsEpochAndModule(t *testing.T) {
 }
 
 func TestWholeFeedsOfUpdateinfoAreRead(t *testing.T) {
-	files, refused, err := ReadFolder(t.Context(), wholeFeeds(t, "updateinfo"), DefaultLimits())
+	files, refused, err := ReadFolder(t.Context(), os.DirFS(inplace.Path(t, "feeds/updateinfo")), DefaultLimits())
 	require.NoError(t, err)
 	require.Empty(t, refused)
 	require.NotEmpty(t, files)
