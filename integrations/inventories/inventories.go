@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/patchcycle/patchcycle/internal/unpack"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -57,15 +58,17 @@ func Formats() (all []string) {
 	return all
 }
 
-// Read reads an inventory in whichever format it is. Its errors name the line and the
-// value.
+// Read reads an inventory in whichever format it is, packed or not. Its errors name the
+// line and the value.
 func Read(in io.Reader) (Host, error) {
-	text, err := io.ReadAll(io.LimitReader(in, maxBytes+1))
-	switch {
-	case err != nil:
+	plain, err := unpack.Reader(in, maxBytes, unpack.Bounds{Size: maxBytes, Ratio: 1})
+	if err != nil {
 		return Host{}, err
-	case len(text) > maxBytes:
-		return Host{}, fmt.Errorf("it has more than %d MB", maxBytes>>20)
+	}
+	defer plain.Close()
+	text, err := io.ReadAll(plain)
+	if err != nil {
+		return Host{}, fmt.Errorf("%w (more than %d MB are not read)", err, maxBytes>>20)
 	}
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(text)) == 0 {

@@ -113,6 +113,24 @@ func (x *Index) Covers(p patching.Platform) bool {
 	return false
 }
 
+// BuildOf is the full build of a Windows of which only three numbers are known: that of
+// the newest update that is installed, and the first of all where no feed knows one.
+func (x *Index) BuildOf(product patching.Platform, build string, installed []string) string {
+	newest := build + ".0"
+	for _, s := range x.about[subject{product, "windows", false}] {
+		a := &x.advisories[s.advisory]
+		if !slices.Contains(installed, string(a.ID)) {
+			continue
+		}
+		for _, r := range a.Affected[s.affected].Ranges {
+			if version.Build.Older(newest, r.Fixed) {
+				newest = r.Fixed
+			}
+		}
+	}
+	return newest
+}
+
 // Match returns what advisories say of the packages of a machine, as of a time, in the
 // order of the packages; of each package in that of the advisories.
 func (x *Index) Match(m Machine, asOf time.Time) []Match {

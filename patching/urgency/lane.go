@@ -15,6 +15,12 @@ const (
 
 var lanes = []Lane{Defer, Scheduled, OutOfCycle, Immediate}
 
+// Lanes lists them, from least to most urgent.
+func Lanes() []Lane { return slices.Clone(lanes) }
+
+// Before reports whether a lane is less urgent than another.
+func (l Lane) Before(other Lane) bool { return l.rank() < other.rank() }
+
 // Word is the lane as people read it.
 func (l Lane) Word() string {
 	switch l {
