@@ -70,6 +70,7 @@ var feeds = []Feed{
 	packages,
 	hand,
 	sofa,
+	winget,
 }
 
 // Feeds lists them.

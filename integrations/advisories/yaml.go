@@ -33,7 +33,7 @@ func decodeYAML(in io.Reader, into any, options ...yaml.DecodeOption) error {
 	if err := plainYAML(text); err != nil {
 		return err
 	}
-	if err := yaml.NewDecoder(bytes.NewReader(text), options...).Decode(into); err != nil && !errors.Is(err, io.EOF) {
+	if err := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))), options...).Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("YAML: %s", strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
 	return nil
