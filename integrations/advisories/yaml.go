@@ -72,6 +72,7 @@ func plainYAML(text []byte) error {
 			if t.Position.Line > 1 && t.Prev != nil && t.Prev.Type != token.CommentType {
 				return fmt.Errorf("line %d: a second document begins: write one a file", t.Position.Line)
 			}
+		default:
 		}
 	}
 	return nil
