@@ -102,7 +102,7 @@ type msrcRemediation struct {
 	Type        string   `xml:"Type,attr"`
 	Description string   `xml:"Description"`
 	URL         string   `xml:"URL"`
-	Supersedes  string   `xml:"Supercedence"` //nolint:misspell // so it is written there
+	Supersedes  string   `xml:"Supercedence"`
 	Products    []string `xml:"ProductID"`
 	Restart     string   `xml:"RestartRequired"`
 	SubType     string   `xml:"SubType"`

@@ -30,9 +30,9 @@ var packages = Feed{
 // Bounds of what is kept in memory as a whole. Debian's largest InRelease has 200 kB, its
 // keyring 60 kB, its longest stanza 60 kB.
 const (
-	maxRelease = 8 << 20
-	maxKeyring = 4 << 20
-	maxField   = 1 << 20
+	maxRelease  = 8 << 20
+	maxKeyring  = 4 << 20
+	maxListLine = 1 << 20
 )
 
 // isList: of the files that begin with a package, dpkg's own status has no Filename, for
@@ -140,7 +140,7 @@ func readRelease(doc Document, into *Content) error {
 func readList(doc Document, into *Content) error {
 	sum := sha256.New()
 	lines := bufio.NewScanner(io.TeeReader(doc, sum))
-	lines.Buffer(nil, maxField)
+	lines.Buffer(nil, maxListLine)
 	list := List{Name: doc.Name, First: len(into.Offers)}
 	stanza := map[string]string{}
 	take := func(line int) error {
@@ -178,7 +178,7 @@ func readList(doc Document, into *Content) error {
 	}
 	if err := lines.Err(); err != nil {
 		if errors.Is(err, bufio.ErrTooLong) {
-			err = fmt.Errorf("it has more than %d bytes", maxField)
+			err = fmt.Errorf("it has more than %d bytes", maxListLine)
 		}
 		return fmt.Errorf("line %d: %w", n+1, err)
 	}

@@ -89,6 +89,7 @@ func TestOffersOfDebianAreSignedByDebiansOwnKeys(t *testing.T) {
 		sum := sha256.Sum256(m[name].Data)
 		require.Equal(t, hex.EncodeToString(sum[:]), f.SHA256)
 	}
+	require.True(t, files["dists/bookworm/InRelease"].Releases[0].Signed)
 	require.Equal(t, "bookworm-updates 2026-11-19 02:12:54 UTC", files[updates].Revision)
 	require.Len(t, files["dists/bookworm-security/main/binary-amd64/Packages.xz"].Offers, 3003)
 }
@@ -227,7 +228,7 @@ func TestAListThatIsNotRightIsRefused(t *testing.T) {
 		"no name":                       {"Package: openssh-client\n", "", "the stanza that ends in line"},
 		"two versions":                  {"Version: 1:9.2p1-2+deb12u7", "Version: 1\nVersion: 2", "Version is there twice"},
 		"a line that is no field":       {"Multi-Arch: foreign", "foreign", `line 10: "foreign" is no field`},
-		"a line that is far too long":   {"Suggests: ", "Suggests: " + strings.Repeat("x", maxField), "more than 1048576 bytes"},
+		"a line that is far too long":   {"Suggests: ", "Suggests: " + strings.Repeat("x", maxListLine), "more than 1048576 bytes"},
 		"an empty line within a stanza": {"Source: openssh\n", "\n", "the stanza that ends in line"},
 	} {
 		_, err := changed(t, packagesFixture, c.from, c.to)

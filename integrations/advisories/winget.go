@@ -26,7 +26,7 @@ var (
 	wingetName    = regexp.MustCompile(`(?m)^PackageIdentifier: *\S`)
 	wingetVersion = regexp.MustCompile(`(?m)^PackageVersion: *\S`)
 	// What names and versions may be says the schema of manifests.
-	wingetNameShape    = regexp.MustCompile(`^[^.\s\\/:*?"<>|\x01-\x1f]{1,32}(\.[^.\s\\/:*?"<>|\x01-\x1f]{1,32}){1,7}$`)
+	wingetNameShape    = regexp.MustCompile(`^[^.\\/:*?"<>|\x01-\x20]{1,32}(\.[^.\\/:*?"<>|\x01-\x20]{1,32}){1,7}$`)
 	wingetVersionShape = regexp.MustCompile(`^[^\\/:*?"<>|\x01-\x1f]{1,128}$`)
 	wingetArches       = []string{"x86", "x64", "arm", "arm64", "neutral"}
 	wingetTypes        = []string{"singleton", "installer", "version", "defaultLocale", "locale"}

@@ -40,7 +40,7 @@ func TestAManifestThatIsNotRightIsRefused(t *testing.T) {
 		"ManifestType: installer":      {"ManifestType: merged", `line 39: ManifestType "merged"`},
 		"PackageIdentifier: 7zip.7zip": {"PackageIdentifier: 7zip", `line 4: PackageIdentifier "7zip"`},
 		`PackageVersion: "26.02"`:      {`PackageVersion: "26/02"`, `line 5: PackageVersion "26/02"`},
-		"- Architecture: x64":          {"- Architecture: ppc", `line 14: Architecture "ppc"`},
+		"- Architecture: x64":          {"- Architecture: ppc", `line 13: Architecture "ppc"`},
 		"  Architecture: x64\n":        {"", `Architecture ""`},
 	} {
 		_, err := changed(t, wingetFixture, from, c.to)

@@ -25,7 +25,7 @@ const (
 
 // decodeYAML reads one YAML document that is small. Aliases are refused: repeated in each
 // other they make gigabytes of a page. Its errors show the line.
-func decodeYAML(in io.Reader, into any, options ...yaml.DecodeOption) error {
+func decodeYAML(in io.Reader, into any, options ...yaml.DecodeOption) (err error) {
 	text, err := readAtMost(in, maxYAML)
 	if err != nil {
 		return err
@@ -33,6 +33,12 @@ func decodeYAML(in io.Reader, into any, options ...yaml.DecodeOption) error {
 	if err := plainYAML(text); err != nil {
 		return err
 	}
+	// The library has been seen to fall over texts that are no YAML.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("YAML: it is none that can be read: %v", r)
+		}
+	}()
 	if err := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))), options...).Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("YAML: %s", strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
@@ -60,10 +66,13 @@ func plainYAML(text []byte) error {
 		switch t.Type {
 		case token.AnchorType, token.AliasType, token.MergeKeyType:
 			return fmt.Errorf("line %d: it has an alias (& or *): write the text where it is needed, in quotes if it begins so", t.Position.Line)
+		case token.TagType, token.DirectiveType:
+			return fmt.Errorf("line %d: it has a tag (!) or a directive (%%): put the text in quotes if it begins so", t.Position.Line)
 		case token.DocumentHeaderType:
 			if t.Position.Line > 1 && t.Prev != nil && t.Prev.Type != token.CommentType {
 				return fmt.Errorf("line %d: a second document begins: write one a file", t.Position.Line)
 			}
+		default:
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ func TestYAMLThatWouldBringTheParserDownIsRefused(t *testing.T) {
 		"tags upon tags":               {strings.Repeat("!!a ", 1000) + "a", errDeep.Error()},
 		"groups further and further":   {strings.Repeat(" ", 300) + "a: b", errDeep.Error()},
 		"aliases":                      {"a: &x [1]\nb: *x", "line 1: it has an alias"},
+		"a tag":                        {"a: !b c", "line 1: it has a tag"},
 		"two documents":                {"a: b\n---\na: b", "line 2: a second document"},
 		"a line without an end":        {"a: " + strings.Repeat("x", maxYAMLLine), "line 1: it has more than 65536 bytes"},
 		"a text without an end":        {strings.Repeat("# comment\n", maxYAML/10+1), "more than 1048576 bytes"},

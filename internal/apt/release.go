@@ -152,7 +152,8 @@ func (k Keys) signed(block *clearsign.Block, at time.Time) error {
 	return why
 }
 
-// ErrUnknownKey: what is signed may well be good, but not one of the keys has signed it.
+// ErrUnknownKey is what a text ends with that may well be good, but was signed by none of
+// the keys that are known.
 var ErrUnknownKey = errors.New("none of our keys has signed it")
 
 const maxSignatures = 16

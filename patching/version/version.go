@@ -20,7 +20,8 @@ const (
 	RPM    Order = "rpm" // epoch:version-release, as rpmvercmp compares
 	Dotted Order = "dotted"
 	// Build is that of Windows builds: 10.0.20348.4893. Only those of one product,
-	// with the same first three numbers, follow on each other.
+	// with the same first three numbers, follow on each other; without a fourth it is
+	// the first of them.
 	Build Order = "build"
 )
 
@@ -75,7 +76,7 @@ func (o Order) Older(a, b string) bool {
 func compareBuilds(a, b string) (int, bool) {
 	x, okX := numbers(a)
 	y, okY := numbers(b)
-	if !okX || !okY || len(x) != 4 || len(y) != 4 || x[0] != y[0] || x[1] != y[1] || x[2] != y[2] {
+	if !okX || !okY || min(len(x), len(y)) < 3 || max(len(x), len(y)) > 4 || x[0] != y[0] || x[1] != y[1] || x[2] != y[2] {
 		return 0, false
 	}
 	return compareNumbers(x, y), true

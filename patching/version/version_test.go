@@ -49,6 +49,7 @@ func TestWhatIsNewerIsAskedOfWhoPublishesIt(t *testing.T) {
 		{"dnf", "1.0~rc1-1", "1.0-1"},
 		{"sles", "0:1.2-9", "1.2-10"},
 		{"windows", "10.0.20348.4648", "10.0.20348.4773"},
+		{"windows", "10.0.20348", "10.0.20348.1"},
 		{"macos", "14.7", "14.7.1"},
 		{"winget", "1.9", "1.10"},
 	} {
@@ -66,7 +67,7 @@ func TestWhatCannotBeComparedIsNotKnown(t *testing.T) {
 		a, b  string
 	}{
 		{version.Build, "10.0.20348.1", "10.0.20349.1"}, // of another product
-		{version.Build, "10.0.20348", "10.0.20348.1"},
+		{version.Build, "10.0", "10.0.20348.1"},
 		{version.Dotted, "1.0-beta", "1.0"},
 		{version.Debian, "a:b", "1"},
 		{version.RPM, "", "1"},

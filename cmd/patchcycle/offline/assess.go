@@ -1,4 +1,5 @@
-package app
+// Package offline does what needs no server: it works on files alone.
+package offline
 
 import (
 	"context"
@@ -15,8 +16,8 @@ import (
 	"github.com/patchcycle/patchcycle/patching/urgency"
 )
 
-// assessFiles assesses a machine by files alone.
-func assessFiles(ctx context.Context, o cli.AssessOptions) (cli.Assessment, error) {
+// Assess assesses a machine by an inventory and a folder of feeds.
+func Assess(ctx context.Context, o cli.AssessOptions) (cli.Assessment, error) {
 	host, err := readInventory(o)
 	if err != nil {
 		return cli.Assessment{}, err
