@@ -246,8 +246,33 @@ func (x *Index) ask(all []Match, s subject, p patching.Package, has string, orde
 // once for each architecture.
 func contains(all []Match, m Match) bool {
 	return slices.ContainsFunc(all, func(o Match) bool {
-		return o.Advisory.ID == m.Advisory.ID && o.Package == m.Package && o.Fixed == m.Fixed && o.Entitlement == m.Entitlement
+		return o.Advisory == m.Advisory && o.Fixed == m.Fixed && o.Entitlement == m.Entitlement
 	})
+}
+
+// Unite makes one of matches of a package that are about advisories of the same name: two
+// feeds have it, or a later edition names it again with more flaws. Its flaws are those of
+// all, and it was published when the first says so.
+func Unite(matches []Match) (all []Match) {
+	for _, m := range matches {
+		i := slices.IndexFunc(all, func(o Match) bool {
+			return o.Advisory.ID == m.Advisory.ID && o.Fixed == m.Fixed && o.Entitlement == m.Entitlement
+		})
+		if i < 0 {
+			all = append(all, m)
+			continue
+		}
+		o := &all[i]
+		o.CVEs = slices.Concat(o.CVEs, m.CVEs)
+		slices.Sort(o.CVEs)
+		o.CVEs = slices.Compact(o.CVEs)
+		if p := m.Advisory.Published; !p.IsZero() && (o.Advisory.Published.IsZero() || p.Before(o.Advisory.Published)) {
+			earlier := *o.Advisory
+			earlier.Published = p
+			o.Advisory = &earlier
+		}
+	}
+	return all
 }
 
 func everywhere(arch string) bool { return arch == "" || arch == "all" || arch == "noarch" }

@@ -133,7 +133,7 @@ func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
 		}
 	}
 	for _, p := range m.Packages.Packages {
-		matches := rows[p]
+		matches := Unite(rows[p])
 		delete(rows, p)
 		offer, offered := m.Offers[Installed{p.Name, p.Arch}]
 		offered = offered && order.Older(p.Version, offer)

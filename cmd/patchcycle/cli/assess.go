@@ -61,7 +61,7 @@ type assessFlags struct {
 func newAssess(e *env) *cobra.Command {
 	var o assessFlags
 	c := &cobra.Command{
-		Use: "assess --inventory FILE --feeds DIR", Short: "Say what a machine misses and how urgent that is, from files", Args: exactly(0),
+		Use: "assess", Short: "Say what a machine misses and how urgent that is, from files", Args: exactly(0),
 		Long: `Say what a machine misses, which advisories that is about, and until when it has to
 be patched. Needs no server and no network: the inventory and the feeds are files.
 
@@ -87,9 +87,7 @@ or a feed cannot be used: what was refused is named, and counts for nothing.`,
 	f.StringVar(&o.Unknown, "unknown", string(urgency.AsWorst), "what counts where nothing is known: worst, best or ask")
 	f.StringVar(&o.failOn, "fail-on", "", "end with code 1 if something is as urgent as this: "+lanes())
 	jsonFlag(c, &o.json)
-	for _, name := range []string{"inventory", "feeds"} {
-		_ = c.MarkFlagRequired(name) // they are there
-	}
+	required(c, "inventory", "feeds")
 	return c
 }
 
