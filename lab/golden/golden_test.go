@@ -25,7 +25,7 @@ import (
 )
 
 // decode reads a JSON file of the shared data.
-func decode[T any](t *testing.T, name string) (v T) {
+func decode[T any](t testing.TB, name string) (v T) {
 	t.Helper()
 	require.NoError(t, json.NewDecoder(inplace.Open(t, name)).Decode(&v))
 	return v
