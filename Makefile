@@ -28,6 +28,9 @@ PKG ?=
 N ?= 10
 ENGINE ?= sqlite
 
+# How long make fuzz looks at each parser; make test takes five seconds too.
+FUZZTIME ?= 5s
+
 .PHONY: help
 help: ## List the targets.
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -54,6 +57,7 @@ demo: ## Run a whole patch cycle here; options in ARGS, e.g. make demo ARGS="--a
 test: setup ## Run all tests; installs what they need on Debian when root. README and .ci/run call this.
 	go vet ./...
 	@$(fast_tests) $$packages
+	@tools/fuzz 5s
 	@# -count=1: these start processes, whose sources the test cache does not see.
 	@# -p 1: the next one's machines would take the cores that the first one times.
 	$(gotestsum) -timeout 30m -count=1 -p 1 $(engine_tests)
@@ -61,6 +65,10 @@ test: setup ## Run all tests; installs what they need on Debian when root. READM
 .PHONY: test-fast
 test-fast: ## Run the tests that do not link the Temporal server: all of them, or those of PKG=./trust/...
 	@$(fast_tests) $(or $(PKG),$$packages)
+
+.PHONY: fuzz
+fuzz: ## Look for input that brings a parser down, each target for FUZZTIME (default 5s).
+	@tools/fuzz $(FUZZTIME)
 
 .PHONY: setup
 setup: ## Install the Debian packages that tests need (when root), or say which are missing.

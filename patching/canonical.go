@@ -18,13 +18,17 @@ func ParsePackageSet(text []byte) (PackageSet, error) {
 	set := PackageSet{Manager: head[1]}
 	for n, l := range lines {
 		f := strings.Split(l, "\t")
-		if len(f) != 4 {
-			return PackageSet{}, fmt.Errorf("package set, line %d: %d fields, want 4", n+2, len(f))
+		if len(f) != 4 && len(f) != 6 {
+			return PackageSet{}, fmt.Errorf("package set, line %d: %d fields, want 4 or 6", n+2, len(f))
 		}
 		if err := ValidatePackage(f[0], f[1], f[2]); err != nil {
 			return PackageSet{}, fmt.Errorf("package set, line %d: %w", n+2, err)
 		}
-		set.Packages = append(set.Packages, Package{Name: f[0], Arch: f[1], Version: f[2], Source: f[3]})
+		p := Package{Name: f[0], Arch: f[1], Version: f[2], Source: f[3]}
+		if len(f) == 6 {
+			p.SourceVersion, p.Module = f[4], f[5]
+		}
+		set.Packages = append(set.Packages, p)
 	}
 	return set, same("package set", set.Canonical(), text)
 }

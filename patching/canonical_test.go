@@ -125,10 +125,10 @@ func TestATextThatWouldNotBeWrittenThatWayIsRefused(t *testing.T) {
 
 func TestWhatNoPackageManagerWritesIsRefused(t *testing.T) {
 	for want, parse := range map[string]func() error{
-		"the last line does not end": func() error { _, err := patching.ParsePackageSet([]byte("packages v1\tapt")); return err },
-		`want "packages v1"`:         func() error { _, err := patching.ParsePackageSet([]byte("packages v2\tapt\n")); return err },
-		`want "bundle v1"`:           func() error { _, err := patching.ParseBundle([]byte("packages v1\tapt\n")); return err },
-		"line 2: 3 fields, want 4":   func() error { _, err := patching.ParsePackageSet([]byte("packages v1\tapt\na\tb\tc\n")); return err },
+		"the last line does not end":    func() error { _, err := patching.ParsePackageSet([]byte("packages v1\tapt")); return err },
+		`want "packages v1"`:            func() error { _, err := patching.ParsePackageSet([]byte("packages v2\tapt\n")); return err },
+		`want "bundle v1"`:              func() error { _, err := patching.ParseBundle([]byte("packages v1\tapt\n")); return err },
+		"line 2: 3 fields, want 4 or 6": func() error { _, err := patching.ParsePackageSet([]byte("packages v1\tapt\na\tb\tc\n")); return err },
 		`package name "-o"`: func() error {
 			_, err := patching.ParsePackageSet([]byte("packages v1\tapt\n-o\tamd64\t1\t\n"))
 			return err

@@ -14,6 +14,11 @@ type Package struct {
 	Arch    string
 	Version string
 	Source  string // source package; empty means the same as Name
+	// SourceVersion is that of the source package; empty: the same as Version.
+	SourceVersion string
+	// Module is the stream that the package belongs to, "name:stream"; empty: none, or
+	// not known.
+	Module string
 }
 
 // PackageSet is all that is installed on a machine, sorted by name, then
@@ -79,12 +84,17 @@ func (s *PackageSet) Sort() {
 }
 
 // Canonical returns the text whose digest addresses the set: a heading, then
-// one line a package with tabs between the fields.
+// one line a package with tabs between the fields, the last two of which are there
+// only where one of them is.
 func (s PackageSet) Canonical() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "packages v1\t%s\n", s.Manager)
 	for _, p := range s.Packages {
-		fmt.Fprintf(&b, "%s\t%s\t%s\t%s\n", p.Name, p.Arch, p.Version, p.Source)
+		fmt.Fprintf(&b, "%s\t%s\t%s\t%s", p.Name, p.Arch, p.Version, p.Source)
+		if p.SourceVersion != "" || p.Module != "" {
+			fmt.Fprintf(&b, "\t%s\t%s", p.SourceVersion, p.Module)
+		}
+		b.WriteByte('\n')
 	}
 	return b.Bytes()
 }

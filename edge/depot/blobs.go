@@ -16,8 +16,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/internal/durable"
 )
+
+// File is bytes by their hash and size, as an archive's index names them.
+type File = apt.File
 
 // blobs keeps bytes in files that are named by their SHA-256.
 type blobs struct {
@@ -270,7 +274,7 @@ func (b *blobs) evict(needed func() map[string]bool, limit int64) error {
 		if !ok {
 			used = info.ModTime()
 		}
-		if isSHA256(hash) && !keep[hash] && pinned[hash] == 0 && b.pins[hash] == 0 && used.Before(began) {
+		if apt.IsSHA256(hash) && !keep[hash] && pinned[hash] == 0 && b.pins[hash] == 0 && used.Before(began) {
 			all, sum = append(all, loose{hash, info.Size(), used}), sum+info.Size()
 		}
 		return nil

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -132,10 +133,10 @@ func (c *catalogue) take(s *stanza) error {
 	if err := patching.ValidatePackage(e.name, e.arch, e.version); err != nil {
 		return fmt.Errorf("package index: %w", err)
 	}
-	if !cleanPath(e.path) {
+	if !apt.CleanPath(e.path) {
 		return fmt.Errorf("package index: %s has the file name %q", e.name, e.path)
 	}
-	if !isSHA256(f[5]) {
+	if !apt.IsSHA256(f[5]) {
 		return fmt.Errorf("package index: %s has no SHA256: nothing could check it", e.name)
 	}
 	var err error

@@ -15,6 +15,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/patchcycle/patchcycle/internal/apt"
 )
 
 // Repository is a signed archive that is mirrored.
@@ -24,7 +26,7 @@ type Repository struct {
 	URL                               *url.URL
 	Suites, Components, Architectures []string
 	// Keys are those that may sign it.
-	Keys Keys
+	Keys apt.Keys
 	// Refresh is how old its answer may be before it is asked again; 0: as
 	// [Options.Refresh] says.
 	Refresh time.Duration
@@ -188,7 +190,7 @@ func (c *checker) words(n int, e repositoryEntry, field string, given []word, sh
 	return texts
 }
 
-func (c *checker) keys(n int, e repositoryEntry) Keys {
+func (c *checker) keys(n int, e repositoryEntry) apt.Keys {
 	if e.Keyring.text == "" {
 		c.missing(n, e, "keyring", "give the file with the archive's public keys, such as /usr/share/keyrings/debian-archive-keyring.gpg")
 		return nil
@@ -202,7 +204,7 @@ func (c *checker) keys(n int, e repositoryEntry) Keys {
 		c.add(e.Keyring, "keyring", fmt.Sprintf("%s: copy the archive's public keys there", err))
 		return nil
 	}
-	keys, err := ReadKeys(text)
+	keys, err := apt.ReadKeys(text)
 	if err != nil {
 		c.add(e.Keyring, "keyring", fmt.Sprintf("%s: want public keys as gpg --export writes them, armored or not", err))
 	}

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -130,7 +131,7 @@ func (f *freeze) suite(ctx context.Context, r *Repository, suite string) error {
 		return refused
 	}
 	if until := good[0].ValidUntil; !until.IsZero() && !d.opts.Now().Before(until) {
-		return errors.Join(fmt.Errorf("index of %s %s: the last good one was valid until %s", r.Name, suite, stamp(until)), refused)
+		return errors.Join(fmt.Errorf("index of %s %s: the last good one was valid until %s", r.Name, suite, apt.Stamp(until)), refused)
 	}
 	f.current, f.older = append(f.current, good[0]), append(f.older, good[1:]...)
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/edge/depot"
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
 )
@@ -245,7 +246,7 @@ func TestAnIndexWhoseKeyWasTakenOutOfTheKeyringIsNotUsedAgain(t *testing.T) {
 	d.Close()
 	r := a.repository("tests")
 	var err error
-	r.Keys, err = depot.ReadKeys(publicKeys(t, otherKey(t)))
+	r.Keys, err = apt.ReadKeys(publicKeys(t, otherKey(t)))
 	require.NoError(t, err)
 	again := openDepot(t, depot.Options{Dir: d.dir, Repositories: []depot.Repository{r}})
 	_, err = again.tryFreeze(t, newTool)

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +20,9 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/internal/durable"
+	"github.com/patchcycle/patchcycle/internal/unpack"
 )
 
 // Generation is one signed index of a suite with the package indexes that it
@@ -38,7 +39,7 @@ type Generation struct {
 	Indexes  []Index   `json:"indexes"`
 
 	parse  sync.Mutex
-	parsed *Release // once it was needed
+	parsed *apt.Release // once it was needed
 }
 
 // Index is a Packages index as it was fetched.
@@ -138,7 +139,7 @@ func (d *Depot) accept(ctx context.Context, r *Repository, suite string) error {
 		return err
 	}
 	if last := d.head(suiteKey{r.Name, suite}); last != nil && release.Date.Before(last.Date) {
-		return fmt.Errorf("it went back in time: its date is %s, and one of %s was accepted before", stamp(release.Date), stamp(last.Date))
+		return fmt.Errorf("it went back in time: its date is %s, and one of %s was accepted before", apt.Stamp(release.Date), apt.Stamp(last.Date))
 	}
 	sum := sha256.Sum256(text)
 	g := &Generation{
@@ -161,7 +162,7 @@ func (d *Depot) accept(ctx context.Context, r *Repository, suite string) error {
 }
 
 // fetchIndexes completes a generation. Its indexes stay until unpin is called.
-func (d *Depot) fetchIndexes(ctx context.Context, r *Repository, release *Release, g *Generation) (unpin func(), err error) {
+func (d *Depot) fetchIndexes(ctx context.Context, r *Repository, release *apt.Release, g *Generation) (unpin func(), err error) {
 	var pins []func()
 	unpin = func() {
 		for _, p := range pins {
@@ -200,7 +201,7 @@ var packings = []string{".xz", ".gz", ""}
 
 // fetchIndex fetches the Packages index of a component in the first form that
 // the archive has, and reads it: an index that cannot be read is not accepted.
-func (d *Depot) fetchIndex(ctx context.Context, r *Repository, suite string, release *Release, component, arch string) (Index, func(), error) {
+func (d *Depot) fetchIndex(ctx context.Context, r *Repository, suite string, release *apt.Release, component, arch string) (Index, func(), error) {
 	plain := component + "/binary-" + arch + "/Packages"
 	why := fmt.Errorf("InRelease names no SHA256 of %s in a form that can be read (%s)", plain, strings.Join(packings, ", "))
 	for _, packing := range packings {
@@ -210,7 +211,7 @@ func (d *Depot) fetchIndex(ctx context.Context, r *Repository, suite string, rel
 		}
 		index := Index{Component: component, Architecture: arch, Path: plain + packing, File: file}
 		unpin := d.blobs.pin(file.SHA256)
-		if why = d.fetch(ctx, r, file, maxPacked, release.paths(suite, index.Path)...); why == nil {
+		if why = d.fetch(ctx, r, file, maxPacked, release.Paths(suite, index.Path)...); why == nil {
 			expanded, _ := release.File(plain)
 			if _, err := d.catalogues.get(d.blobs, index, expanded); err != nil {
 				return index, unpin, fmt.Errorf("%s: %w", index.Path, err)
@@ -223,17 +224,6 @@ func (d *Depot) fetchIndex(ctx context.Context, r *Repository, suite string, rel
 		}
 	}
 	return Index{}, func() {}, why
-}
-
-// paths returns where an archive keeps an index: by its hash, where it does so,
-// for the name alone may have moved on by now.
-func (r *Release) paths(suite, name string) []string {
-	plain := "dists/" + suite + "/" + name
-	file, ok := r.files[name]
-	if !ok || r.Fields["Acquire-By-Hash"] != "yes" {
-		return []string{plain}
-	}
-	return []string{path.Dir(plain) + "/by-hash/SHA256/" + file.SHA256, plain}
 }
 
 // keep makes a generation durable and the newest of its suite.
@@ -431,10 +421,11 @@ func readIndex(b *blobs, index Index, plain File) (*catalogue, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := expand(index.Path, f, index.Size)
+	text, err := unpack.Reader(f, index.Size, unpackedBounds)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", index.Path, err)
 	}
+	defer text.Close()
 	sum, count := sha256.New(), &counter{}
 	read, err := readCatalogue(io.TeeReader(text, io.MultiWriter(sum, count)))
 	if err != nil {

@@ -29,6 +29,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/patchcycle/patchcycle/edge/depot"
+	"github.com/patchcycle/patchcycle/internal/apt"
 )
 
 // archive is a signed repository, served as it stands in dir.
@@ -209,7 +210,7 @@ func publicKeys(t *testing.T, keys ...*openpgp.Entity) []byte {
 
 func (a *archive) repository(name string) depot.Repository {
 	a.t.Helper()
-	keys, err := depot.ReadKeys(a.keyring())
+	keys, err := apt.ReadKeys(a.keyring())
 	require.NoError(a.t, err)
 	u, err := url.Parse(a.server.URL)
 	require.NoError(a.t, err)

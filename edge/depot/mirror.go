@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -84,12 +85,13 @@ func (d *Depot) index(w http.ResponseWriter, r *http.Request, repo *Repository, 
 		return true
 	}
 	generations := d.of(key)
-	if dir, hash := path.Split(name); isSHA256(hash) && strings.HasSuffix(dir, "/by-hash/SHA256/") {
+	if dir, hash := path.Split(name); apt.IsSHA256(hash) && strings.HasSuffix(dir, "/by-hash/SHA256/") {
 		// A machine may still go by the index before the newest.
 		for _, g := range generations {
 			if release, err := d.release(g); err == nil {
-				if full, ok := release.byHash(strings.TrimSuffix(dir, "/by-hash/SHA256/"), hash); ok {
-					d.pass(w, r, repo, release.files[full], maxIndex, release.paths(suite, full)...)
+				if full, ok := release.ByHash(strings.TrimSuffix(dir, "/by-hash/SHA256/"), hash); ok {
+					file, _ := release.File(full)
+					d.pass(w, r, repo, file, maxIndex, release.Paths(suite, full)...)
 					return true
 				}
 			}
@@ -106,24 +108,14 @@ func (d *Depot) index(w http.ResponseWriter, r *http.Request, repo *Repository, 
 	}
 	file, ok := release.File(name)
 	if ok {
-		d.pass(w, r, repo, file, maxIndex, release.paths(suite, name)...)
+		d.pass(w, r, repo, file, maxIndex, release.Paths(suite, name)...)
 	}
 	return ok
 }
 
-// byHash returns the name of the file in a folder that has the hash.
-func (r *Release) byHash(dir, hash string) (string, bool) {
-	for name, f := range r.files {
-		if f.SHA256 == hash && path.Dir(name) == dir {
-			return name, true
-		}
-	}
-	return "", false
-}
-
 // release reads a generation's InRelease. Its signature was checked when it was
 // accepted, its bytes are when it is opened.
-func (d *Depot) release(g *Generation) (*Release, error) {
+func (d *Depot) release(g *Generation) (*apt.Release, error) {
 	g.parse.Lock()
 	defer g.parse.Unlock()
 	if g.parsed != nil {
@@ -133,7 +125,7 @@ func (d *Depot) release(g *Generation) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.parsed, err = readVerified(text)
+	g.parsed, err = apt.ReadVerified(text)
 	return g.parsed, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/edge/depot"
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/lab/fixtures/debian"
 )
 
@@ -23,9 +24,9 @@ func debianFile(t *testing.T, name string) []byte {
 	return text
 }
 
-func debianKeys(t *testing.T) depot.Keys {
+func debianKeys(t *testing.T) apt.Keys {
 	t.Helper()
-	keys, err := depot.ReadKeys(debianFile(t, "debian-archive-keyring.gpg"))
+	keys, err := apt.ReadKeys(debianFile(t, "debian-archive-keyring.gpg"))
 	require.NoError(t, err)
 	return keys
 }
@@ -98,7 +99,7 @@ func TestAnIndexIsJudgedByItsDatesAtTheTimeOfTheSnapshot(t *testing.T) {
 }
 
 func TestAKeyThatIsNotConfiguredDoesNotCount(t *testing.T) {
-	keys, err := depot.ReadKeys(publicKeys(t, otherKey(t)))
+	keys, err := apt.ReadKeys(publicKeys(t, otherKey(t)))
 	require.NoError(t, err)
 	_, err = keys.Verify(debianFile(t, "bookworm.InRelease"), recorded)
 	require.ErrorContains(t, err, "signature")

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/patchcycle/patchcycle/edge/depot"
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/lab/faults"
 )
 
@@ -79,12 +79,12 @@ func repository(t *testing.T) (*faults.Repository, func(path string) (int, []byt
 }
 
 // packages follows the signature down to the list of packages.
-func packages(t *testing.T, r *faults.Repository, get func(string) (int, []byte)) (*depot.Release, string) {
+func packages(t *testing.T, r *faults.Repository, get func(string) (int, []byte)) (*apt.Release, string) {
 	t.Helper()
 	key, err := r.Key()
 	require.NoError(t, err)
 	_, in := get("/dists/lab/InRelease")
-	keys, err := depot.ReadKeys(key)
+	keys, err := apt.ReadKeys(key)
 	require.NoError(t, err)
 	release, err := keys.Verify(in, time.Now())
 	require.NoError(t, err)

@@ -137,7 +137,7 @@ func TestWhatTheManagerKeepsBackIsNamed(t *testing.T) {
 }
 
 func TestVersionsOfAnUnknownOrderAreNeverCalledOlder(t *testing.T) {
-	set := patching.CandidateSet{Manager: "dnf", Candidates: []patching.Candidate{up("bash", "5.2", "5.1")}}
+	set := patching.CandidateSet{Manager: "pacman", Candidates: []patching.Candidate{up("bash", "5.2", "5.1")}}
 	a := assess.Findings(installed("bash", "5.2"), set, all, now)
 	assert.Equal(t, patching.VerdictDeploy, a.Findings[0].Verdict)
 }
@@ -394,7 +394,7 @@ func TestAnInventoryShowsWhatWasNotTaken(t *testing.T) {
 
 func TestWhereTheOrderOfVersionsIsUnknownOnlyTheSameWillDo(t *testing.T) {
 	patch := patching.Patch{Action: patching.Upgrade, Name: "bash", Arch: "amd64", From: "5.1", To: "5.2"}
-	for manager, want := range map[string]bool{"apt": true, "dnf": false} {
+	for manager, want := range map[string]bool{"apt": true, "pacman": false} {
 		ok, _ := assess.Verify(patching.Bundle{Manager: manager, Steps: []patching.Step{{Patches: []patching.Patch{patch}}}}, installed("bash", "5.3"))
 		assert.Equal(t, want, ok, manager)
 	}
@@ -467,7 +467,7 @@ func TestABundleWithMoreOrOtherPatchesIsNotWithin(t *testing.T) {
 	newer.Steps[0].Patches[0].To = "3"
 	assert.False(t, assess.Within(newer, step("a")))
 	other := step("a")
-	other.Manager = "dnf"
+	other.Manager = "pacman"
 	assert.False(t, assess.Within(other, step("a")))
 }
 

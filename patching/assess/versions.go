@@ -1,9 +1,8 @@
 package assess
 
 import (
-	debian "github.com/knqyf263/go-deb-version"
-
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/version"
 )
 
 // key names a package on a machine.
@@ -48,16 +47,9 @@ func reached(manager, has, want string) bool {
 }
 
 func compare(manager, a, b string) (c int, known bool) {
-	if manager != "apt" {
+	order, ok := version.OrderOf(manager)
+	if !ok {
 		return 0, false
 	}
-	x, err := debian.NewVersion(a)
-	if err != nil {
-		return 0, false
-	}
-	y, err := debian.NewVersion(b)
-	if err != nil {
-		return 0, false
-	}
-	return x.Compare(y), true
+	return order.Compare(a, b)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/edge/depot"
+	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/worker/snapshots"
@@ -60,7 +61,7 @@ func debian(t *testing.T) depot.Repository {
 	}
 	text, err := os.ReadFile(filepath.Join(data, "debian-archive-keyring.gpg"))
 	require.NoError(t, err)
-	keys, err := depot.ReadKeys(text)
+	keys, err := apt.ReadKeys(text)
 	require.NoError(t, err)
 	return depot.Repository{
 		Name: "debian-security", URL: &url.URL{Scheme: "file", Path: dir}, Keys: keys,

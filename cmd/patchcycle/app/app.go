@@ -15,6 +15,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/cli"
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/demo"
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/offline"
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
 	"github.com/patchcycle/patchcycle/edge/machine"
 	"github.com/patchcycle/patchcycle/internal/build"
@@ -41,7 +42,7 @@ func Main(b build.Info, args []string) int {
 			c.Flags().StringArrayVar(&fleetArgs, "fleet-arg", nil, "argument for the fleet's process, for crash tests")
 			_ = c.Flags().MarkHidden("fleet-arg")
 		},
-		EngineStatus: engineStatus, EngineRebuild: p.rebuild, EngineAbandon: p.abandon, Sim: runSim, Hindrance: machine.Hindrance,
+		EngineStatus: engineStatus, EngineRebuild: p.rebuild, EngineAbandon: p.abandon, Assess: offline.Assess, Sim: runSim, Hindrance: machine.Hindrance,
 	}, args, os.Stdin, os.Stdout, os.Stderr)
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	EngineStatus  func(context.Context, EngineOptions) (EngineStatus, error)
 	EngineRebuild func(context.Context, EngineOptions) (words string, err error)
 	EngineAbandon func(ctx context.Context, o EngineOptions, cycle string) (words string, err error)
+	// Assess assesses a machine by files.
+	Assess func(context.Context, AssessOptions) (Assessment, error)
 	// Sim runs the simulated fleet, a process that the demo starts. It parses its
 	// arguments itself.
 	Sim func(ctx context.Context, args []string, out, errs io.Writer) error
@@ -120,7 +122,7 @@ func New(o Options) *cobra.Command {
 	e := &env{Options: o.withDefaults()}
 	root := group("patchcycle", "Run an organisation's patch cycles",
 		newDemo(e), newServer(e), newVersion(e), newDoctor(e), newDocs(e), newSim(e),
-		newPolicy(e), newAsset(e), newEnrol(e), newCycle(e), newEmergency(e), newSchedule(e),
+		newPolicy(e), newAsset(e), newAssess(e), newEnrol(e), newCycle(e), newEmergency(e), newSchedule(e),
 		newTask(e), newReport(e), newUser(e), newAudit(e), newEngine(e))
 	root.Long = `Run an organisation's patch cycles: monitor, assess, plan, test, approve, deploy in
 stages, verify, clean up, report; and roll back when a gate halts.

@@ -1,4 +1,7 @@
-package depot
+// Package apt checks and reads what signs a package archive: its InRelease file, which
+// names the hash of each index. Whoever has that file, the archive's public keys and an
+// index knows that the archive published it, wherever it was found.
+package apt
 
 import (
 	"bytes"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
+	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
@@ -56,6 +60,37 @@ func (r *Release) File(name string) (File, bool) {
 	return f, ok
 }
 
+// Paths returns where an archive keeps an index, below its root: by its hash, where it
+// does so, for the name alone may have moved on by now.
+func (r *Release) Paths(suite, name string) []string {
+	plain := "dists/" + suite + "/" + name
+	file, ok := r.files[name]
+	if !ok || r.Fields["Acquire-By-Hash"] != "yes" {
+		return []string{plain}
+	}
+	return []string{path.Dir(plain) + "/by-hash/SHA256/" + file.SHA256, plain}
+}
+
+// ByHash returns the name of the file in a folder that has the hash.
+func (r *Release) ByHash(dir, hash string) (string, bool) {
+	for name, f := range r.files {
+		if f.SHA256 == hash && path.Dir(name) == dir {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// Names reports whether any file that the release names has the hash.
+func (r *Release) Names(hash string) bool {
+	for _, f := range r.files {
+		if f.SHA256 == hash {
+			return true
+		}
+	}
+	return false
+}
+
 const clearSigned = "-----BEGIN PGP SIGNED MESSAGE-----"
 
 // Verify checks an InRelease file and reads what was signed, nothing around it.
@@ -73,8 +108,8 @@ func (k Keys) Verify(inRelease []byte, at time.Time) (*Release, error) {
 	return parseRelease(string(block.Plaintext))
 }
 
-// readVerified reads an InRelease whose signature was checked before.
-func readVerified(inRelease []byte) (*Release, error) {
+// ReadVerified reads an InRelease whose signature was checked before.
+func ReadVerified(inRelease []byte) (*Release, error) {
 	block, _ := clearsign.Decode(inRelease)
 	if block == nil {
 		return nil, errors.New("InRelease: not a clear-signed text")
@@ -88,6 +123,7 @@ func (k Keys) signed(block *clearsign.Block, at time.Time) error {
 	config := &packet.Config{Time: func() time.Time { return at }}
 	packets := packet.NewReader(block.ArmoredSignature.Body)
 	var why error
+	unknown := true
 	for n := 0; n < maxSignatures; n++ {
 		p, err := packets.Next()
 		if errors.Is(err, io.EOF) {
@@ -105,12 +141,20 @@ func (k Keys) signed(block *clearsign.Block, at time.Time) error {
 			return nil
 		}
 		why = errors.Join(why, err)
+		unknown = unknown && errors.Is(err, pgperrors.ErrUnknownIssuer)
 	}
-	if why == nil {
-		why = errors.New("there is none")
+	switch {
+	case why == nil:
+		return errors.New("there is none")
+	case unknown:
+		return fmt.Errorf("%w: %w", ErrUnknownKey, why)
 	}
 	return why
 }
+
+// ErrUnknownKey is what a text ends with that may well be good, but was signed by none of
+// the keys that are known.
+var ErrUnknownKey = errors.New("none of our keys has signed it")
 
 const maxSignatures = 16
 
@@ -141,16 +185,20 @@ func (r *Release) Judge(suite string, at time.Time) error {
 	case is[0]+is[1] != "" && suite != is[0] && suite != is[1]:
 		return fmt.Errorf("it is of suite %q, codename %q, not of %s", is[0], is[1], suite)
 	case r.Date.After(at.Add(futureSlack)):
-		return fmt.Errorf("its date, %s, has not come: is the clock right?", stamp(r.Date))
+		return fmt.Errorf("its date, %s, has not come: is the clock right?", Stamp(r.Date))
 	case !r.ValidUntil.IsZero() && !at.Before(r.ValidUntil):
-		return fmt.Errorf("%w: Valid-Until %s has passed", errExpired, stamp(r.ValidUntil))
+		return fmt.Errorf("%w: Valid-Until %s has passed", errExpired, Stamp(r.ValidUntil))
 	}
 	return nil
 }
 
 var errExpired = errors.New("it has expired")
 
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+// Stamp writes a time for people.
+func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// Parse reads a Release file, which nobody has signed as far as it says.
+func Parse(text string) (*Release, error) { return parseRelease(text) }
 
 func parseRelease(text string) (*Release, error) {
 	r := &Release{Fields: map[string]string{}, files: map[string]File{}}
@@ -210,7 +258,7 @@ func parseDate(s string) (time.Time, error) {
 
 func (r *Release) addFile(line string) error {
 	f := strings.Fields(line)
-	if len(f) != 3 || !isSHA256(f[0]) || !cleanPath(f[2]) {
+	if len(f) != 3 || !IsSHA256(f[0]) || !CleanPath(f[2]) {
 		return fmt.Errorf("InRelease: %.80q is not hash, size, name", line)
 	}
 	size, err := strconv.ParseInt(f[1], 10, 64)
@@ -225,12 +273,13 @@ func (r *Release) addFile(line string) error {
 	return nil
 }
 
-func isSHA256(s string) bool {
+// IsSHA256 reports whether s is a SHA-256 as indexes write it.
+func IsSHA256(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// cleanPath reports whether a path that an index names stays below its root.
-func cleanPath(p string) bool {
+// CleanPath reports whether a path that an index names stays below its root.
+func CleanPath(p string) bool {
 	return p != "" && len(p) <= 1024 && p[0] != '/' && path.Clean(p) == p && p != "." && p != ".." && !strings.HasPrefix(p, "../") &&
 		!strings.ContainsFunc(p, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f })
 }

@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+)
+
+// AssessOptions say what to assess, and by what.
+type AssessOptions struct {
+	// Inventory is a file, "-" is Stdin; Feeds a folder.
+	Inventory, Feeds string
+	Stdin            io.Reader
+	AsOf             time.Time
+	// OS is ID:VERSION where the inventory does not tell it, or wrongly.
+	OS           string
+	Entitlements []string
+	// Regimes are the tables to judge by, all if empty; Tables files with tables of one's
+	// own.
+	Regimes, Tables []string
+	// Unknown is how points are treated of which nothing is known.
+	Unknown string
+}
+
+// Assessment is the document of "assess".
+type Assessment struct {
+	assess.Sheet
+	Feeds []AssessedFeed `json:"feeds"`
+}
+
+// AssessedFeed is a file of feeds.
+type AssessedFeed struct {
+	File      string     `json:"file"`
+	Feeds     []string   `json:"feeds"`
+	Revision  string     `json:"revision,omitempty"`
+	Made      *time.Time `json:"made"`
+	Documents int        `json:"documents"`
+	Records   int        `json:"records"`
+	// Signed: a signature was checked from its key down to this list; nil: the format has
+	// none.
+	Signed *bool `json:"signed"`
+	// Refused is why nothing of it was used; empty: it was.
+	Refused string `json:"refused,omitempty"`
+}
+
+type assessFlags struct {
+	AssessOptions
+	asOf, failOn string
+	json         bool
+}
+
+func newAssess(e *env) *cobra.Command {
+	var o assessFlags
+	c := &cobra.Command{
+		Use: "assess", Short: "Say what a machine misses and how urgent that is, from files", Args: exactly(0),
+		Long: `Say what a machine misses, which advisories that is about, and until when it has to
+be patched. Needs no server and no network: the inventory and the feeds are files.
+
+The inventory is recognised by what is in it: a dpkg status file, the output of
+dpkg-query -W, rpm -qa or Windows' systeminfo, or our own JSON (docs/assess.md).
+Feeds are read as they were downloaded, packed or not, in subfolders too.
+
+Ends with code 0 whatever is found, 1 only by --fail-on, and 2 if the inventory
+or a feed cannot be used: what was refused is named, and counts for nothing.`,
+		Example: "patchcycle assess --inventory /var/lib/dpkg/status --feeds feeds\nrpm -qa | patchcycle assess --inventory - --os almalinux:9.4 --feeds feeds --fail-on immediate",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.run(c.Context(), e, c)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.Inventory, "inventory", "", "what is installed, - for standard input")
+	f.StringVar(&o.Feeds, "feeds", "", "folder of feeds as downloaded")
+	f.StringVar(&o.asOf, "as-of", "", "judge as of this date or time (2026-11-20, 2026-11-20T09:00:00Z) [now]")
+	f.StringVar(&o.OS, "os", "", "the system, where the inventory does not name it: ID:VERSION as in /etc/os-release")
+	f.StringSliceVar(&o.Entitlements, "entitlement", nil, "what the machine has a right to beside its distribution, such as ubuntu-pro")
+	f.StringSliceVar(&o.Regimes, "regime", nil, "regimes to judge by [all]")
+	f.StringArrayVar(&o.Tables, "table", nil, "file with a decision table of your own, in the place of the shipped one of the same id")
+	f.StringVar(&o.Unknown, "unknown", string(urgency.AsWorst), "what counts where nothing is known: worst, best or ask")
+	f.StringVar(&o.failOn, "fail-on", "", "end with code 1 if something is as urgent as this: "+lanes())
+	jsonFlag(c, &o.json)
+	required(c, "inventory", "feeds")
+	return c
+}
+
+func lanes() string {
+	var all []string
+	for _, l := range urgency.Lanes() {
+		all = append(all, string(l))
+	}
+	return strings.Join(all, ", ")
+}
+
+func (o assessFlags) run(ctx context.Context, e *env, c *cobra.Command) error {
+	o.Stdin = c.InOrStdin()
+	o.AsOf = e.Now()
+	if o.asOf != "" {
+		var err error
+		if o.AsOf, err = dateOrTime(o.asOf); err != nil {
+			return usage(c, "--as-of %q: write a date such as 2026-11-20, or a time such as 2026-11-20T09:00:00Z", o.asOf)
+		}
+	}
+	if o.failOn != "" && !slices.Contains(urgency.Lanes(), urgency.Lane(o.failOn)) {
+		return usage(c, "--fail-on %q: write one of %s", o.failOn, lanes())
+	}
+	if !slices.Contains([]urgency.Unknown{urgency.AsWorst, urgency.AsBest, urgency.Ask}, urgency.Unknown(o.Unknown)) {
+		return usage(c, "--unknown %q: write worst, best or ask", o.Unknown)
+	}
+	found, err := e.Assess(ctx, o.AssessOptions)
+	if err != nil {
+		return err
+	}
+	s := e.session(c)
+	if o.json {
+		err = s.json(found)
+	} else {
+		s.printAssessment(found)
+	}
+	if err != nil {
+		return err
+	}
+	return o.verdict(found)
+}
+
+// verdict is how the command ends.
+func (o assessFlags) verdict(a Assessment) error {
+	for _, f := range a.Feeds {
+		if f.Refused != "" {
+			return Fail(ExitUsage, "Fetch it anew, or take it out of the folder: what it would say is missing from the result.", "feed refused: %s", f.Refused)
+		}
+	}
+	if o.failOn == "" {
+		return nil
+	}
+	n := 0
+	for _, r := range a.Findings {
+		if r.Lane != nil && !r.Lane.Before(urgency.Lane(o.failOn)) {
+			n++
+		}
+	}
+	if n > 0 {
+		return &Failure{Code: ExitFailed, Words: fmt.Sprintf("%d of %d findings are %s or more urgent", n, len(a.Findings), urgency.Lane(o.failOn).Word())}
+	}
+	return nil
+}
+
+// dateOrTime reads a day, as its end, or a time.
+func dateOrTime(text string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t.UTC(), nil
+	}
+	t, err := time.Parse(time.DateOnly, text)
+	return t.Add(24*time.Hour - time.Second), err
+}
+
+// printAssessment shows it for people: what to do first comes first.
+func (s *session) printAssessment(a Assessment) {
+	rows := slices.Clone(a.Findings)
+	slices.SortStableFunc(rows, byUrgency)
+	var lines [][]string
+	for _, r := range rows {
+		lines = append(lines, []string{laneWord(r.Lane), dueWord(r), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), yes(r.KEV != nil && *r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveWords(r)})
+	}
+	if len(lines) == 0 {
+		s.note("Nothing is missing, as far as these feeds tell.")
+	} else {
+		s.table([]string{"LANE", "DUE", "PACKAGE", "INSTALLED", "OFFERED", "FIXED", "KEV", "EPSS", "CVSS", "CVE"}, lines)
+	}
+	if n := len(a.Aside); n > 0 {
+		s.note("Set aside: %d matches that do not count; --json has their reasons.", n)
+	}
+	for _, e := range a.EndOfLife {
+		word := "ends"
+		if e.Ended {
+			word = "ended"
+		}
+		s.note("Support of %s %s %s on %s.", e.Product, e.Release, word, e.Ends.Format(time.DateOnly))
+	}
+	for _, b := range a.BlindSpots {
+		s.note("Blind spot: %s. %s", b.What, b.Why)
+	}
+	for _, f := range a.Feeds {
+		if f.Signed != nil && !*f.Signed {
+			s.note("%s is not signed by a key that is here: nobody vouches for it.", f.File)
+		}
+	}
+}
+
+// byUrgency puts first what is due first, and then what is most urgent.
+func byUrgency(a, b assess.SheetRow) int {
+	x, y := earliest(a), earliest(b)
+	switch {
+	case x == nil && y == nil:
+		switch {
+		case a.Lane == nil && b.Lane == nil:
+			return 0
+		case b.Lane == nil || a.Lane != nil && b.Lane.Before(*a.Lane):
+			return -1
+		case a.Lane == nil || a.Lane.Before(*b.Lane):
+			return 1
+		}
+		return 0
+	case y == nil:
+		return -1
+	case x == nil:
+		return 1
+	}
+	return x.Compare(*y)
+}
+
+func earliest(r assess.SheetRow) (due *time.Time) {
+	for _, d := range r.Deadlines {
+		if d.Due != nil && (due == nil || d.Due.Before(*due)) {
+			due = d.Due
+		}
+	}
+	return due
+}
+
+func laneWord(l *urgency.Lane) string {
+	if l == nil {
+		return ""
+	}
+	return l.Word()
+}
+
+func dueWord(r assess.SheetRow) string {
+	if due := earliest(r); due != nil {
+		return due.Format(time.DateOnly)
+	}
+	return ""
+}
+
+func or(v *string) string {
+	if v == nil {
+		return ""
+	}
+	return *v
+}
+
+func number(v *float64, digits int) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v, 'f', digits, 64)
+}
+
+// cveWords are at most two names, and how many more there are.
+func cveWords(r assess.SheetRow) string {
+	var names []string
+	for i, c := range r.CVEs {
+		if i == 2 {
+			names = append(names, fmt.Sprintf("and %d more", len(r.CVEs)-2))
+			break
+		}
+		names = append(names, string(c))
+	}
+	return strings.Join(names, " ")
+}

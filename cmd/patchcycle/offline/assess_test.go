@@ -1,0 +1,185 @@
+package offline_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/cli"
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/offline"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+)
+
+// The feeds are the recorded ones, the rest is made up: an advisory by hand about a flaw
+// that CISA lists.
+const (
+	byHand = `advisories:
+  - id: ACME-1
+    title: A hole in nginx
+    kind: security
+    severity: critical
+    cves: [CVE-2024-21413]
+    published: 2024-02-13
+    platform: almalinux 9
+    package: nginx
+    fixed: 1:1.24.0-1.el9
+  - id: ACME-2
+    title: A hole without a patch
+    kind: security
+    cves: [CVE-2099-0001]
+    published: 2024-03-01
+    platform: almalinux 9
+    package: bash
+`
+	machine = `{
+  "asset": {"exposure": "internet", "criticality": "high"},
+  "os": {"id": "almalinux", "version": "9.0"}, "arch": "x86_64",
+  "packages": [
+    {"name": "nginx", "version": "1:1.22.1-3.el9", "arch": "x86_64"},
+    {"name": "bash", "version": "5.1.8-4.el9", "arch": "x86_64"},
+    {"name": "glibc", "version": "2.34-60.el9", "arch": "x86_64"}
+  ]
+}`
+)
+
+type desk struct{ feeds, inventory string }
+
+func newDesk(t *testing.T) desk {
+	t.Helper()
+	d := desk{filepath.Join(t.TempDir(), "feeds"), filepath.Join(t.TempDir(), "machine.json")}
+	require.NoError(t, os.MkdirAll(filepath.Join(d.feeds, "ours"), 0o700))
+	kev, err := os.ReadFile("../../../integrations/advisories/testdata/kev/known_exploited_vulnerabilities.json")
+	require.NoError(t, err)
+	d.add(t, "kev.json", string(kev))
+	d.add(t, "ours/acme.yaml", byHand)
+	require.NoError(t, os.WriteFile(d.inventory, []byte(machine), 0o600))
+	return d
+}
+
+func (d desk) add(t *testing.T, name, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(d.feeds, name), []byte(text), 0o600))
+}
+
+func (d desk) run(t *testing.T, in io.Reader, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = cli.Run(t.Context(), cli.Options{
+		Assess: offline.Assess, Now: func() time.Time { return time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC) },
+		Env: func(string) string { return "" }, Terminal: func(io.Writer) int { return 0 },
+	}, append([]string{"assess"}, args...), in, &o, &e)
+	return code, o.String(), e.String()
+}
+
+func (d desk) assess(t *testing.T, args ...string) cli.Assessment {
+	t.Helper()
+	code, out, errs := d.run(t, nil, append([]string{"--inventory", d.inventory, "--feeds", d.feeds, "--json"}, args...)...)
+	require.Equal(t, cli.ExitOK, code, errs)
+	var a cli.Assessment
+	require.NoError(t, json.Unmarshal([]byte(out), &a))
+	return a
+}
+
+// Serves G1, G2, G4.
+func TestAMachineIsAssessedFromFilesAlone(t *testing.T) {
+	a := newDesk(t).assess(t)
+	require.Len(t, a.Findings, 2)
+	bash, nginx := a.Findings[0], a.Findings[1]
+	require.Equal(t, "nginx", nginx.Package)
+	require.Equal(t, "1:1.24.0-1.el9", *nginx.Fixed)
+	require.Nil(t, nginx.Candidate, "nothing here says what can be had")
+	require.Equal(t, []patching.AdvisoryID{"ACME-1"}, nginx.Advisories)
+	require.Equal(t, []patching.CVE{"CVE-2024-21413"}, nginx.CVEs)
+	require.True(t, *nginx.KEV)
+	require.Nil(t, nginx.EPSS, "unknown is no nought")
+	require.Equal(t, urgency.Immediate, *nginx.Lane)
+	require.NotEmpty(t, nginx.Deadlines)
+	for _, d := range nginx.Deadlines {
+		if d.Regime == "cisa-bod-26-04" {
+			require.Equal(t, urgency.Published, d.Clock.Event, "a clock that runs is not set back")
+			require.NotEmpty(t, d.Evidence)
+			require.Contains(t, strings.Join(d.Unknown, " "), "utomatable")
+		}
+	}
+	require.Equal(t, "bash", bash.Package)
+	require.Nil(t, bash.Fixed)
+	require.Equal(t, []patching.AdvisoryID{"ACME-2"}, bash.Unfixed)
+	require.False(t, *bash.KEV, "the catalogue was read, and does not have it")
+	require.Len(t, a.Feeds, 2)
+	require.Equal(t, "candidates", a.BlindSpots[0].What)
+}
+
+func TestWhatWasPublishedLaterWasNotKnown(t *testing.T) {
+	a := newDesk(t).assess(t, "--as-of", "2024-02-20")
+	require.Len(t, a.Findings, 1)
+	require.Equal(t, "nginx", a.Findings[0].Package)
+}
+
+func TestARegimeCanBeChosenAndReplaced(t *testing.T) {
+	d := newDesk(t)
+	for _, f := range d.assess(t, "--regime", "pci-dss").Findings {
+		for _, one := range f.Deadlines {
+			require.Equal(t, "pci-dss", one.Regime)
+		}
+	}
+	code, _, errs := d.run(t, nil, "--inventory", d.inventory, "--feeds", d.feeds, "--regime", "none")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, errs, "pci-dss")
+}
+
+// Serves Q7.
+func TestAnAssessmentEndsWithTheCodeThatWasAskedFor(t *testing.T) {
+	d := newDesk(t)
+	all := []string{"--inventory", d.inventory, "--feeds", d.feeds}
+	code, out, _ := d.run(t, nil, all...)
+	require.Equal(t, cli.ExitOK, code, "whatever is found")
+	require.Contains(t, out, "nginx")
+	require.Contains(t, out, "emergency at once")
+	code, _, errs := d.run(t, nil, append(all, "--fail-on", "immediate")...)
+	require.Equal(t, cli.ExitFailed, code)
+	require.Contains(t, errs, "2 of 2 findings")
+	code, _, errs = d.run(t, nil, append(all, "--fail-on", "now")...)
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, errs, "immediate")
+	code, _, errs = d.run(t, strings.NewReader("hello"), "--inventory", "-", "--feeds", d.feeds)
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, errs, "it is no inventory that we can read")
+	code, _, errs = d.run(t, nil, "--inventory", d.inventory, "--feeds", filepath.Join(d.feeds, "none"))
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, errs, "no such file")
+	code, _, _ = d.run(t, nil, append(all, "--as-of", "yesterday")...)
+	require.Equal(t, cli.ExitUsage, code)
+}
+
+// Serves Q7.
+func TestAFeedThatIsRefusedIsNamedAndTheOthersCount(t *testing.T) {
+	d := newDesk(t)
+	d.add(t, "cut.json", `{"catalogVersion": "1", "count": 9, "vulnerabilities": []}`)
+	code, out, errs := d.run(t, nil, "--inventory", d.inventory, "--feeds", d.feeds, "--json")
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, errs, "cut.json")
+	require.Contains(t, errs, "it says that it has 9 entries")
+	var a cli.Assessment
+	require.NoError(t, json.Unmarshal([]byte(out), &a))
+	require.Len(t, a.Findings, 2)
+	require.NotEmpty(t, a.Feeds[len(a.Feeds)-1].Refused)
+}
+
+func TestASystemThatTheInventoryDoesNotNameIsGiven(t *testing.T) {
+	d := newDesk(t)
+	list := "nginx-1.22.1-3.el9.x86_64\n"
+	code, out, errs := d.run(t, strings.NewReader(list), "--inventory", "-", "--feeds", d.feeds, "--json")
+	require.Equal(t, cli.ExitOK, code, errs)
+	require.Contains(t, out, "does not tell which it is")
+	code, out, errs = d.run(t, strings.NewReader(list), "--inventory", "-", "--feeds", d.feeds, "--json", "--os", "almalinux:9.4")
+	require.Equal(t, cli.ExitOK, code, errs)
+	require.Contains(t, out, "ACME-1")
+}

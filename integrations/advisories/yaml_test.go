@@ -1,0 +1,31 @@
+package advisories
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestYAMLThatWouldBringTheParserDownIsRefused(t *testing.T) {
+	for name, c := range map[string]struct{ text, says string }{
+		"lists in lists":               {"a: " + strings.Repeat("[", 100), errDeep.Error()},
+		"lists in lists, line by line": {"a: " + strings.Repeat("[\n", 100), errDeep.Error()},
+		"groups in groups":             {"a: " + strings.Repeat("{b: ", 100), errDeep.Error()},
+		"lists that begin together":    {strings.Repeat("- ", 1000) + "a", errDeep.Error()},
+		"keys that begin together":     {strings.Repeat("? ", 1000) + "a", errDeep.Error()},
+		"tags upon tags":               {strings.Repeat("!!a ", 1000) + "a", errDeep.Error()},
+		"groups further and further":   {strings.Repeat(" ", 300) + "a: b", errDeep.Error()},
+		"aliases":                      {"a: &x [1]\nb: *x", "line 1: it has an alias"},
+		"a tag":                        {"a: !b c", "line 1: it has a tag"},
+		"two documents":                {"a: b\n---\na: b", "line 2: a second document"},
+		"a line without an end":        {"a: " + strings.Repeat("x", maxYAMLLine), "line 1: it has more than 65536 bytes"},
+		"a text without an end":        {strings.Repeat("# comment\n", maxYAML/10+1), "more than 1048576 bytes"},
+	} {
+		began := time.Now()
+		var into any
+		require.ErrorContains(t, decodeYAML(strings.NewReader(c.text), &into), c.says, name)
+		require.Less(t, time.Since(began), 5*time.Second, name)
+	}
+}

@@ -1,0 +1,390 @@
+package assess
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/version"
+)
+
+// Machine is what advisories are matched with: a kind of machine, for all that have the
+// same installed.
+type Machine struct {
+	// Platform is by os-release(5): ID, and VERSION_ID as a whole ("8.9").
+	patching.Platform
+	Packages patching.PackageSet
+	// Kernel is the release of the one that runs, as uname -r says it; empty: not known.
+	Kernel string
+	// Entitlements are what the machine has a right to beside its distribution, see
+	// [patching.Affected].
+	Entitlements []string
+	// Offers is what the machine's package manager offers, by package; nil: not known.
+	Offers map[Installed]string
+}
+
+// Installed names a package on a machine.
+type Installed struct{ Name, Arch string }
+
+// Match is an installed package that an advisory is about.
+type Match struct {
+	Package  patching.Package
+	Advisory *patching.Advisory
+	// Fixed is the first version that is not affected, in the package's own order or, with
+	// Source, that of its source package; empty: there is none yet.
+	Fixed  string
+	Source bool
+	// CVEs are the advisory's, as far as they concern the package.
+	CVEs []patching.CVE
+	// Entitlement is what the machine lacks to be offered that version; empty: nothing.
+	Entitlement string
+	// Aside is why it does not count; empty: it counts.
+	Aside Aside
+}
+
+// Aside is why a package that an advisory seems to be about is none that it is about.
+type Aside string
+
+// The reasons. Their words are for people.
+const (
+	OtherStream  Aside = "The fix belongs to a module stream, and the package is not known to be of that stream."
+	OtherOrder   Aside = "The versions cannot be compared."
+	OlderKernel  Aside = "A newer kernel is installed, and this one does not run."
+	TakenBack    Aside = "The advisory was withdrawn."
+	NotPublished Aside = "The advisory was published later."
+)
+
+// Index finds the advisories about a package. It may be used by many at a time.
+type Index struct {
+	advisories []patching.Advisory
+	about      map[subject][]statement
+	// streams are those that any feed names for an advisory's package, since not all do.
+	streams map[streamKey][]string
+
+	mu sync.Mutex
+	// known are answers for packages on a platform: fleets have the same ones.
+	known map[question][]Match
+}
+
+type subject struct {
+	patching.Platform
+	name   string
+	source bool
+}
+
+type statement struct{ advisory, affected int32 }
+
+type streamKey struct {
+	advisory patching.AdvisoryID
+	name     string
+}
+
+type question struct {
+	patching.Platform
+	patching.Package
+}
+
+// NewIndex makes an index of advisories, which must not be changed afterwards.
+func NewIndex(advisories []patching.Advisory) *Index {
+	x := &Index{advisories: advisories, about: map[subject][]statement{}, streams: map[streamKey][]string{}, known: map[question][]Match{}}
+	for i := range advisories {
+		for j := range advisories[i].Affected {
+			a := &advisories[i].Affected[j]
+			s := subject{a.Platform, a.Package, a.Source}
+			x.about[s] = append(x.about[s], statement{int32(i), int32(j)}) //nolint:gosec // there are no 2^31 advisories
+			if a.Module != "" {
+				k := streamKey{advisories[i].ID, a.Package}
+				x.streams[k] = append(x.streams[k], a.Module)
+			}
+		}
+	}
+	return x
+}
+
+// Covers reports whether anything is published for a platform.
+func (x *Index) Covers(p patching.Platform) bool {
+	for s := range x.about {
+		if s.ID == p.ID && slices.Contains(releases(p.Release), s.Release) {
+			return true
+		}
+	}
+	return false
+}
+
+// BuildOf is the full build of a Windows of which only three numbers are known: that of
+// the newest update that is installed, and the first of all where no feed knows one.
+func (x *Index) BuildOf(product patching.Platform, build string, installed []string) string {
+	newest := build + ".0"
+	for _, s := range x.about[subject{product, "windows", false}] {
+		a := &x.advisories[s.advisory]
+		if !slices.Contains(installed, string(a.ID)) {
+			continue
+		}
+		for _, r := range a.Affected[s.affected].Ranges {
+			if version.Build.Older(newest, r.Fixed) {
+				newest = r.Fixed
+			}
+		}
+	}
+	return newest
+}
+
+// Match returns what advisories say of the packages of a machine, as of a time, in the
+// order of the packages; of each package in that of the advisories.
+func (x *Index) Match(m Machine, asOf time.Time) []Match {
+	order, ok := version.OrderOf(m.ID)
+	if !ok {
+		return nil
+	}
+	var all []Match
+	aside := olderKernels(m, order)
+	for i, p := range m.Packages.Packages {
+		for _, f := range x.matches(m.Platform, p, order) {
+			f.Aside = x.judge(m, &f, order, asOf, aside[i])
+			if f.Entitlement != "" && slices.Contains(m.Entitlements, f.Entitlement) {
+				f.Entitlement = ""
+			}
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func (x *Index) judge(m Machine, f *Match, order version.Order, asOf time.Time, olderKernel bool) Aside {
+	switch a := f.Advisory; {
+	case f.Aside != "":
+		return f.Aside
+	case a.Published.After(asOf):
+		return NotPublished
+	case !a.Withdrawn.IsZero() && !a.Withdrawn.After(asOf):
+		return TakenBack
+	case olderKernel:
+		return OlderKernel
+	case modular(f.Fixed) && !x.sameStream(m, f, order):
+		return OtherStream
+	}
+	return ""
+}
+
+// modular reports whether a version was built in a module: the build system of the RHEL
+// family writes that into the release.
+func modular(v string) bool {
+	return strings.Contains(v, ".module_") || strings.Contains(v, ".module+")
+}
+
+// sameStream reports whether the fix is one of the stream that the package is of. Where
+// no feed tells the advisory's stream, what the machine's own manager offers decides: it
+// offers nothing of another stream.
+func (x *Index) sameStream(m Machine, f *Match, order version.Order) bool {
+	if streams := x.streams[streamKey{f.Advisory.ID, f.Package.Name}]; len(streams) > 0 {
+		return slices.Contains(streams, stream(f.Package.Module))
+	}
+	offer, ok := m.Offers[Installed{f.Package.Name, f.Package.Arch}]
+	if !ok || f.Package.Module == "" {
+		return false
+	}
+	c, known := order.Compare(offer, f.Fixed)
+	return known && c >= 0
+}
+
+// stream is the name and stream of a modularity label, which goes on with version and
+// context.
+func stream(label string) string {
+	parts := strings.SplitN(label, ":", 3)
+	if len(parts) < 2 {
+		return label
+	}
+	return parts[0] + ":" + parts[1]
+}
+
+// matches looks at one package, whoever has it.
+func (x *Index) matches(on patching.Platform, p patching.Package, order version.Order) []Match {
+	q := question{on, p}
+	x.mu.Lock()
+	all, ok := x.known[q]
+	x.mu.Unlock()
+	if ok {
+		return all
+	}
+	source, sourceVersion := sourceOf(p)
+	for _, release := range releases(on.Release) {
+		at := patching.Platform{ID: on.ID, Release: release}
+		all = x.ask(all, subject{at, p.Name, false}, p, p.Version, order)
+		all = x.ask(all, subject{at, source, true}, p, sourceVersion, order)
+	}
+	x.mu.Lock()
+	x.known[q] = all
+	x.mu.Unlock()
+	return all
+}
+
+func (x *Index) ask(all []Match, s subject, p patching.Package, has string, order version.Order) []Match {
+	for _, at := range x.about[s] {
+		advisory := &x.advisories[at.advisory]
+		affected := &advisory.Affected[at.affected]
+		if affected.Arch != "" && affected.Arch != p.Arch && !everywhere(p.Arch) {
+			continue
+		}
+		fixed, is, known := affects(affected, has, order)
+		m := Match{Package: p, Advisory: advisory, Fixed: fixed, Source: affected.Source, CVEs: advisory.CVEs, Entitlement: affected.Entitlement}
+		if len(affected.CVEs) > 0 {
+			m.CVEs = affected.CVEs
+		}
+		if !known {
+			m.Aside = OtherOrder
+		}
+		if (is || !known) && !contains(all, m) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// contains reports whether an advisory says the same of a package already: some name it
+// once for each architecture.
+func contains(all []Match, m Match) bool {
+	return slices.ContainsFunc(all, func(o Match) bool {
+		return o.Advisory == m.Advisory && o.Fixed == m.Fixed && o.Entitlement == m.Entitlement
+	})
+}
+
+// Unite makes one of matches of a package that are about advisories of the same name: two
+// feeds have it, or a later edition names it again with more flaws. Its flaws are those of
+// all, and it was published when the first says so.
+func Unite(matches []Match) (all []Match) {
+	for _, m := range matches {
+		i := slices.IndexFunc(all, func(o Match) bool {
+			return o.Advisory.ID == m.Advisory.ID && o.Fixed == m.Fixed && o.Entitlement == m.Entitlement
+		})
+		if i < 0 {
+			all = append(all, m)
+			continue
+		}
+		o := &all[i]
+		o.CVEs = slices.Concat(o.CVEs, m.CVEs)
+		slices.Sort(o.CVEs)
+		o.CVEs = slices.Compact(o.CVEs)
+		if p := m.Advisory.Published; !p.IsZero() && (o.Advisory.Published.IsZero() || p.Before(o.Advisory.Published)) {
+			earlier := *o.Advisory
+			earlier.Published = p
+			o.Advisory = &earlier
+		}
+	}
+	return all
+}
+
+func everywhere(arch string) bool { return arch == "" || arch == "all" || arch == "noarch" }
+
+// affects reports whether a version is affected, and which is the first that is not.
+func affects(a *patching.Affected, has string, order version.Order) (fixed string, is, known bool) {
+	known = true
+	for _, r := range a.Ranges {
+		in, sure := within(r, has, order)
+		if known = known && sure; in {
+			return r.Fixed, true, true
+		}
+	}
+	return "", slices.Contains(a.Versions, has), known
+}
+
+func within(r patching.VersionRange, has string, order version.Order) (in, known bool) {
+	if r.From != "" && r.From != "0" {
+		c, known := order.Compare(has, r.From)
+		if !known || c < 0 {
+			return false, known
+		}
+	}
+	switch {
+	case r.Fixed != "":
+		c, known := order.Compare(has, r.Fixed)
+		return known && c < 0, known
+	case r.Last != "":
+		c, known := order.Compare(has, r.Last)
+		return known && c <= 0, known
+	}
+	return true, true
+}
+
+// releases are those that advisories for a release may be published for: "8.9", "8", "".
+func releases(of string) []string {
+	all := []string{of}
+	if i := strings.IndexByte(of, '.'); i > 0 {
+		all = append(all, of[:i])
+	}
+	if of != "" {
+		all = append(all, "")
+	}
+	return all
+}
+
+// sourceOf is the source package that advisories name. Debian signs its kernels in
+// another one, linux-signed-amd64 at 6.1.123+1, and publishes for linux at 6.1.123-1.
+func sourceOf(p patching.Package) (name, v string) {
+	name, v = p.Source, p.SourceVersion
+	if name == "" {
+		name = p.Name
+	}
+	if v == "" {
+		v = p.Version
+	}
+	if strings.HasPrefix(name, "linux-signed-") {
+		if i := strings.LastIndexByte(v, '+'); i > 0 {
+			v = v[:i] + "-" + v[i+1:]
+		}
+		name = "linux"
+	}
+	return name, v
+}
+
+// olderKernels are the packages of kernels that neither run nor are the newest: what is
+// wrong with them can harm nobody until somebody boots them. A new kernel comes beside
+// the old ones, by another name (Debian) or by the same (RHEL).
+func olderKernels(m Machine, order version.Order) map[int]bool {
+	newest := map[string]string{}
+	for _, p := range m.Packages.Packages {
+		if k, ok := kernelFamily(p.Name); ok && (newest[k] == "" || order.Older(newest[k], p.Version)) {
+			newest[k] = p.Version
+		}
+	}
+	older := map[int]bool{}
+	for i, p := range m.Packages.Packages {
+		k, ok := kernelFamily(p.Name)
+		if ok && order.Older(p.Version, newest[k]) && !runsFrom(p, m.Kernel) {
+			older[i] = true
+		}
+	}
+	return older
+}
+
+// runsFrom reports whether a kernel's package is of the one that runs: its name ends with
+// the release (Debian), or its version and architecture are the release (RHEL).
+func runsFrom(p patching.Package, release string) bool {
+	_, v, _ := strings.Cut(p.Version, ":")
+	if v == "" {
+		v = p.Version
+	}
+	return patching.RunsFrom(p.Name, release) || release != "" && release == v+"."+p.Arch
+}
+
+// rpmKernels are installed beside each other (installonlypkgs of dnf.conf(5)).
+var rpmKernels = []string{"kernel", "kernel-core", "kernel-modules", "kernel-modules-core", "kernel-modules-extra", "kernel-uek", "kernel-uek-core", "kernel-uek-modules", "kernel-default"}
+
+// kernelFamily is the same for the packages that follow on each other.
+func kernelFamily(name string) (family string, ok bool) {
+	if slices.Contains(rpmKernels, name) {
+		return name, true
+	}
+	if !patching.IsKernel(name) {
+		return "", false
+	}
+	// linux-image-6.1.0-29-amd64: what is left without its numbers.
+	family = strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r == '.' {
+			return -1
+		}
+		return r
+	}, name)
+	return family, family != name
+}

@@ -1,0 +1,234 @@
+package assess_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+)
+
+var scanned = time.Date(2026, 5, 7, 0, 0, 0, 0, time.UTC)
+
+// fixes is an advisory about one package.
+func fixes(id string, on patching.Platform, name, fixed string, also ...func(*patching.Advisory)) patching.Advisory {
+	a := patching.Advisory{
+		ID: patching.AdvisoryID(id), Feed: "test", Kind: "security", Published: scanned.AddDate(0, -1, 0),
+		Affected: []patching.Affected{{Platform: on, Package: name, Ranges: []patching.VersionRange{{Fixed: fixed}}}},
+	}
+	for _, f := range also {
+		f(&a)
+	}
+	return a
+}
+
+func ofSource(a *patching.Advisory) { a.Affected[0].Source = true }
+
+func ofModule(stream string) func(*patching.Advisory) {
+	return func(a *patching.Advisory) { a.Affected[0].Module = stream }
+}
+
+func has(name, v string, also ...func(*patching.Package)) patching.Package {
+	p := patching.Package{Name: name, Arch: "amd64", Version: v}
+	for _, f := range also {
+		f(&p)
+	}
+	return p
+}
+
+var (
+	bookworm = patching.Platform{ID: "debian", Release: "12"}
+	alma8    = patching.Platform{ID: "almalinux", Release: "8"}
+)
+
+// Serves G1.
+func TestWhoIsAffectedIsSaidByPackageReleaseAndVersion(t *testing.T) {
+	from := func(a *patching.Advisory) { a.Affected[0].Ranges[0].From = "2.0" }
+	last := func(a *patching.Advisory) { a.Affected[0].Ranges = []patching.VersionRange{{Last: "1.5"}} }
+	listed := func(a *patching.Advisory) { a.Affected[0].Ranges, a.Affected[0].Versions = nil, []string{"1.3"} }
+	ofArm := func(a *patching.Advisory) { a.Affected[0].Arch = "arm64" }
+	everyRelease := func(a *patching.Advisory) { a.Affected[0].Release = "" }
+	for name, c := range map[string]struct {
+		advisory patching.Advisory
+		on       patching.Platform
+		has      patching.Package
+		affected bool
+		fixed    string
+	}{
+		"an older version":                            {fixes("A", bookworm, "tool", "1.2"), bookworm, has("tool", "1.1"), true, "1.2"},
+		"the fixed version":                           {fixes("A", bookworm, "tool", "1.2"), bookworm, has("tool", "1.2"), false, ""},
+		"a pre-release of it":                         {fixes("A", bookworm, "tool", "1.2"), bookworm, has("tool", "1.2~rc1"), true, "1.2"},
+		"a higher epoch":                              {fixes("A", bookworm, "tool", "1.2"), bookworm, has("tool", "1:0.1"), false, ""},
+		"a backport":                                  {fixes("A", bookworm, "tool", "1.2-1+deb12u3"), bookworm, has("tool", "1.2-1+deb12u2"), true, "1.2-1+deb12u3"},
+		"another package":                             {fixes("A", bookworm, "tool", "1.2"), bookworm, has("tools", "1.1"), false, ""},
+		"another release":                             {fixes("A", patching.Platform{ID: "debian", Release: "13"}, "tool", "1.2"), bookworm, has("tool", "1.1"), false, ""},
+		"a minor release":                             {fixes("A", alma8, "tool", "1.2-1"), patching.Platform{ID: "almalinux", Release: "8.9"}, has("tool", "1.1-1"), true, "1.2-1"},
+		"a release that begins alike":                 {fixes("A", patching.Platform{ID: "almalinux", Release: "1"}, "tool", "1.2-1"), patching.Platform{ID: "almalinux", Release: "10.1"}, has("tool", "1.1-1"), false, ""},
+		"all releases":                                {fixes("A", bookworm, "tool", "1.2", everyRelease), bookworm, has("tool", "1.1"), true, "1.2"},
+		"before it began":                             {fixes("A", bookworm, "tool", "2.2", from), bookworm, has("tool", "1.9"), false, ""},
+		"since it began":                              {fixes("A", bookworm, "tool", "2.2", from), bookworm, has("tool", "2.0"), true, "2.2"},
+		"no fix yet":                                  {fixes("A", bookworm, "tool", ""), bookworm, has("tool", "9"), true, ""},
+		"the last that is affected":                   {fixes("A", bookworm, "tool", "", last), bookworm, has("tool", "1.5"), true, ""},
+		"after it":                                    {fixes("A", bookworm, "tool", "", last), bookworm, has("tool", "1.6"), false, ""},
+		"a version that is listed":                    {fixes("A", bookworm, "tool", "", listed), bookworm, has("tool", "1.3"), true, ""},
+		"one that is not":                             {fixes("A", bookworm, "tool", "", listed), bookworm, has("tool", "1.2"), false, ""},
+		"another architecture":                        {fixes("A", bookworm, "tool", "1.2", ofArm), bookworm, has("tool", "1.1"), false, ""},
+		"a binary of the source":                      {fixes("A", bookworm, "src", "1.2", ofSource), bookworm, has("tool", "1.1", func(p *patching.Package) { p.Source = "src" }), true, "1.2"},
+		"a source that is called like it":             {fixes("A", bookworm, "tool", "1.2", ofSource), bookworm, has("tool", "1.1"), true, "1.2"},
+		"a binary with a version of its own":          {fixes("A", bookworm, "src", "1.2", ofSource), bookworm, has("tool", "7:0.1", func(p *patching.Package) { p.Source, p.SourceVersion = "src", "1.1" }), true, "1.2"},
+		"a binary that was built again":               {fixes("A", bookworm, "src", "1.2", ofSource), bookworm, has("tool", "1.2+b1", func(p *patching.Package) { p.Source, p.SourceVersion = "src", "1.2" }), false, ""},
+		"a binary that is called like another source": {fixes("A", bookworm, "tool", "1.2", ofSource), bookworm, has("tool", "1.1", func(p *patching.Package) { p.Source = "src" }), false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := assess.NewIndex([]patching.Advisory{c.advisory})
+			got := x.Match(assess.Machine{Platform: c.on, Packages: patching.PackageSet{Packages: []patching.Package{c.has}}}, scanned)
+			require.Len(t, got, map[bool]int{true: 1}[c.affected])
+			if c.affected {
+				assert.Equal(t, c.fixed, got[0].Fixed)
+				assert.Empty(t, got[0].Aside)
+			}
+		})
+	}
+}
+
+// Serves G1.
+func TestAFixOfAModuleCountsForItsStreamAlone(t *testing.T) {
+	const fix = "1:1.24.0-1.module_el8.9.0+1"
+	nginx := func(module string) patching.Package {
+		return has("nginx", "1:1.22.0-1.module_el8.8.0+1", func(p *patching.Package) { p.Module = module })
+	}
+	for name, c := range map[string]struct {
+		advisories []patching.Advisory
+		has        patching.Package
+		offer      string
+		aside      assess.Aside
+	}{
+		"its stream":                       {[]patching.Advisory{fixes("A", alma8, "nginx", fix, ofModule("nginx:1.24"))}, nginx("nginx:1.24"), "", ""},
+		"its stream, with the whole label": {[]patching.Advisory{fixes("A", alma8, "nginx", fix, ofModule("nginx:1.24"))}, nginx("nginx:1.24:8090020230:abc"), "", ""},
+		"another stream":                   {[]patching.Advisory{fixes("A", alma8, "nginx", fix, ofModule("nginx:1.24"))}, nginx("nginx:1.22"), "", assess.OtherStream},
+		"no module":                        {[]patching.Advisory{fixes("A", alma8, "nginx", fix, ofModule("nginx:1.24"))}, nginx(""), "", assess.OtherStream},
+		"a stream that another feed names": {[]patching.Advisory{fixes("A", alma8, "nginx", fix), fixes("A", patching.Platform{}, "nginx", fix, ofModule("nginx:1.24"))}, nginx("nginx:1.24"), "", ""},
+		"nobody names the stream":          {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.24"), "", assess.OtherStream},
+		"nobody does, and dnf offers it":   {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.24"), fix, ""},
+		"nobody does, and dnf offers less": {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.22"), "1:1.22.1-1.module_el8.9.0+1", assess.OtherStream},
+		"a fix that is of no module":       {[]patching.Advisory{fixes("A", alma8, "nginx", "1:1.24.0-1.el8")}, nginx(""), "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := assess.Machine{Platform: alma8, Packages: patching.PackageSet{Packages: []patching.Package{c.has}}}
+			if c.offer != "" {
+				m.Offers = map[assess.Installed]string{{Name: "nginx", Arch: "amd64"}: c.offer}
+			}
+			got := assess.NewIndex(c.advisories).Match(m, scanned)
+			require.Len(t, got, 1)
+			assert.Equal(t, c.aside, got[0].Aside)
+		})
+	}
+}
+
+// Serves G1.
+func TestOfKernelsTheOneThatRunsAndTheNewestCount(t *testing.T) {
+	image := func(abi, v string) patching.Package {
+		return has("linux-image-"+abi+"-amd64", v, func(p *patching.Package) { p.Source = "linux-signed-amd64" })
+	}
+	x := assess.NewIndex([]patching.Advisory{fixes("DSA-1", bookworm, "linux", "6.1.140-1", ofSource), fixes("ALSA-1", alma8, "kernel-core", "4.18.0-600.el8")})
+	asides := func(m assess.Machine) (all []assess.Aside) {
+		for _, f := range x.Match(m, scanned) {
+			all = append(all, f.Aside)
+		}
+		return all
+	}
+	debian := assess.Machine{Platform: bookworm, Packages: patching.PackageSet{Packages: []patching.Package{
+		image("6.1.0-29", "6.1.123+1"), image("6.1.0-32", "6.1.129+1"), image("6.1.0-35", "6.1.137+1"),
+	}}}
+	assert.Equal(t, []assess.Aside{assess.OlderKernel, assess.OlderKernel, ""}, asides(debian))
+	debian.Kernel = "6.1.0-29-amd64"
+	assert.Equal(t, []assess.Aside{"", assess.OlderKernel, ""}, asides(debian))
+	debian.Packages.Packages[2] = image("6.1.0-37", "6.1.140+1")
+	assert.Equal(t, []assess.Aside{"", assess.OlderKernel}, asides(debian), "the newest is sound, and does not run")
+
+	core := func(v string) patching.Package {
+		return patching.Package{Name: "kernel-core", Arch: "x86_64", Version: v}
+	}
+	rhel := assess.Machine{Platform: alma8, Kernel: "4.18.0-513.9.1.el8_9.x86_64", Packages: patching.PackageSet{Packages: []patching.Package{
+		core("4.18.0-477.el8"), core("4.18.0-513.9.1.el8_9"), core("4.18.0-513.24.1.el8_9"),
+	}}}
+	assert.Equal(t, []assess.Aside{assess.OlderKernel, "", ""}, asides(rhel))
+}
+
+func TestAdvisoriesCountFromTheirDateUntilTheyAreWithdrawn(t *testing.T) {
+	at := func(published, withdrawn time.Time) assess.Aside {
+		a := fixes("A", bookworm, "tool", "2")
+		a.Published, a.Withdrawn = published, withdrawn
+		got := assess.NewIndex([]patching.Advisory{a}).Match(assess.Machine{Platform: bookworm, Packages: patching.PackageSet{Packages: []patching.Package{has("tool", "1")}}}, scanned)
+		require.Len(t, got, 1)
+		return got[0].Aside
+	}
+	day := 24 * time.Hour
+	assert.Empty(t, at(scanned, time.Time{}))
+	assert.Empty(t, at(time.Time{}, scanned.Add(day)))
+	assert.Equal(t, assess.NotPublished, at(scanned.Add(day), time.Time{}))
+	assert.Equal(t, assess.TakenBack, at(scanned.Add(-2*day), scanned.Add(-day)))
+}
+
+func TestWhatAMachineHasNoRightToIsSaid(t *testing.T) {
+	jammy := patching.Platform{ID: "ubuntu", Release: "22.04"}
+	a := fixes("USN-1", jammy, "tool", "2")
+	a.Affected[0].Entitlement = "ubuntu-pro"
+	x := assess.NewIndex([]patching.Advisory{a})
+	m := assess.Machine{Platform: jammy, Packages: patching.PackageSet{Packages: []patching.Package{has("tool", "1")}}}
+	assert.Equal(t, "ubuntu-pro", x.Match(m, scanned)[0].Entitlement)
+	m.Entitlements = []string{"ubuntu-pro"}
+	assert.Empty(t, x.Match(m, scanned)[0].Entitlement)
+}
+
+func TestAdvisoriesOfTheSameNameAreOne(t *testing.T) {
+	december, november := fixes("KB1", bookworm, "tool", "2"), fixes("KB1", bookworm, "tool", "2")
+	december.SetCVEs("CVE-2025-0002")
+	november.SetCVEs("CVE-2025-0001")
+	november.Published = scanned.AddDate(0, -2, 0)
+	x := assess.NewIndex([]patching.Advisory{december, november})
+	m := assess.Machine{Platform: bookworm, Packages: patching.PackageSet{Packages: []patching.Package{has("tool", "1")}}}
+	got := assess.Unite(x.Match(m, scanned))
+	require.Len(t, got, 1)
+	assert.Equal(t, []patching.CVE{"CVE-2025-0001", "CVE-2025-0002"}, got[0].CVEs)
+	assert.Equal(t, november.Published, got[0].Advisory.Published)
+	assert.Equal(t, scanned.AddDate(0, -1, 0), december.Published, "what was read stays as it was")
+}
+
+// Serves G2.
+func TestASheetSaysWhatIsKnownAndNothingElse(t *testing.T) {
+	k := assess.Knowledge{
+		Advisories: assess.NewIndex([]patching.Advisory{fixes("A", bookworm, "tool", "2"), fixes("B", bookworm, "tool", ""), fixes("C", bookworm, "other", "3")}),
+		Lifecycles: []patching.Lifecycle{{Feed: "test", Product: "debian", Release: "12", SecurityEnd: scanned.AddDate(0, 1, 0)}, {Product: "debian", Release: "11", SecurityEnd: scanned}},
+	}
+	tables, err := urgency.Shipped()
+	require.NoError(t, err)
+	m := assess.Machine{
+		Platform: bookworm, Offers: map[assess.Installed]string{{Name: "tool", Arch: "amd64"}: "2", {Name: "plain", Arch: "amd64"}: "5", {Name: "new", Arch: "amd64"}: "1"},
+		Packages: patching.PackageSet{Manager: "apt", Packages: []patching.Package{has("tool", "1"), has("other", "1"), has("plain", "4"), has("new", "1")}},
+	}
+	s := assess.NewSheet(k, m, patching.Asset{Exposure: patching.ExposureUnknown}, assess.Judgement{Regimes: tables, Unknown: urgency.AsWorst, AsOf: scanned})
+	require.Len(t, s.Findings, 3)
+	other, plain, tool := s.Findings[0], s.Findings[1], s.Findings[2]
+	assert.Equal(t, "3", *other.Fixed)
+	assert.Nil(t, other.Candidate)
+	assert.Nil(t, other.KEV, "no catalogue was read")
+	assert.Nil(t, other.EPSS)
+	assert.Nil(t, other.CVSS)
+	assert.NotNil(t, other.Lane)
+	assert.Equal(t, "5", *plain.Candidate)
+	assert.Nil(t, plain.Lane, "no advisory is about it")
+	assert.Empty(t, plain.Advisories)
+	assert.Nil(t, tool.Fixed, "B has no fix")
+	assert.Equal(t, []patching.AdvisoryID{"B"}, tool.Unfixed)
+	assert.Equal(t, "2", *tool.Candidate)
+	require.Len(t, s.EndOfLife, 1)
+	assert.False(t, s.EndOfLife[0].Ended)
+	assert.Empty(t, s.BlindSpots)
+	s = assess.NewSheet(k, assess.Machine{Platform: patching.Platform{ID: "haiku"}}, patching.Asset{}, assess.Judgement{AsOf: scanned})
+	assert.Len(t, s.BlindSpots, 1)
+}
