@@ -149,9 +149,18 @@ var carriers = []struct {
 	pack string
 	id   string
 }{
-	{"almalinux-release", "almalinux"}, {"rocky-release", "rocky"}, {"redhat-release", "rhel"}, {"redhat-release-server", "rhel"},
-	{"centos-stream-release", "centos"}, {"centos-linux-release", "centos"}, {"centos-release", "centos"}, {"oraclelinux-release", "ol"},
-	{"fedora-release-common", "fedora"}, {"sles-release", "sles"}, {"openSUSE-release", "opensuse-leap"}, {"Leap-release", "opensuse-leap"},
+	{"almalinux-release", "almalinux"},
+	{"rocky-release", "rocky"},
+	{"redhat-release", "rhel"},
+	{"redhat-release-server", "rhel"},
+	{"centos-stream-release", "centos"},
+	{"centos-linux-release", "centos"},
+	{"centos-release", "centos"},
+	{"oraclelinux-release", "ol"},
+	{"fedora-release-common", "fedora"},
+	{"sles-release", "sles"},
+	{"openSUSE-release", "opensuse-leap"},
+	{"Leap-release", "opensuse-leap"},
 }
 
 // ubuntus are Ubuntu's releases by the version of base-files that they carry, which is

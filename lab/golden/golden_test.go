@@ -54,10 +54,10 @@ type pair struct{ name, advisory string }
 func matched(x *assess.Index, m assess.Machine, asOf time.Time) (count, streams map[pair]bool) {
 	count, streams = map[pair]bool{}, map[pair]bool{}
 	for _, f := range x.Match(m, asOf) {
-		switch f.Aside {
-		case "":
+		if f.Aside == "" {
 			count[pair{f.Package.Name, string(f.Advisory.ID)}] = true
-		case assess.OtherStream:
+		}
+		if f.Aside == assess.OtherStream {
 			streams[pair{f.Package.Name, string(f.Advisory.ID)}] = true
 		}
 	}
@@ -97,7 +97,7 @@ func TestMatchesAreThoseOfOSVScannerWithModuleStreamsApart(t *testing.T) {
 			}
 			count, streams := matched(x, m, forever)
 			for p := range want {
-				require.True(t, count[p] != streams[p], "missing, or both: %v", p)
+				require.NotEqual(t, count[p], streams[p], "missing, or both: %v", p)
 			}
 			require.Len(t, want, len(count)+len(streams), "none extra")
 			t.Logf("%d pairs; %d of them are set aside: the fix is of a module stream that the package is not known to be of", len(want), len(streams))

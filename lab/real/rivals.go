@@ -200,7 +200,8 @@ func overSSH(ctx context.Context, address string, config *ssh.ClientConfig) erro
 		return err
 	}
 	defer c.Close() //nolint:errcheck // what was asked for is done, or has failed
-	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
 	s, err := c.NewSession()
 	if err != nil {
 		return err

@@ -100,6 +100,12 @@ func lanes() string {
 }
 
 func (o assessFlags) run(ctx context.Context, e *env, c *cobra.Command) error {
+	switch {
+	case o.Inventory == "":
+		return usage(c, "say what is installed: --inventory FILE")
+	case o.Feeds == "":
+		return usage(c, "say where the feeds are: --feeds DIR")
+	}
 	o.Stdin = c.InOrStdin()
 	o.AsOf = e.Now()
 	if o.asOf != "" {
