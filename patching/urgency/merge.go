@@ -35,6 +35,8 @@ func Weigh(a patching.Advisory, risks []patching.Risk, catalogue time.Time) Flaw
 //     must not hide the other.
 //   - SSVC: point by point the newest that says anything, and of equally new ones
 //     the graver.
+//   - Exploitation is active where a publisher says that the flaw is being used,
+//     whatever SSVC says.
 func Merge(cve patching.CVE, risks []patching.Risk, catalogue time.Time) Flaw {
 	f := Flaw{CVE: cve}
 	if !catalogue.IsZero() {
@@ -58,6 +60,7 @@ func Merge(cve patching.CVE, risks []patching.Risk, catalogue time.Time) Flaw {
 			newer(&f.TechnicalImpact, technicalImpact, s.TechnicalImpact, from)
 		}
 	}
+	f.saidExploited(cve, risks)
 	f.list(listed, catalogue)
 	f.CVSS = best(cve, scores, "4.0", "3.1", "3.0", "2.0")
 	f.CVSSv3 = best(cve, scores, "3.1", "3.0")
@@ -66,6 +69,19 @@ func Merge(cve patching.CVE, risks []patching.Risk, catalogue time.Time) Flaw {
 	}
 	f.Rejected = f.Rejected && !f.KEV.Value
 	return f
+}
+
+// saidExploited takes the word of publishers who say that a flaw is being used. Nobody
+// knows better that it is not: an older or newer "none" of SSVC does not count against it.
+func (f *Flaw) saidExploited(cve patching.CVE, risks []patching.Risk) {
+	const active = "active"
+	var by []string
+	for _, r := range risks {
+		by = append(by, r.SaidExploited...)
+	}
+	if len(by) > 0 && f.Exploitation.Value != active {
+		f.Exploitation = Fact[string]{Value: active, Known: true, Origin: Origin{Feed: slices.Min(by), CVE: cve}}
+	}
 }
 
 func (f *Flaw) score(e patching.EPSS) {

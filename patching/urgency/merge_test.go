@@ -76,6 +76,17 @@ func TestAnAdvisoryIsAsGraveAsItsGravestFlaw(t *testing.T) {
 	assert.False(t, worst.KEV.Open, "it cannot be worse")
 }
 
+func TestAPublisherWhoSaysThatAFlawIsBeingUsedIsBelieved(t *testing.T) {
+	const flaw = "CVE-2026-1000"
+	for _, word := range []string{"", "none", "public poc", "active"} {
+		f := urgency.Merge(flaw, []patching.Risk{
+			{CVE: flaw, SSVC: &patching.SSVC{Feed: "nvd", At: today, Exploitation: word}},
+			{CVE: flaw, SaidExploited: []string{"msrc"}},
+		}, today)
+		assert.Equal(t, "active", f.Exploitation.Value, word)
+	}
+}
+
 func TestAnOpenFactCanBeWorseAndNotMilder(t *testing.T) {
 	f := mild()
 	f.Exploitation = urgency.Fact[string]{Value: "public poc", Known: true, Open: true}
