@@ -56,7 +56,7 @@ func ReadFile(ctx context.Context, from fs.FS, name string, l Limits) (File, err
 	if err != nil {
 		return File{}, err
 	}
-	defer f.Close() //nolint:errcheck // it was only read from
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return File{}, err
