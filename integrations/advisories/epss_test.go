@@ -85,6 +85,7 @@ func TestAllSharedScoresAreRead(t *testing.T) {
 	folder := filepath.Join(inplace.Path(t, "feeds"), "epss")
 	files, refused, err := ReadFolder(t.Context(), os.DirFS(folder), DefaultLimits())
 	require.NoError(t, err)
+	files = recognised(files)
 	require.Empty(t, refused)
 	records := map[string]int{}
 	for _, f := range files {

@@ -37,6 +37,8 @@ func isOSV(h Head) bool {
 	switch {
 	case has("affected") && bytes.Contains(h.Start, []byte(`"ecosystem"`)):
 		return true
+	case has("id") && has("details"): // a text that fills the head may stand before the rest
+		return true
 	default:
 		return has("id") && has("modified") && (has("affected") || has("schema_version") || has("withdrawn"))
 	}

@@ -264,6 +264,7 @@ func TestARecordIsRecognisedByItsPackagesAlone(t *testing.T) {
 func TestWholeFeedsOfOSVAreRead(t *testing.T) {
 	files, refused, err := ReadFolder(t.Context(), os.DirFS(inplace.Path(t, "feeds/osv")), DefaultLimits())
 	require.NoError(t, err)
+	files = recognised(files)
 	require.Empty(t, refused)
 	for _, f := range files {
 		require.Equal(t, []string{"osv"}, f.Feeds, f.Name)
@@ -279,4 +280,11 @@ func TestWholeFeedsOfOSVAreRead(t *testing.T) {
 		}
 		require.Equal(t, 46903, packages)
 	}
+}
+
+func TestARecordWithALongTextBeforeTheRestIsRecognised(t *testing.T) {
+	text := `{"id": "DLA-1-1", "details": "` + strings.Repeat("x", 2*headBytes) + `", "modified": "2024-01-01T00:00:00Z", "affected": [{"package": {"ecosystem": "Debian:12", "name": "bash"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "5.2"}]}]}]}`
+	f, err := readAs(t, []byte(text), DefaultLimits())
+	require.NoError(t, err)
+	require.Len(t, f.Advisories, 1)
 }

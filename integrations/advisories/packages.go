@@ -139,7 +139,8 @@ func readRelease(doc Document, into *Content) error {
 
 func readList(doc Document, into *Content) error {
 	sum := sha256.New()
-	lines := bufio.NewScanner(io.TeeReader(doc, sum))
+	last := &lastByte{in: doc}
+	lines := bufio.NewScanner(io.TeeReader(last, sum))
 	lines.Buffer(nil, maxListLine)
 	list := List{Name: doc.Name, First: len(into.Offers)}
 	stanza := map[string]string{}
@@ -182,6 +183,9 @@ func readList(doc Document, into *Content) error {
 		}
 		return fmt.Errorf("line %d: %w", n+1, err)
 	}
+	if n > 0 && last.is != '\n' {
+		return fmt.Errorf("line %d does not end: the list was cut off", n)
+	}
 	if err := take(n); err != nil {
 		return err
 	}
@@ -189,6 +193,20 @@ func readList(doc Document, into *Content) error {
 	list.SHA256 = hex.EncodeToString(sum.Sum(nil))
 	into.Lists = append(into.Lists, list)
 	return nil
+}
+
+// lastByte remembers how a text ends.
+type lastByte struct {
+	in io.Reader
+	is byte
+}
+
+func (l *lastByte) Read(p []byte) (int, error) {
+	n, err := l.in.Read(p)
+	if n > 0 {
+		l.is = p[n-1]
+	}
+	return n, err
 }
 
 // set keeps a field of those that are read. The first is always kept, so that a stanza

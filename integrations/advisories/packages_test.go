@@ -64,6 +64,12 @@ func linked(t *testing.T, m fstest.MapFS, keys apt.Keys) (map[string]File, map[s
 }
 
 // Serves G4.
+func TestAListThatEndsInTheMiddleOfALineIsRefused(t *testing.T) {
+	const text = "Package: a\nVersion: 1\nArchitecture: all\nFilename: pool/a.deb\n\nPackage: b\nVersion: 1\nArchitecture: all\nDepends: libc"
+	_, err := readAs(t, []byte(text), DefaultLimits())
+	require.ErrorContains(t, err, "line 9 does not end: the list was cut off")
+}
+
 func TestOffersOfDebianAreSignedByDebiansOwnKeys(t *testing.T) {
 	m := mirror(t)
 	files, refused := linked(t, m, nil)

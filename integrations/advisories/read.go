@@ -18,6 +18,10 @@ import (
 	"github.com/patchcycle/patchcycle/internal/unpack"
 )
 
+// maxDocument is how large one document may be: the largest that is read as a whole has a
+// tenth of it, and a single text in it stands in memory twice while it is read.
+const maxDocument = 256 << 20
+
 // Limits bound what one file may cost. Time is bounded by the context.
 type Limits struct {
 	// Packed is how large the file may be, in bytes; Plain how large all that is in
@@ -191,12 +195,12 @@ func (r *reader) document(name string, in *bufio.Reader) error {
 		r.file.Skipped++
 		return nil
 	}
-	feed := feeds[i]
-	if err := feed.Read(Document{head, in}, &r.file.Content); err != nil {
+	feed, bounded := feeds[i], unpack.Bound(in, maxDocument)
+	if err := feed.Read(Document{head, bounded}, &r.file.Content); err != nil {
 		return fmt.Errorf("as %s: %w", feed.Title, err)
 	}
 	// What a feed did not read may still be a bomb, or cut off.
-	if _, err := io.Copy(io.Discard, in); err != nil {
+	if _, err := io.Copy(io.Discard, bounded); err != nil {
 		return err
 	}
 	if n := r.file.Records(); n > r.limits.Records {
@@ -240,21 +244,28 @@ type Refusal struct {
 }
 
 // ReadFolder reads all files in a folder and below. A file that is refused keeps no
-// other from being read; what is no feed at all is not mentioned. The error is that of
-// the folder itself.
+// other from being read. What is no feed at all, or no file (a link, a pipe), is among
+// the files, without content and feeds. The error is that of the folder itself.
 func ReadFolder(ctx context.Context, from fs.FS, l Limits) (files []File, refused []Refusal, err error) {
 	err = fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil:
-			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case err != nil && name == ".":
+			return err
+		case err != nil:
+			refused = append(refused, Refusal{name, err})
+			return nil //nolint:nilerr // the others count all the same
+		case d.IsDir():
+			return nil
 		case !d.Type().IsRegular():
+			files = append(files, File{Name: name})
 			return nil
 		}
 		f, err := ReadFile(ctx, from, name, l)
 		switch {
 		case errors.Is(err, ErrUnknown):
+			files = append(files, File{Name: name, Skipped: f.Skipped})
 		case err != nil:
 			refused = append(refused, Refusal{name, err})
 		default:

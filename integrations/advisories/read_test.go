@@ -162,8 +162,9 @@ func TestAFolderIsReadWithoutWhatIsRefused(t *testing.T) {
 	}
 	files, refused, err := ReadFolder(t.Context(), from, DefaultLimits())
 	require.NoError(t, err)
-	require.Len(t, files, 1)
-	require.Equal(t, "a/b/kev.json", files[0].Name)
+	require.Len(t, files, 2)
+	require.Equal(t, File{Name: "README"}, files[0], "it is named, and says nothing")
+	require.Equal(t, "a/b/kev.json", files[1].Name)
 	require.Len(t, refused, 1)
 	require.Equal(t, "cut.json", refused[0].Name)
 }

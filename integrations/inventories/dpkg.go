@@ -43,8 +43,8 @@ func readStanza(text string) (p patching.Package, installed bool, err error) {
 			p.Arch = value
 		case "Version":
 			p.Version = value
-		case "Status": // "install ok installed": wanted, error, state
-			installed = strings.HasSuffix(value, " installed")
+		case "Status": // "install ok installed": wanted, error, state; of what is half installed files are there too
+			installed = !strings.HasSuffix(value, " not-installed") && !strings.HasSuffix(value, " config-files")
 		case "Source": // "glibc (2.36-9)": the version where it is another
 			name, rest, other := strings.Cut(value, " ")
 			p.Source = name

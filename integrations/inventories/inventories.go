@@ -85,6 +85,9 @@ func Read(in io.Reader) (Host, error) {
 	if h.OS.ID == "" {
 		h.guess()
 	}
+	if len(h.Packages.Packages) == 0 && h.OS.ID != "windows" {
+		return Host{}, fmt.Errorf("as %s: it lists no package that is installed", formats[i].name)
+	}
 	if h.Packages.Manager == "" {
 		h.Packages.Manager = managerOf(h.OS.ID)
 	}

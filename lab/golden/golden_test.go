@@ -111,7 +111,7 @@ func TestCandidatesAreWhatAptOffers(t *testing.T) {
 	require.NoError(t, err)
 	offers := read(t, "feeds/apt").Offers
 	got := map[string]string{}
-	for at, to := range assess.Candidates(offers, host.Packages) {
+	for at, to := range assess.Candidates(offers, host.OS, host.Packages) {
 		if from, _ := host.Packages.Version(at.Name, at.Arch); version.Debian.Older(from, to) {
 			got[at.Name] = from + " " + to
 		}

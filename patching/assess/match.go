@@ -341,7 +341,12 @@ func sourceOf(p patching.Package) (name, v string) {
 // olderKernels are the packages of kernels that neither run nor are the newest: what is
 // wrong with them can harm nobody until somebody boots them. A new kernel comes beside
 // the old ones, by another name (Debian) or by the same (RHEL).
+//
+// Which one runs has to be known: otherwise any may, and all count.
 func olderKernels(m Machine, order version.Order) map[int]bool {
+	if m.Kernel == "" {
+		return nil
+	}
 	newest := map[string]string{}
 	for _, p := range m.Packages.Packages {
 		if k, ok := kernelFamily(p.Name); ok && (newest[k] == "" || order.Older(newest[k], p.Version)) {

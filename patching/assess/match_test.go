@@ -144,6 +144,8 @@ func TestOfKernelsTheOneThatRunsAndTheNewestCount(t *testing.T) {
 	debian := assess.Machine{Platform: bookworm, Packages: patching.PackageSet{Packages: []patching.Package{
 		image("6.1.0-29", "6.1.123+1"), image("6.1.0-32", "6.1.129+1"), image("6.1.0-35", "6.1.137+1"),
 	}}}
+	assert.Equal(t, []assess.Aside{"", "", ""}, asides(debian), "nobody knows which one runs")
+	debian.Kernel = "6.1.0-35-amd64"
 	assert.Equal(t, []assess.Aside{assess.OlderKernel, assess.OlderKernel, ""}, asides(debian))
 	debian.Kernel = "6.1.0-29-amd64"
 	assert.Equal(t, []assess.Aside{"", assess.OlderKernel, ""}, asides(debian))

@@ -38,6 +38,28 @@ type Sheet struct {
 	Aside      []SheetAside `json:"set_aside"`
 	EndOfLife  []EndOfLife  `json:"end_of_life"`
 	BlindSpots []BlindSpot  `json:"blind_spots"`
+	// Blind: no advisory can be matched at all, so that nothing found means nothing.
+	Blind bool `json:"blind"`
+}
+
+// knownBy leaves out what was known of flaws only after a time.
+func knownBy(risks map[patching.CVE][]patching.Risk, asOf time.Time) map[patching.CVE][]patching.Risk {
+	by := make(map[patching.CVE][]patching.Risk, len(risks))
+	for cve, all := range risks {
+		for _, r := range all {
+			if r.Exploited != nil && r.Exploited.Added.After(asOf) {
+				r.Exploited = nil
+			}
+			if r.EPSS != nil && r.EPSS.Date.After(asOf) {
+				r.EPSS = nil
+			}
+			if r.SSVC != nil && r.SSVC.At.After(asOf) {
+				r.SSVC = nil
+			}
+			by[cve] = append(by[cve], r)
+		}
+	}
+	return by
 }
 
 // SheetRow is a package that could be newer, or that an advisory is about; of Windows,
@@ -59,10 +81,9 @@ type SheetRow struct {
 	Lane       *urgency.Lane         `json:"lane"`
 	Deadlines  []SheetDeadline       `json:"deadlines"`
 	// Needs is what the machine lacks to be offered the fix; Unfixed are advisories
-	// without one; Restart says that what is newer is installed and not in use.
+	// without one.
 	Needs   []string              `json:"needs,omitempty"`
 	Unfixed []patching.AdvisoryID `json:"unfixed,omitempty"`
-	Note    string                `json:"note,omitempty"`
 }
 
 // SheetDeadline is until when a regime wants an advisory dealt with.
@@ -120,6 +141,8 @@ type Judgement struct {
 // NewSheet assesses a machine.
 func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
 	order, ordered := version.OrderOf(m.ID)
+	k.Risks = knownBy(k.Risks, j.AsOf)
+	var streams []string
 	rows := map[patching.Package][]Match{}
 	// Empty, not nil: whoever reads the document need not ask.
 	s := Sheet{Findings: []SheetRow{}, Aside: []SheetAside{}, EndOfLife: []EndOfLife{}, BlindSpots: []BlindSpot{}}
@@ -129,8 +152,20 @@ func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
 			rows[f.Package] = append(rows[f.Package], f)
 		case NotPublished: // nobody could know
 		default:
-			s.Aside = append(s.Aside, SheetAside{Package: f.Package.Name, Advisory: f.Advisory.ID, Reason: f.Aside})
+			a := SheetAside{Package: f.Package.Name, Advisory: f.Advisory.ID, Reason: f.Aside}
+			if !slices.Contains(s.Aside, a) {
+				s.Aside = append(s.Aside, a)
+			}
+			if f.Aside == OtherStream && (f.Package.Module != "" || modular(f.Package.Version)) && !slices.Contains(streams, f.Package.Name) {
+				streams = append(streams, f.Package.Name)
+			}
 		}
+	}
+	if len(streams) > 0 {
+		s.BlindSpots = append(s.BlindSpots, BlindSpot{
+			What: "packages of module streams: " + strings.Join(streams, ", "),
+			Why:  "Advisories speak of them, and no feed says of which streams: updateinfo.xml does.",
+		})
 	}
 	for _, p := range m.Packages.Packages {
 		matches := Unite(rows[p])
@@ -156,10 +191,13 @@ func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
 	})
 	switch {
 	case m.ID == "":
+		s.Blind = true
 		s.BlindSpots = append(s.BlindSpots, BlindSpot{What: "the system", Why: "The inventory does not tell which it is, so no advisory can be matched."})
 	case !ordered:
+		s.Blind = true
 		s.BlindSpots = append(s.BlindSpots, BlindSpot{What: m.ID + " " + m.Release, Why: "Nobody has taught us how its versions follow on each other."})
 	case !k.Advisories.Covers(m.Platform):
+		s.Blind = true
 		s.BlindSpots = append(s.BlindSpots, BlindSpot{What: m.ID + " " + m.Release, Why: "No feed publishes advisories for it."})
 	}
 	s.EndOfLife = append(s.EndOfLife, EndsOf(k.Lifecycles, m.Platform, j.AsOf)...)
@@ -282,33 +320,47 @@ var products = map[string]string{
 func EndsOf(all []patching.Lifecycle, p patching.Platform, asOf time.Time) (ends []EndOfLife) {
 	product := products[p.ID]
 	for _, l := range all {
-		if product == "" || l.Product != product || !slices.Contains(releases(p.Release), l.Release) || l.SecurityEnd.IsZero() || l.SecurityEnd.After(asOf.Add(soon)) {
+		if product == "" || l.Product != product || !slices.Contains(releases(p.Release), l.Release) || !l.SecurityEnded && (l.SecurityEnd.IsZero() || l.SecurityEnd.After(asOf.Add(soon))) {
 			continue
 		}
 		ends = append(ends, EndOfLife{
 			Product: l.Product, Release: l.Release, Ends: known(l.SecurityEnd), Extended: known(l.ExtendedEnd),
-			Ended: l.SecurityEnd.Before(asOf), Feed: l.Feed,
+			Ended: l.SecurityEnded || l.SecurityEnd.Before(asOf), Feed: l.Feed,
 		})
 	}
 	return ends
 }
 
-// Candidates are the newest versions that indexes offer, of the packages that are
-// installed: what apt would take where nothing is pinned.
-func Candidates(offers []patching.Offer, set patching.PackageSet) map[Installed]string {
-	order, ok := version.OrderOf(set.Manager)
-	if !ok || len(offers) == 0 {
+// codenames are the suites of Debian's and Ubuntu's releases.
+var codenames = map[patching.Platform]string{
+	{ID: "debian", Release: "10"}: "buster", {ID: "debian", Release: "11"}: "bullseye", {ID: "debian", Release: "12"}: "bookworm",
+	{ID: "debian", Release: "13"}: "trixie", {ID: "ubuntu", Release: "18.04"}: "bionic", {ID: "ubuntu", Release: "20.04"}: "focal",
+	{ID: "ubuntu", Release: "22.04"}: "jammy", {ID: "ubuntu", Release: "24.04"}: "noble",
+}
+
+// Candidates are the newest versions that indexes offer a system, of the packages that
+// are installed: what apt would take where nothing is pinned. An index of another
+// release's suite offers nothing; one that does not tell its suite counts. They are nil
+// if no index is for the system.
+func Candidates(offers []patching.Offer, on patching.Platform, set patching.PackageSet) map[Installed]string {
+	if order, _ := version.OrderOf(on.ID); order != version.Debian {
 		return nil
 	}
+	release := codenames[patching.Platform{ID: on.ID, Release: releases(on.Release)[0]}]
 	by := map[string][]patching.Offer{}
 	for _, o := range offers {
-		by[o.Name] = append(by[o.Name], o)
+		if release == "" || o.Suite == "" || o.Suite == release || strings.HasPrefix(o.Suite, release+"-") {
+			by[o.Name] = append(by[o.Name], o)
+		}
+	}
+	if len(by) == 0 {
+		return nil
 	}
 	newest := map[Installed]string{}
 	for _, p := range set.Packages {
 		for _, o := range by[p.Name] {
 			at := Installed{p.Name, p.Arch}
-			if (o.Arch == p.Arch || everywhere(o.Arch) || everywhere(p.Arch)) && (newest[at] == "" || order.Older(newest[at], o.Version)) {
+			if (o.Arch == p.Arch || everywhere(o.Arch) || everywhere(p.Arch)) && (newest[at] == "" || version.Debian.Older(newest[at], o.Version)) {
 				newest[at] = o.Version
 			}
 		}

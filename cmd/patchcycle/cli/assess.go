@@ -20,7 +20,8 @@ type AssessOptions struct {
 	// Inventory is a file, "-" is Stdin; Feeds a folder.
 	Inventory, Feeds string
 	Stdin            io.Reader
-	AsOf             time.Time
+	// AsOf is the day that is judged, Now today: by it signatures are.
+	AsOf, Now time.Time
 	// OS is ID:VERSION where the inventory does not tell it, or wrongly.
 	OS           string
 	Entitlements []string
@@ -35,6 +36,9 @@ type AssessOptions struct {
 type Assessment struct {
 	assess.Sheet
 	Feeds []AssessedFeed `json:"feeds"`
+	// Unread are files in the folder that are no feeds as far as we can tell, and links,
+	// which are not followed.
+	Unread []string `json:"unread"`
 }
 
 // AssessedFeed is a file of feeds.
@@ -44,7 +48,9 @@ type AssessedFeed struct {
 	Revision  string     `json:"revision,omitempty"`
 	Made      *time.Time `json:"made"`
 	Documents int        `json:"documents"`
-	Records   int        `json:"records"`
+	// Skipped are members of an archive that are none of a feed's documents.
+	Skipped int `json:"skipped"`
+	Records int `json:"records"`
 	// Signed: a signature was checked from its key down to this list; nil: the format has
 	// none.
 	Signed *bool `json:"signed"`
@@ -107,7 +113,8 @@ func (o assessFlags) run(ctx context.Context, e *env, c *cobra.Command) error {
 		return usage(c, "say where the feeds are: --feeds DIR")
 	}
 	o.Stdin = c.InOrStdin()
-	o.AsOf = e.Now()
+	o.Now = e.Now()
+	o.AsOf = o.Now
 	if o.asOf != "" {
 		var err error
 		if o.AsOf, err = dateOrTime(o.asOf); err != nil {
@@ -138,13 +145,19 @@ func (o assessFlags) run(ctx context.Context, e *env, c *cobra.Command) error {
 
 // verdict is how the command ends.
 func (o assessFlags) verdict(a Assessment) error {
+	var refused []string
 	for _, f := range a.Feeds {
 		if f.Refused != "" {
-			return Fail(ExitUsage, "Fetch it anew, or take it out of the folder: what it would say is missing from the result.", "feed refused: %s", f.Refused)
+			refused = append(refused, f.Refused)
 		}
 	}
-	if o.failOn == "" {
+	switch {
+	case len(refused) > 0:
+		return Fail(ExitUsage, "Fetch it anew, or take it out of the folder: what it would say is missing from the result.", "feed refused: %s", strings.Join(refused, "; "))
+	case o.failOn == "":
 		return nil
+	case a.Blind:
+		return &Failure{Code: ExitFailed, Words: "no advisory can be matched with this machine: nobody knows what is as urgent as that"}
 	}
 	n := 0
 	for _, r := range a.Findings {
@@ -173,10 +186,10 @@ func (s *session) printAssessment(a Assessment) {
 	slices.SortStableFunc(rows, byUrgency)
 	var lines [][]string
 	for _, r := range rows {
-		lines = append(lines, []string{laneWord(r.Lane), dueWord(r), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), yes(r.KEV != nil && *r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveWords(r)})
+		lines = append(lines, []string{laneWord(r.Lane), dueWord(r), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), answer(r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveWords(r)})
 	}
 	if len(lines) == 0 {
-		s.note("Nothing is missing, as far as these feeds tell.")
+		s.note("%s", nothing(a))
 	} else {
 		s.table([]string{"LANE", "DUE", "PACKAGE", "INSTALLED", "OFFERED", "FIXED", "KEV", "EPSS", "CVSS", "CVE"}, lines)
 	}
@@ -184,11 +197,7 @@ func (s *session) printAssessment(a Assessment) {
 		s.note("Set aside: %d matches that do not count; --json has their reasons.", n)
 	}
 	for _, e := range a.EndOfLife {
-		word := "ends"
-		if e.Ended {
-			word = "ended"
-		}
-		s.note("Support of %s %s %s on %s.", e.Product, e.Release, word, e.Ends.Format(time.DateOnly))
+		s.note("%s", endWords(e))
 	}
 	for _, b := range a.BlindSpots {
 		s.note("Blind spot: %s. %s", b.What, b.Why)
@@ -197,7 +206,35 @@ func (s *session) printAssessment(a Assessment) {
 		if f.Signed != nil && !*f.Signed {
 			s.note("%s is not signed by a key that is here: nobody vouches for it.", f.File)
 		}
+		if f.Skipped > 0 {
+			s.note("%s: %d of its members are no documents of a feed, and were not read.", f.File, f.Skipped)
+		}
 	}
+	if len(a.Unread) > 0 {
+		s.note("Not read, as no feed is recognised in it: %s.", strings.Join(a.Unread, ", "))
+	}
+}
+
+// nothing is what an empty result means.
+func nothing(a Assessment) string {
+	if a.Blind {
+		return "Nothing was found, and nothing could be: no advisory can be matched with this machine."
+	}
+	return "Nothing is missing, as far as these feeds tell."
+}
+
+func endWords(e assess.EndOfLife) string {
+	words := fmt.Sprintf("Support of %s %s ends", e.Product, e.Release)
+	if e.Ended {
+		words = fmt.Sprintf("Support of %s %s has ended", e.Product, e.Release)
+	}
+	if e.Ends != nil {
+		words += " on " + e.Ends.Format(time.DateOnly)
+	}
+	if e.Extended != nil {
+		words += ", extended support on " + e.Extended.Format(time.DateOnly)
+	}
+	return words + " (" + e.Feed + ")."
 }
 
 // byUrgency puts first what is due first, and then what is most urgent.
@@ -235,7 +272,18 @@ func laneWord(l *urgency.Lane) string {
 	if l == nil {
 		return ""
 	}
-	return l.Word()
+	return string(*l)
+}
+
+// answer tells "no" from what is not known.
+func answer(v *bool) string {
+	switch {
+	case v == nil:
+		return ""
+	case *v:
+		return "yes"
+	}
+	return "no"
 }
 
 func dueWord(r assess.SheetRow) string {

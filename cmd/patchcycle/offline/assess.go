@@ -4,6 +4,7 @@ package offline
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -37,8 +38,8 @@ func Assess(ctx context.Context, o cli.AssessOptions) (cli.Assessment, error) {
 	if err != nil {
 		return cli.Assessment{}, fmt.Errorf("feeds: %w", err)
 	}
-	files, refused = advisories.Link(files, refused, nil, o.AsOf)
-	k, feeds := learn(files)
+	files, refused = advisories.Link(files, refused, nil, o.Now)
+	k, feeds, unread := learn(files)
 	for _, r := range refused {
 		feeds = append(feeds, cli.AssessedFeed{File: r.Name, Refused: r.Err.Error()})
 	}
@@ -46,7 +47,7 @@ func Assess(ctx context.Context, o cli.AssessOptions) (cli.Assessment, error) {
 	if host.OS.ID == "windows" {
 		m.Packages = windowsBuild(host, k.Advisories)
 	} else {
-		m.Offers = assess.Candidates(k.Offers, host.Packages)
+		m.Offers = assess.Candidates(k.Offers, host.OS, host.Packages)
 	}
 	asset := patching.Asset{Hostname: host.Hostname, Exposure: host.Exposure, Criticality: host.Criticality, DataClass: host.DataClass}
 	sheet := assess.NewSheet(k, m, asset, assess.Judgement{Regimes: regimes, Unknown: urgency.Unknown(o.Unknown), AsOf: o.AsOf})
@@ -55,12 +56,25 @@ func Assess(ctx context.Context, o cli.AssessOptions) (cli.Assessment, error) {
 			What: "the system", Why: fmt.Sprintf("The inventory does not name it: %s %s by %s.", host.OS.ID, host.OS.Release, host.Guessed),
 		})
 	}
-	if len(k.Offers) == 0 && host.OS.ID != "windows" {
+	if m.Offers == nil {
 		sheet.BlindSpots = append(sheet.BlindSpots, assess.BlindSpot{
-			What: "candidates", Why: "No list of packages is among the feeds: what the machine can be given is not known.",
+			What: "candidates", Why: "No list of packages for its system is among the feeds: what the machine can be given is not known.",
 		})
 	}
-	return cli.Assessment{Sheet: sheet, Feeds: feeds}, nil
+	sheet.BlindSpots = append(sheet.BlindSpots, silent(host)...)
+	return cli.Assessment{Sheet: sheet, Feeds: feeds, Unread: unread}, nil
+}
+
+// silent is what the inventory does not tell and advisories ask for.
+func silent(host inventories.Host) (spots []assess.BlindSpot) {
+	named := func(p patching.Package) bool { return p.Source != "" }
+	switch {
+	case host.OS.ID == "windows" && strings.Count(host.Build, ".") == 2:
+		spots = append(spots, assess.BlindSpot{What: "the build", Why: "The last of its numbers is not in the inventory: it is taken from the newest update that is installed and that a feed knows, or counts as 0."})
+	case (host.OS.ID == "debian" || host.OS.ID == "ubuntu") && !slices.ContainsFunc(host.Packages.Packages, named):
+		spots = append(spots, assess.BlindSpot{What: "source packages", Why: "The inventory does not name them, and advisories are about them: what is built from a source of another name is not matched. A dpkg status file has them."})
+	}
+	return spots
 }
 
 func readInventory(o cli.AssessOptions) (inventories.Host, error) {
@@ -82,7 +96,10 @@ func readInventory(o cli.AssessOptions) (inventories.Host, error) {
 		if !ok {
 			return host, cli.Fail(cli.ExitUsage, "Write ID:VERSION as /etc/os-release has them, such as debian:12.", "--os %q has no colon", o.OS)
 		}
-		host.OS, host.Guessed = patching.Platform{ID: id, Release: release}, ""
+		if id == "" || release == "" {
+			return host, cli.Fail(cli.ExitUsage, "Write ID:VERSION as /etc/os-release has them, such as debian:12.", "--os %q names no system", o.OS)
+		}
+		host.OS, host.Guessed = patching.Platform{ID: strings.ToLower(id), Release: release}, ""
 	}
 	return host, nil
 }
@@ -93,7 +110,7 @@ func regimesOf(o cli.AssessOptions) ([]urgency.Table, error) {
 		return nil, err
 	}
 	for _, file := range o.Tables {
-		text, err := os.ReadFile(file)
+		text, err := readTable(file)
 		if err == nil {
 			var own urgency.Table
 			if own, err = urgency.Parse(text); err == nil {
@@ -113,18 +130,39 @@ func regimesOf(o cli.AssessOptions) ([]urgency.Table, error) {
 	return chosen, nil
 }
 
-// learn puts together what files say, and a line for each of them.
-func learn(files []advisories.File) (assess.Knowledge, []cli.AssessedFeed) {
+// maxTable is a thousand times what the largest table has.
+const maxTable = 8 << 20
+
+func readTable(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxTable+1))
+	if err == nil && len(text) > maxTable {
+		err = fmt.Errorf("it has more than %d MB", maxTable>>20)
+	}
+	return text, err
+}
+
+// learn puts together what files say, a line for each of them, and the names of those that
+// say nothing.
+func learn(files []advisories.File) (assess.Knowledge, []cli.AssessedFeed, []string) {
 	var (
 		k     assess.Knowledge
 		all   []patching.Advisory
 		risks []patching.Risk
 	)
-	feeds := []cli.AssessedFeed{}
+	feeds, unread := []cli.AssessedFeed{}, []string{}
 	for _, f := range files {
+		if len(f.Feeds) == 0 {
+			unread = append(unread, f.Name)
+			continue
+		}
 		all, risks = append(all, f.Advisories...), append(risks, f.Risks...)
 		k.Lifecycles, k.Offers = append(k.Lifecycles, f.Lifecycles...), append(k.Offers, f.Offers...)
-		line := cli.AssessedFeed{File: f.Name, Feeds: f.Feeds, Revision: f.Revision, Records: f.Records(), Documents: f.Documents}
+		line := cli.AssessedFeed{File: f.Name, Feeds: f.Feeds, Revision: f.Revision, Records: f.Records(), Documents: f.Documents, Skipped: f.Skipped}
 		if !f.Made.IsZero() {
 			line.Made = &f.Made
 		}
@@ -138,7 +176,7 @@ func learn(files []advisories.File) (assess.Knowledge, []cli.AssessedFeed) {
 		feeds = append(feeds, line)
 	}
 	k.Advisories, k.Risks = assess.NewIndex(all), assess.RisksBy(risks)
-	return k, feeds
+	return k, feeds, unread
 }
 
 // windowsBuild is Windows as one package, whose version is its build. Where only the first

@@ -142,7 +142,7 @@ func TestAnAssessmentEndsWithTheCodeThatWasAskedFor(t *testing.T) {
 	code, out, _ := d.run(t, nil, all...)
 	require.Equal(t, cli.ExitOK, code, "whatever is found")
 	require.Contains(t, out, "nginx")
-	require.Contains(t, out, "emergency at once")
+	require.Contains(t, out, "immediate")
 	code, _, errs := d.run(t, nil, append(all, "--fail-on", "immediate")...)
 	require.Equal(t, cli.ExitFailed, code)
 	require.Contains(t, errs, "2 of 2 findings")
@@ -182,4 +182,56 @@ func TestASystemThatTheInventoryDoesNotNameIsGiven(t *testing.T) {
 	code, out, errs = d.run(t, strings.NewReader(list), "--inventory", "-", "--feeds", d.feeds, "--json", "--os", "almalinux:9.4")
 	require.Equal(t, cli.ExitOK, code, errs)
 	require.Contains(t, out, "ACME-1")
+}
+
+// Serves Q7.
+func TestAGateDoesNotOpenForAMachineOfWhichNothingCanBeKnown(t *testing.T) {
+	d := newDesk(t)
+	list := "nginx-1.22.1-3.el9.x86_64\n"
+	for _, os := range [][]string{nil, {"--os", "haiku:1"}, {"--os", "ubuntu:24.04"}} {
+		code, _, errs := d.run(t, strings.NewReader(list), append([]string{"--inventory", "-", "--feeds", d.feeds, "--fail-on", "immediate"}, os...)...)
+		require.Equal(t, cli.ExitFailed, code, errs)
+		require.Contains(t, errs, "no advisory can be matched")
+		require.Contains(t, errs, "nothing could be")
+	}
+	code, _, errs := d.run(t, strings.NewReader(`{"os": {"id": "debian", "version": "12"}}`), "--inventory", "-", "--feeds", d.feeds)
+	require.Equal(t, cli.ExitUsage, code)
+	require.Contains(t, errs, "lists no package")
+}
+
+func TestWhatWasNotReadIsNamed(t *testing.T) {
+	d := newDesk(t)
+	d.add(t, "notes.txt", "hello")
+	require.NoError(t, os.Symlink("kev.json", filepath.Join(d.feeds, "latest")))
+	require.Equal(t, []string{"latest", "notes.txt"}, d.assess(t).Unread)
+}
+
+func TestIndexesOfAnotherSystemOfferNothing(t *testing.T) {
+	d := newDesk(t)
+	d.add(t, "Packages", "Package: bash\nVersion: 99\nArchitecture: amd64\nFilename: pool/bash.deb\n\n")
+	for _, f := range d.assess(t).Findings {
+		require.Nil(t, f.Candidate)
+	}
+	code, out, errs := d.run(t, strings.NewReader("bash:amd64\t5.2-1\n"), "--inventory", "-", "--feeds", d.feeds, "--os", "debian:12", "--json")
+	require.Equal(t, cli.ExitOK, code, errs)
+	require.Contains(t, out, `"candidate": "99"`)
+	require.Contains(t, out, "source packages", "the list names none")
+}
+
+func TestWhatBecameKnownLaterIsNotKnownBefore(t *testing.T) {
+	d := newDesk(t)
+	d.add(t, "epss.csv", "#model_version:v2025.03.14,score_date:2026-01-01T00:00:00Z\ncve,epss,percentile\nCVE-2024-21413,0.9,0.99\n")
+	require.NotNil(t, d.assess(t).Findings[1].EPSS)
+	before := d.assess(t, "--as-of", "2024-04-01").Findings[1]
+	require.Nil(t, before.EPSS)
+	require.False(t, *before.KEV)
+}
+
+func TestPackagesOfModulesOfWhichNoFeedKnowsTheStreamAreABlindSpot(t *testing.T) {
+	d := newDesk(t)
+	d.add(t, "osv.json", `{"id": "ALSA-2024:1", "modified": "2024-01-01T00:00:00Z", "affected": [{"package": {"ecosystem": "AlmaLinux:8", "name": "nodejs"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1:18.20.0-1.module_el8.9.0+1"}]}]}]}`)
+	require.NoError(t, os.WriteFile(d.inventory, []byte(`{"os": {"id": "almalinux", "version": "8.9"}, "packages": [{"name": "nodejs", "version": "1:18.9.1-1.module_el8.7.0+1", "arch": "x86_64", "module": "nodejs:18"}]}`), 0o600))
+	a := d.assess(t)
+	require.Len(t, a.Aside, 1)
+	require.Contains(t, a.BlindSpots[0].What, "nodejs")
 }
