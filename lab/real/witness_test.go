@@ -45,7 +45,7 @@ func TestWhatWasCutOffWhileItWasUnpackedMayBeBegunAgain(t *testing.T) {
 }
 
 func TestWhatCannotBeTriedIsSaid(t *testing.T) {
-	for line, want := range map[string]string{"now": `"now" is no flag`, "-n 2": "-n from 3", "-cycle ugly": "write good, bad, both or troubled", "-cycle bad -kill": "-kill is for the good cycle"} {
+	for line, want := range map[string]string{"now": `"now" is no flag`, "-n 2": "-n from 3", "-cycle ugly": "write one of good, bad, both, troubled, waves", "-cycle bad -kill": "-kill is for the good cycle"} {
 		var out bytes.Buffer
 		require.ErrorContains(t, run(t.Context(), strings.Fields(line), &out, &out), want)
 	}
