@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"errors"
-	"syscall"
-
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -16,11 +14,8 @@ func DiskFull(detail string) *Failure {
 // OrDiskFull returns [DiskFull] for an error of the system that says so; it names
 // the file. Any other error it leaves alone.
 func OrDiskFull(err error) error {
-	if !isFull(err) {
+	if !disk.FullHere(err) {
 		return err
 	}
 	return DiskFull(err.Error() + ". Make room there; where df -h shows some, df -i shows that there are too many files.")
 }
-
-// isFull reports whether a write found no room, or none that its user may have.
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

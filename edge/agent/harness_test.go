@@ -31,8 +31,8 @@ func (f *fuse) event(what string) {
 	}
 }
 
-// disk is a journal over two layers: what the kernel has, and what the disk has.
-type disk struct {
+// testDisk is a journal over two layers: what the kernel has, and what the disk has.
+type testDisk struct {
 	fuse            *fuse
 	cached, durable []byte
 	fail            error // of durable saves
@@ -40,9 +40,9 @@ type disk struct {
 	syncs, saves    int
 }
 
-func (d *disk) Load() ([]byte, error) { return d.cached, nil }
+func (d *testDisk) Load() ([]byte, error) { return d.cached, nil }
 
-func (d *disk) Save(state []byte, durable bool) error {
+func (d *testDisk) Save(state []byte, durable bool) error {
 	if d.fail != nil && (durable || d.failLazy) {
 		return d.fail
 	}
@@ -67,7 +67,7 @@ type bench struct {
 	t      testing.TB
 	fuse   *fuse
 	clock  *clock
-	disk   *disk
+	disk   *testDisk
 	box    *box
 	office *office
 	shelf  *Shared
@@ -91,7 +91,7 @@ func newBench(t testing.TB) *bench {
 	f := &fuse{}
 	key := func(b byte) trust.Key { return trust.KeyFromSeed([32]byte{b}) }
 	b := &bench{
-		t: t, fuse: f, clock: &clock{tonight}, disk: &disk{fuse: f}, box: newBox(f), shelf: &Shared{}, key: key(4),
+		t: t, fuse: f, clock: &clock{tonight}, disk: &testDisk{fuse: f}, box: newBox(f), shelf: &Shared{}, key: key(4),
 	}
 	keys := trust.Keys{Root: key(1), Dispatcher: key(2), Lease: key(3)}
 	b.office = &office{

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+
+	"github.com/patchcycle/patchcycle/internal/disk"
 )
 
 // Ledger is a file with the journals of one or many agents. Each save appends
@@ -246,7 +248,7 @@ func (l *Ledger) append(name string, state []byte) (number int64, err error) {
 func (l *Ledger) rewrite() error {
 	next, err := l.copyOut()
 	switch {
-	case isFull(err) && !l.replacing:
+	case disk.FullHere(err) && !l.replacing:
 		l.crowded = l.size + rewriteFrom
 		return nil
 	case err != nil:

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/patchcycle/patchcycle/internal/disk"
 )
 
 // reserve is a file that is there to be given up: on a full disk it leaves room for
@@ -68,7 +70,7 @@ func (r reserve) giveUp() bool {
 // nobody knows what is on the disk then.
 func (r reserve) roomFor(write func() error) error {
 	err := write()
-	for isFull(err) && r.giveUp() {
+	for disk.FullHere(err) && r.giveUp() {
 		err = write()
 	}
 	return err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/internal/apt"
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/internal/durable"
 )
 
@@ -49,8 +50,6 @@ func (e *FullError) Error() string {
 
 // Unwrap returns the system's error.
 func (*FullError) Unwrap() error { return syscall.ENOSPC }
-
-func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 func openBlobs(dir string) (*blobs, error) {
 	b := &blobs{dir: dir, pins: map[string]int{}, used: map[string]time.Time{}}
@@ -105,7 +104,7 @@ func (b *blobs) put(want File, r io.Reader) error {
 		}
 		return nil
 	})
-	if isFull(err) {
+	if disk.FullHere(err) {
 		return &FullError{Dir: b.dir}
 	}
 	if err != nil {
@@ -127,7 +126,7 @@ func (b *blobs) folder(dir string) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil
-	case isFull(err):
+	case disk.FullHere(err):
 		return &FullError{Dir: b.dir}
 	case err != nil:
 		return err

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,9 +12,10 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
 
 	"github.com/patchcycle/patchcycle/internal/apt"
+	"github.com/patchcycle/patchcycle/internal/plainyaml"
+	"github.com/patchcycle/patchcycle/internal/unpack"
 )
 
 // Repository is a signed archive that is mirrored.
@@ -46,48 +45,28 @@ var (
 	partShape  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
 )
 
-// word is a value with the line on which it stands.
-type word struct {
-	text string
-	line int
-}
-
-// UnmarshalYAML takes any scalar as the text that was written.
-func (w *word) UnmarshalYAML(n ast.Node) error {
-	w.line = n.GetToken().Position.Line
-	switch n := n.(type) {
-	case *ast.StringNode:
-		w.text = n.Value
-	case ast.ScalarNode:
-		w.text = n.GetToken().Value
-	default:
-		return fmt.Errorf("line %d: want one value, not a list or a group", w.line)
-	}
-	return nil
-}
-
 type repositoryEntry struct {
-	Name          word   `yaml:"name"`
-	URL           word   `yaml:"url"`
-	Suites        []word `yaml:"suites"`
-	Components    []word `yaml:"components"`
-	Architectures []word `yaml:"architectures"`
-	Keyring       word   `yaml:"keyring"`
-	Refresh       word   `yaml:"refresh"`
+	Name          plainyaml.Word   `yaml:"name"`
+	URL           plainyaml.Word   `yaml:"url"`
+	Suites        []plainyaml.Word `yaml:"suites"`
+	Components    []plainyaml.Word `yaml:"components"`
+	Architectures []plainyaml.Word `yaml:"architectures"`
+	Keyring       plainyaml.Word   `yaml:"keyring"`
+	Refresh       plainyaml.Word   `yaml:"refresh"`
 }
 
 // ReadRepositories reads the file that lists the repositories, with their
 // keyrings. Its errors, all at once, name the line, the value and the way out.
 func ReadRepositories(file string) ([]Repository, error) {
-	text, err := readBounded(file, maxConfigBytes)
+	text, err := unpack.ReadFile(file, maxConfigBytes)
 	if err != nil {
 		return nil, fmt.Errorf("repositories: %w", err)
 	}
 	var listed struct {
 		Repositories []repositoryEntry `yaml:"repositories"`
 	}
-	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&listed); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %s (docs/repositories.md has an example)", file, strings.TrimSpace(yaml.FormatError(err, false, true)))
+	if err := plainyaml.Decode(bytes.NewReader(text), &listed, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("%s: %w (docs/repositories.md has an example)", file, err)
 	}
 	if len(listed.Repositories) == 0 {
 		return nil, fmt.Errorf("%s: no repositories: write a list under \"repositories:\" (docs/repositories.md has an example)", file)
@@ -110,16 +89,16 @@ type checker struct {
 	problems []error
 }
 
-func (c *checker) add(w word, field, why string) {
-	c.problems = append(c.problems, fmt.Errorf("%s:%d: %s %q: %s", c.file, w.line, field, w.text, why))
+func (c *checker) add(w plainyaml.Word, field, why string) {
+	c.problems = append(c.problems, fmt.Errorf("%s:%d: %s %q: %s", c.file, w.Line, field, w.Text, why))
 }
 
 func (c *checker) missing(n int, e repositoryEntry, field, why string) {
-	c.problems = append(c.problems, fmt.Errorf("%s:%d: repository %d (%s) has no %s: %s", c.file, e.Name.line, n+1, e.Name.text, field, why))
+	c.problems = append(c.problems, fmt.Errorf("%s:%d: repository %d (%s) has no %s: %s", c.file, e.Name.Line, n+1, e.Name.Text, field, why))
 }
 
 func (c *checker) repository(n int, e repositoryEntry) Repository {
-	r := Repository{Name: e.Name.text}
+	r := Repository{Name: e.Name.Text}
 	if !nameShape.MatchString(r.Name) {
 		c.add(e.Name, "name", "want 1 to 32 lower-case letters, digits, dots and dashes")
 	}
@@ -140,10 +119,10 @@ const (
 )
 
 func (c *checker) refresh(e repositoryEntry) time.Duration {
-	if e.Refresh.text == "" {
+	if e.Refresh.Text == "" {
 		return 0
 	}
-	d, err := time.ParseDuration(e.Refresh.text)
+	d, err := time.ParseDuration(e.Refresh.Text)
 	if err != nil || d < shortestRefresh || d > longestRefresh {
 		c.add(e.Refresh, "refresh", "want a time between 10s and 24h, such as 5m")
 	}
@@ -152,11 +131,11 @@ func (c *checker) refresh(e repositoryEntry) time.Duration {
 
 func (c *checker) url(n int, e repositoryEntry) *url.URL {
 	const want = "write http://, https:// or file:///, the host, and the folder that has dists/ in it"
-	if e.URL.text == "" {
+	if e.URL.Text == "" {
 		c.missing(n, e, "url", want)
 		return nil
 	}
-	u, err := url.Parse(strings.TrimRight(e.URL.text, "/"))
+	u, err := url.Parse(strings.TrimRight(e.URL.Text, "/"))
 	switch {
 	case err != nil:
 		c.add(e.URL, "url", want)
@@ -173,33 +152,33 @@ func (c *checker) url(n int, e repositoryEntry) *url.URL {
 	return u
 }
 
-func (c *checker) words(n int, e repositoryEntry, field string, given []word, shape *regexp.Regexp, want string) []string {
+func (c *checker) words(n int, e repositoryEntry, field string, given []plainyaml.Word, shape *regexp.Regexp, want string) []string {
 	if len(given) == 0 {
 		c.missing(n, e, field, want)
 	}
 	var texts []string
 	for _, w := range given {
 		switch {
-		case !shape.MatchString(w.text):
+		case !shape.MatchString(w.Text):
 			c.add(w, field, want)
-		case slices.Contains(texts, w.text):
+		case slices.Contains(texts, w.Text):
 			c.add(w, field, "it is there twice: remove one")
 		}
-		texts = append(texts, w.text)
+		texts = append(texts, w.Text)
 	}
 	return texts
 }
 
 func (c *checker) keys(n int, e repositoryEntry) apt.Keys {
-	if e.Keyring.text == "" {
+	if e.Keyring.Text == "" {
 		c.missing(n, e, "keyring", "give the file with the archive's public keys, such as /usr/share/keyrings/debian-archive-keyring.gpg")
 		return nil
 	}
-	path := e.Keyring.text
+	path := e.Keyring.Text
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(filepath.Dir(c.file), path)
 	}
-	text, err := readBounded(path, maxKeyringBytes)
+	text, err := unpack.ReadFile(path, maxKeyringBytes)
 	if err != nil {
 		c.add(e.Keyring, "keyring", fmt.Sprintf("%s: copy the archive's public keys there", err))
 		return nil
@@ -209,18 +188,4 @@ func (c *checker) keys(n int, e repositoryEntry) apt.Keys {
 		c.add(e.Keyring, "keyring", fmt.Sprintf("%s: want public keys as gpg --export writes them, armored or not", err))
 	}
 	return keys
-}
-
-// readBounded reads a file of at most limit bytes.
-func readBounded(file string, limit int64) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("%s has more than %d bytes", file, limit)
-	}
-	return text, err
 }

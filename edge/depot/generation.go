@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/patchcycle/patchcycle/internal/apt"
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/internal/durable"
 	"github.com/patchcycle/patchcycle/internal/unpack"
 )
@@ -254,7 +255,7 @@ func (d *Depot) generationFile(g *Generation) string {
 
 func (d *Depot) write(file string, text []byte) error {
 	err := durable.Replace(file, 0o600, func(w io.Writer) error { _, err := w.Write(text); return err })
-	if isFull(err) {
+	if disk.FullHere(err) {
 		return &FullError{Dir: d.opts.Dir}
 	}
 	return err

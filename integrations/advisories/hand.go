@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/patchcycle/patchcycle/internal/plainyaml"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -27,19 +28,19 @@ var hand = Feed{
 var handStart = regexp.MustCompile(`^(?:\s*(?:#.*|---\s*)?\n)*advisories:`)
 
 type handEntry struct {
-	ID          word   `yaml:"id"`
-	Title       word   `yaml:"title"`
-	Kind        word   `yaml:"kind"`
-	Severity    word   `yaml:"severity"`
-	CVEs        []word `yaml:"cves"`
-	Published   word   `yaml:"published"`
-	Platform    word   `yaml:"platform"`
-	Package     word   `yaml:"package"`
-	Source      word   `yaml:"source"`
-	Fixed       word   `yaml:"fixed"`
-	KnownIssues []word `yaml:"known_issues"`
-	Reboot      word   `yaml:"reboot"`
-	URL         word   `yaml:"url"`
+	ID          plainyaml.Word   `yaml:"id"`
+	Title       plainyaml.Word   `yaml:"title"`
+	Kind        plainyaml.Word   `yaml:"kind"`
+	Severity    plainyaml.Word   `yaml:"severity"`
+	CVEs        []plainyaml.Word `yaml:"cves"`
+	Published   plainyaml.Word   `yaml:"published"`
+	Platform    plainyaml.Word   `yaml:"platform"`
+	Package     plainyaml.Word   `yaml:"package"`
+	Source      plainyaml.Word   `yaml:"source"`
+	Fixed       plainyaml.Word   `yaml:"fixed"`
+	KnownIssues []plainyaml.Word `yaml:"known_issues"`
+	Reboot      plainyaml.Word   `yaml:"reboot"`
+	URL         plainyaml.Word   `yaml:"url"`
 }
 
 var (
@@ -53,7 +54,7 @@ func readHand(doc Document, into *Content) error {
 	var listed struct {
 		Advisories []handEntry `yaml:"advisories"`
 	}
-	if err := decodeYAML(doc, &listed, yaml.Strict()); err != nil {
+	if err := plainyaml.Decode(doc, &listed, yaml.Strict()); err != nil {
 		return fmt.Errorf("%w (docs/advisories.md has an example)", err)
 	}
 	if len(listed.Advisories) == 0 {
@@ -72,73 +73,73 @@ type handChecker struct {
 	lines    map[string]int // on which an ID stands
 }
 
-func (c *handChecker) add(w word, field, why string) {
-	c.problems = append(c.problems, fmt.Errorf("line %d: %s %.100q: %s", w.line, field, w.text, why))
+func (c *handChecker) add(w plainyaml.Word, field, why string) {
+	c.problems = append(c.problems, fmt.Errorf("line %d: %s %.100q: %s", w.Line, field, w.Text, why))
 }
 
 // want reports a value that is there and not right, or not there and needed.
-func (c *handChecker) want(ok bool, n int, e handEntry, w word, field, why string) {
+func (c *handChecker) want(ok bool, n int, e handEntry, w plainyaml.Word, field, why string) {
 	switch {
 	case ok:
-	case w.line == 0:
-		line := cmp.Or(e.ID.line, e.Title.line, e.Kind.line, e.Platform.line)
-		c.problems = append(c.problems, fmt.Errorf("line %d: advisory %d (%.64s) has no %s: %s", line, n+1, e.ID.text, field, why))
+	case w.Line == 0:
+		line := cmp.Or(e.ID.Line, e.Title.Line, e.Kind.Line, e.Platform.Line)
+		c.problems = append(c.problems, fmt.Errorf("line %d: advisory %d (%.64s) has no %s: %s", line, n+1, e.ID.Text, field, why))
 	default:
 		c.add(w, field, why)
 	}
 }
 
 func (c *handChecker) advisory(n int, e handEntry) patching.Advisory {
-	a := patching.Advisory{ID: patching.AdvisoryID(e.ID.text), Feed: "hand", Kind: e.Kind.text, Severity: e.Severity.text, Title: e.Title.text}
-	c.want(handID.MatchString(e.ID.text), n, e, e.ID, "id", "want 1 to 64 letters, digits and :._-, such as LOCAL-2026-1")
-	if line := c.lines[e.ID.text]; line > 0 {
+	a := patching.Advisory{ID: patching.AdvisoryID(e.ID.Text), Feed: "hand", Kind: e.Kind.Text, Severity: e.Severity.Text, Title: e.Title.Text}
+	c.want(handID.MatchString(e.ID.Text), n, e, e.ID, "id", "want 1 to 64 letters, digits and :._-, such as LOCAL-2026-1")
+	if line := c.lines[e.ID.Text]; line > 0 {
 		c.add(e.ID, "id", fmt.Sprintf("it is there already, in line %d: choose another", line))
 	}
-	c.lines[e.ID.text] = e.ID.line
+	c.lines[e.ID.Text] = e.ID.Line
 	c.want(shortText(a.Title), n, e, e.Title, "title", "want a sentence of at most 500 letters on one line")
 	c.want(slices.Contains([]string{"", "security", "bugfix", "enhancement"}, a.Kind), n, e, e.Kind, "kind", "want security, bugfix or enhancement")
 	c.want(a.Severity == "" || handSeverity.MatchString(a.Severity), n, e, e.Severity, "severity", "want a word in small letters, such as important")
 	for _, cve := range e.CVEs {
-		c.want(patching.CVE(cve.text).Valid(), n, e, cve, "cves", "want a name such as CVE-2024-3094")
-		a.CVEs = append(a.CVEs, patching.CVE(cve.text))
+		c.want(patching.CVE(cve.Text).Valid(), n, e, cve, "cves", "want a name such as CVE-2024-3094")
+		a.CVEs = append(a.CVEs, patching.CVE(cve.Text))
 	}
 	slices.Sort(a.CVEs)
 	a.CVEs = slices.Compact(a.CVEs)
 	var err error
-	a.Published, err = when(e.Published.text)
+	a.Published, err = when(e.Published.Text)
 	c.want(err == nil, n, e, e.Published, "published", "want a day or a time, such as 2026-11-20 or 2026-11-20T08:00:00Z")
 	for _, issue := range e.KnownIssues {
-		c.want(shortText(issue.text), n, e, issue, "known_issues", "want a sentence of at most 500 letters on one line")
-		a.KnownIssues = append(a.KnownIssues, issue.text)
+		c.want(shortText(issue.Text), n, e, issue, "known_issues", "want a sentence of at most 500 letters on one line")
+		a.KnownIssues = append(a.KnownIssues, issue.Text)
 	}
-	a.NeedsReboot = e.Reboot.text == "true"
-	c.want(slices.Contains([]string{"", "true", "false"}, e.Reboot.text), n, e, e.Reboot, "reboot", "want true or false")
-	if e.URL.line > 0 {
-		c.want(handURL.MatchString(e.URL.text), n, e, e.URL, "url", "want an address that begins with https:// or http://")
-		a.Title += " (" + e.URL.text + ")"
+	a.NeedsReboot = e.Reboot.Text == "true"
+	c.want(slices.Contains([]string{"", "true", "false"}, e.Reboot.Text), n, e, e.Reboot, "reboot", "want true or false")
+	if e.URL.Line > 0 {
+		c.want(handURL.MatchString(e.URL.Text), n, e, e.URL, "url", "want an address that begins with https:// or http://")
+		a.Title += " (" + e.URL.Text + ")"
 	}
 	a.Affected = []patching.Affected{c.affected(n, e)}
 	return a
 }
 
 func (c *handChecker) affected(n int, e handEntry) patching.Affected {
-	a := patching.Affected{Package: e.Package.text, Ranges: []patching.VersionRange{{Fixed: e.Fixed.text}}}
-	p := handPlatform.FindStringSubmatch(e.Platform.text)
+	a := patching.Affected{Package: e.Package.Text, Ranges: []patching.VersionRange{{Fixed: e.Fixed.Text}}}
+	p := handPlatform.FindStringSubmatch(e.Platform.Text)
 	c.want(p != nil, n, e, e.Platform, "platform", "want the ID of os-release, windows, macos or winget, and the release behind it if it is not for all: debian 12, windows Windows Server 2022")
 	if p != nil {
 		a.Platform = patching.Platform{ID: p[1], Release: strings.TrimSpace(p[2])}
 	}
 	name := e.Package
 	switch {
-	case e.Source.line > 0 && e.Package.line > 0:
+	case e.Source.Line > 0 && e.Package.Line > 0:
 		c.add(e.Source, "source", "there is a package as well: write \"package\" for one package, or \"source\" for all that is built from a source package")
 		return a
-	case e.Source.line > 0:
-		name, a.Package, a.Source = e.Source, e.Source.text, true
+	case e.Source.Line > 0:
+		name, a.Package, a.Source = e.Source, e.Source.Text, true
 	}
-	c.want(patching.ValidatePackage(name.text, "all", "1") == nil, n, e, name, "package", "want the package's name as its manager writes it, or the source package's as \"source\"")
-	if e.Fixed.line > 0 {
-		c.want(patching.ValidatePackage("a", "all", e.Fixed.text) == nil, n, e, e.Fixed, "fixed", "want the first version that is not affected, or leave the line out where there is none yet")
+	c.want(patching.ValidatePackage(name.Text, "all", "1") == nil, n, e, name, "package", "want the package's name as its manager writes it, or the source package's as \"source\"")
+	if e.Fixed.Line > 0 {
+		c.want(patching.ValidatePackage("a", "all", e.Fixed.Text) == nil, n, e, e.Fixed, "fixed", "want the first version that is not affected, or leave the line out where there is none yet")
 	}
 	return a
 }

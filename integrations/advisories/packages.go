@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/patchcycle/patchcycle/internal/apt"
+	"github.com/patchcycle/patchcycle/internal/unpack"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -91,7 +92,7 @@ func readPackages(doc Document, into *Content) error {
 	case isRelease(doc.Head):
 		return readRelease(doc, into)
 	}
-	text, err := readAtMost(doc, maxKeyring)
+	text, err := unpack.ReadAtMost(doc, maxKeyring)
 	if err != nil {
 		return err
 	}
@@ -103,17 +104,8 @@ func readPackages(doc Document, into *Content) error {
 	return nil
 }
 
-// readAtMost reads all of a document that is small.
-func readAtMost(in io.Reader, limit int64) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(in, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("it has more than %d bytes", limit)
-	}
-	return text, err
-}
-
 func readRelease(doc Document, into *Content) error {
-	text, err := readAtMost(doc, maxRelease)
+	text, err := unpack.ReadAtMost(doc, maxRelease)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/patchcycle/patchcycle/internal/plainyaml"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -34,28 +35,28 @@ var (
 
 func readWinget(doc Document, into *Content) error {
 	var m struct {
-		Name            word `yaml:"PackageIdentifier"`
-		Version         word `yaml:"PackageVersion"`
-		Publisher       word `yaml:"Publisher"` // of a singleton
-		Type            word `yaml:"ManifestType"`
-		ManifestVersion word `yaml:"ManifestVersion"`
+		Name            plainyaml.Word `yaml:"PackageIdentifier"`
+		Version         plainyaml.Word `yaml:"PackageVersion"`
+		Publisher       plainyaml.Word `yaml:"Publisher"` // of a singleton
+		Type            plainyaml.Word `yaml:"ManifestType"`
+		ManifestVersion plainyaml.Word `yaml:"ManifestVersion"`
 		Installers      []struct {
-			Architecture word `yaml:"Architecture"`
+			Architecture plainyaml.Word `yaml:"Architecture"`
 		} `yaml:"Installers"`
 	}
-	if err := decodeYAML(doc, &m); err != nil {
+	if err := plainyaml.Decode(doc, &m); err != nil {
 		return err
 	}
 	switch {
-	case m.Type.text == "" || m.ManifestVersion.text == "":
+	case m.Type.Text == "" || m.ManifestVersion.Text == "":
 		return errors.New("it has no ManifestType and ManifestVersion at its end: it was cut off")
-	case !slices.Contains(wingetTypes, m.Type.text):
-		return fmt.Errorf("line %d: ManifestType %.40q is not one that we know", m.Type.line, m.Type.text)
-	case !wingetNameShape.MatchString(m.Name.text):
-		return fmt.Errorf("line %d: PackageIdentifier %.100q is not one", m.Name.line, m.Name.text)
-	case !wingetVersionShape.MatchString(m.Version.text):
-		return fmt.Errorf("line %d: PackageVersion %.100q is not one", m.Version.line, m.Version.text)
-	case m.Type.text != "singleton" && m.Type.text != "installer":
+	case !slices.Contains(wingetTypes, m.Type.Text):
+		return fmt.Errorf("line %d: ManifestType %.40q is not one that we know", m.Type.Line, m.Type.Text)
+	case !wingetNameShape.MatchString(m.Name.Text):
+		return fmt.Errorf("line %d: PackageIdentifier %.100q is not one", m.Name.Line, m.Name.Text)
+	case !wingetVersionShape.MatchString(m.Version.Text):
+		return fmt.Errorf("line %d: PackageVersion %.100q is not one", m.Version.Line, m.Version.Text)
+	case m.Type.Text != "singleton" && m.Type.Text != "installer":
 		return nil
 	case len(m.Installers) == 0:
 		return errors.New("it has no Installers")
@@ -63,15 +64,15 @@ func readWinget(doc Document, into *Content) error {
 	var arches []string
 	for _, i := range m.Installers {
 		a := i.Architecture
-		if !slices.Contains(wingetArches, a.text) {
-			return fmt.Errorf("line %d: Architecture %.40q is not one", max(a.line, m.Name.line), a.text)
+		if !slices.Contains(wingetArches, a.Text) {
+			return fmt.Errorf("line %d: Architecture %.40q is not one", max(a.Line, m.Name.Line), a.Text)
 		}
-		if slices.Contains(arches, a.text) {
+		if slices.Contains(arches, a.Text) {
 			continue // as .exe and as .msi
 		}
-		arches = append(arches, a.text)
+		arches = append(arches, a.Text)
 		into.Offers = append(into.Offers, patching.Offer{
-			Feed: "winget", Suite: "winget", Origin: m.Publisher.text, Name: m.Name.text, Arch: a.text, Version: m.Version.text,
+			Feed: "winget", Suite: "winget", Origin: m.Publisher.Text, Name: m.Name.Text, Arch: a.Text, Version: m.Version.Text,
 		})
 	}
 	return nil

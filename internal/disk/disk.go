@@ -96,6 +96,12 @@ func Explain(err error, here, database string) error {
 	}
 }
 
+// FullHere reports whether the system itself says that a write found no room on a disk
+// of this machine, or none that its user may have. The words of others do not count.
+func FullHere(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
 // Full reports whether err says that a disk is full, and whether that is the one
 // of a PostgreSQL server. It is the one place that knows how that is said.
 func Full(err error) (full, remote bool) {
@@ -106,7 +112,7 @@ func Full(err error) (full, remote bool) {
 	var postgres interface{ SQLState() string }
 	var sqlite interface{ Code() int }
 	switch {
-	case errors.As(err, &explained), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.As(err, &explained), FullHere(err):
 		return true, false
 	case errors.As(err, &postgres):
 		return postgres.SQLState() == postgresFull, true

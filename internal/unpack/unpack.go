@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -82,6 +83,29 @@ func Reader(packed io.Reader, size int64, b Bounds) (io.ReadCloser, error) {
 // if all had been read.
 func Bound(in io.Reader, size int64) io.ReadCloser {
 	return &bounded{in: in, left: size, end: func() {}}
+}
+
+// ReadAtMost reads all of a text that is small. One that is larger is an error.
+func ReadAtMost(in io.Reader, limit int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(in, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("it has more than %d bytes", limit)
+	}
+	return text, err
+}
+
+// ReadFile is [ReadAtMost] of a file.
+func ReadFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := ReadAtMost(f, limit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return text, nil
 }
 
 type bounded struct {

@@ -4,7 +4,6 @@ package offline
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/cli"
 	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/integrations/inventories"
+	"github.com/patchcycle/patchcycle/internal/unpack"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/urgency"
@@ -110,7 +110,7 @@ func regimesOf(o cli.AssessOptions) ([]urgency.Table, error) {
 		return nil, err
 	}
 	for _, file := range o.Tables {
-		text, err := readTable(file)
+		text, err := unpack.ReadFile(file, maxTable)
 		if err == nil {
 			var own urgency.Table
 			if own, err = urgency.Parse(text); err == nil {
@@ -132,19 +132,6 @@ func regimesOf(o cli.AssessOptions) ([]urgency.Table, error) {
 
 // maxTable is a thousand times what the largest table has.
 const maxTable = 8 << 20
-
-func readTable(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxTable+1))
-	if err == nil && len(text) > maxTable {
-		err = fmt.Errorf("it has more than %d MB", maxTable>>20)
-	}
-	return text, err
-}
 
 // learn puts together what files say, a line for each of them, and the names of those that
 // say nothing.

@@ -1,9 +1,8 @@
-package advisories
+package plainyaml
 
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -20,12 +19,10 @@ func TestYAMLThatWouldBringTheParserDownIsRefused(t *testing.T) {
 		"aliases":                      {"a: &x [1]\nb: *x", "line 1: it has an alias"},
 		"a tag":                        {"a: !b c", "line 1: it has a tag"},
 		"two documents":                {"a: b\n---\na: b", "line 2: a second document"},
-		"a line without an end":        {"a: " + strings.Repeat("x", maxYAMLLine), "line 1: it has more than 65536 bytes"},
-		"a text without an end":        {strings.Repeat("# comment\n", maxYAML/10+1), "more than 1048576 bytes"},
+		"a line without an end":        {"a: " + strings.Repeat("x", maxLine), "line 1: it has more than 65536 bytes"},
+		"a text without an end":        {strings.Repeat("# comment\n", maxText/10+1), "more than 1048576 bytes"},
 	} {
-		began := time.Now()
 		var into any
-		require.ErrorContains(t, decodeYAML(strings.NewReader(c.text), &into), c.says, name)
-		require.Less(t, time.Since(began), 5*time.Second, name)
+		require.ErrorContains(t, Decode(strings.NewReader(c.text), &into), c.says, name)
 	}
 }

@@ -1,4 +1,6 @@
-package advisories
+// Package plainyaml reads YAML that people and others write, and none of what it can do
+// beyond a plain document: that has brought parsers down.
+package plainyaml
 
 import (
 	"bytes"
@@ -12,25 +14,31 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/patchcycle/patchcycle/internal/unpack"
 )
 
-// Bounds of YAML. The parser calls itself for each group within a group, and a stack that
+// Bounds of what is read. The parser calls itself for each group within a group, and a stack that
 // overflows ends the process. Groups begin with brackets, which are counted, or behind each
 // other on a line ("- - -"), or under each other, each further in.
 const (
-	maxYAML = 1 << 20
-	// maxYAMLLine is more than winget allows a description to have.
-	maxYAMLLine = 64 << 10
+	maxText = 1 << 20
+	// maxDepth is how deep groups may be within each other.
+	maxDepth = 64
+	// maxLine is more than winget allows a description to have.
+	maxLine = 64 << 10
 )
 
-// decodeYAML reads one YAML document that is small. Aliases are refused: repeated in each
+var errDeep = fmt.Errorf("its groups are nested more than %d deep", maxDepth)
+
+// Decode reads one YAML document that is small, of at most 1 MiB. Aliases are refused: repeated in each
 // other they make gigabytes of a page. Its errors show the line.
-func decodeYAML(in io.Reader, into any, options ...yaml.DecodeOption) (err error) {
-	text, err := readAtMost(in, maxYAML)
+func Decode(in io.Reader, into any, options ...yaml.DecodeOption) (err error) {
+	text, err := unpack.ReadAtMost(in, maxText)
 	if err != nil {
 		return err
 	}
-	if err := plainYAML(text); err != nil {
+	if err := plain(text); err != nil {
 		return err
 	}
 	// The library has been seen to fall over texts that are no YAML.
@@ -48,11 +56,11 @@ func decodeYAML(in io.Reader, into any, options ...yaml.DecodeOption) (err error
 // tooManyMarks are groups that begin within each other on one line.
 var tooManyMarks = regexp.MustCompile(`(?:[-?:!&*|>][^\s]*\s+){64}`)
 
-func plainYAML(text []byte) error {
+func plain(text []byte) error {
 	depth := 0
 	for n, line := range bytes.Split(text, []byte("\n")) {
-		if len(line) > maxYAMLLine {
-			return fmt.Errorf("line %d: it has more than %d bytes", n+1, maxYAMLLine)
+		if len(line) > maxLine {
+			return fmt.Errorf("line %d: it has more than %d bytes", n+1, maxLine)
 		}
 		// Brackets in texts count too: those come in pairs.
 		depth = max(0, depth+bytes.Count(line, []byte("["))+bytes.Count(line, []byte("{"))-
@@ -78,25 +86,25 @@ func plainYAML(text []byte) error {
 	return nil
 }
 
-// word is a value of YAML with the line on which it stands.
-type word struct {
-	text string
-	line int
+// Word is a value of YAML with the line on which it stands.
+type Word struct {
+	Text string
+	Line int // 0: it is not there
 }
 
 // UnmarshalYAML takes any scalar as the text that was written: 1.10 is no number.
-func (w *word) UnmarshalYAML(n ast.Node) error {
-	w.line = n.GetToken().Position.Line
+func (w *Word) UnmarshalYAML(n ast.Node) error {
+	w.Line = n.GetToken().Position.Line
 	switch n := n.(type) {
 	case *ast.StringNode:
-		w.text = n.Value
+		w.Text = n.Value
 	case *ast.LiteralNode:
-		w.text = words(n.Value.Value)
+		w.Text = strings.Join(strings.Fields(n.Value.Value), " ")
 	case *ast.NullNode:
 	case ast.ScalarNode:
-		w.text = n.GetToken().Value
+		w.Text = n.GetToken().Value
 	default:
-		return fmt.Errorf("line %d: want one value, not a list or a group", w.line)
+		return fmt.Errorf("line %d: want one value, not a list or a group", w.Line)
 	}
 	return nil
 }
