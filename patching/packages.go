@@ -21,6 +21,13 @@ type Package struct {
 	Module string
 }
 
+// ModuleStream is "name:stream" of a modularity label, which goes on with version and
+// context: https://docs.fedoraproject.org/en-US/modularity.
+func ModuleStream(label string) string {
+	parts := strings.SplitN(label, ":", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ":")
+}
+
 // PackageSet is all that is installed on a machine, sorted by name, then
 // architecture. Machines that carry the same set share it by its digest.
 type PackageSet struct {

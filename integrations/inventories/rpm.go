@@ -38,7 +38,7 @@ func readRPM(line string) (p patching.Package, err error) {
 			p.Source = withoutRelease(strings.TrimSuffix(f[3], ".src.rpm"))
 		}
 		if len(f) > 4 && f[4] != "(none)" {
-			p.Module = moduleOf(f[4])
+			p.Module = patching.ModuleStream(f[4])
 		}
 		return p, nil
 	}
@@ -60,10 +60,4 @@ func readRPM(line string) (p patching.Package, err error) {
 		p.Arch = "noarch"
 	}
 	return p, nil
-}
-
-// moduleOf is the name and stream of a modularity label.
-func moduleOf(label string) string {
-	parts := strings.SplitN(label, ":", 3)
-	return strings.Join(parts[:min(len(parts), 2)], ":")
 }

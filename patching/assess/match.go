@@ -62,6 +62,8 @@ type Index struct {
 	about      map[subject][]statement
 	// streams are those that any feed names for an advisory's package, since not all do.
 	streams map[streamKey][]string
+	// platforms are those for which anything is published.
+	platforms map[patching.Platform]bool
 
 	mu sync.Mutex
 	// known are answers for packages on a platform: fleets have the same ones.
@@ -88,10 +90,14 @@ type question struct {
 
 // NewIndex makes an index of advisories, which must not be changed afterwards.
 func NewIndex(advisories []patching.Advisory) *Index {
-	x := &Index{advisories: advisories, about: map[subject][]statement{}, streams: map[streamKey][]string{}, known: map[question][]Match{}}
+	x := &Index{
+		advisories: advisories, about: map[subject][]statement{}, streams: map[streamKey][]string{},
+		platforms: map[patching.Platform]bool{}, known: map[question][]Match{},
+	}
 	for i := range advisories {
 		for j := range advisories[i].Affected {
 			a := &advisories[i].Affected[j]
+			x.platforms[a.Platform] = true
 			s := subject{a.Platform, a.Package, a.Source}
 			x.about[s] = append(x.about[s], statement{int32(i), int32(j)}) //nolint:gosec // there are no 2^31 advisories
 			if a.Module != "" {
@@ -105,12 +111,9 @@ func NewIndex(advisories []patching.Advisory) *Index {
 
 // Covers reports whether anything is published for a platform.
 func (x *Index) Covers(p patching.Platform) bool {
-	for s := range x.about {
-		if s.ID == p.ID && slices.Contains(releases(p.Release), s.Release) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(releases(p.Release), func(release string) bool {
+		return x.platforms[patching.Platform{ID: p.ID, Release: release}]
+	})
 }
 
 // BuildOf is the full build of a Windows of which only three numbers are known: that of
@@ -179,7 +182,7 @@ func modular(v string) bool {
 // offers nothing of another stream.
 func (x *Index) sameStream(m Machine, f *Match, order version.Order) bool {
 	if streams := x.streams[streamKey{f.Advisory.ID, f.Package.Name}]; len(streams) > 0 {
-		return slices.Contains(streams, stream(f.Package.Module))
+		return slices.Contains(streams, patching.ModuleStream(f.Package.Module))
 	}
 	offer, ok := m.Offers[Installed{f.Package.Name, f.Package.Arch}]
 	if !ok || f.Package.Module == "" {
@@ -187,16 +190,6 @@ func (x *Index) sameStream(m Machine, f *Match, order version.Order) bool {
 	}
 	c, known := order.Compare(offer, f.Fixed)
 	return known && c >= 0
-}
-
-// stream is the name and stream of a modularity label, which goes on with version and
-// context.
-func stream(label string) string {
-	parts := strings.SplitN(label, ":", 3)
-	if len(parts) < 2 {
-		return label
-	}
-	return parts[0] + ":" + parts[1]
 }
 
 // matches looks at one package, whoever has it.
@@ -290,7 +283,7 @@ func affects(a *patching.Affected, has string, order version.Order) (fixed strin
 }
 
 func within(r patching.VersionRange, has string, order version.Order) (in, known bool) {
-	if r.From != "" && r.From != "0" {
+	if r.From != "" {
 		c, known := order.Compare(has, r.From)
 		if !known || c < 0 {
 			return false, known
@@ -336,60 +329,4 @@ func sourceOf(p patching.Package) (name, v string) {
 		name = "linux"
 	}
 	return name, v
-}
-
-// olderKernels are the packages of kernels that neither run nor are the newest: what is
-// wrong with them can harm nobody until somebody boots them. A new kernel comes beside
-// the old ones, by another name (Debian) or by the same (RHEL).
-//
-// Which one runs has to be known: otherwise any may, and all count.
-func olderKernels(m Machine, order version.Order) map[int]bool {
-	if m.Kernel == "" {
-		return nil
-	}
-	newest := map[string]string{}
-	for _, p := range m.Packages.Packages {
-		if k, ok := kernelFamily(p.Name); ok && (newest[k] == "" || order.Older(newest[k], p.Version)) {
-			newest[k] = p.Version
-		}
-	}
-	older := map[int]bool{}
-	for i, p := range m.Packages.Packages {
-		k, ok := kernelFamily(p.Name)
-		if ok && order.Older(p.Version, newest[k]) && !runsFrom(p, m.Kernel) {
-			older[i] = true
-		}
-	}
-	return older
-}
-
-// runsFrom reports whether a kernel's package is of the one that runs: its name ends with
-// the release (Debian), or its version and architecture are the release (RHEL).
-func runsFrom(p patching.Package, release string) bool {
-	_, v, _ := strings.Cut(p.Version, ":")
-	if v == "" {
-		v = p.Version
-	}
-	return patching.RunsFrom(p.Name, release) || release != "" && release == v+"."+p.Arch
-}
-
-// rpmKernels are installed beside each other (installonlypkgs of dnf.conf(5)).
-var rpmKernels = []string{"kernel", "kernel-core", "kernel-modules", "kernel-modules-core", "kernel-modules-extra", "kernel-uek", "kernel-uek-core", "kernel-uek-modules", "kernel-default"}
-
-// kernelFamily is the same for the packages that follow on each other.
-func kernelFamily(name string) (family string, ok bool) {
-	if slices.Contains(rpmKernels, name) {
-		return name, true
-	}
-	if !patching.IsKernel(name) {
-		return "", false
-	}
-	// linux-image-6.1.0-29-amd64: what is left without its numbers.
-	family = strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' || r == '.' {
-			return -1
-		}
-		return r
-	}, name)
-	return family, family != name
 }

@@ -211,7 +211,7 @@ func TestASheetSaysWhatIsKnownAndNothingElse(t *testing.T) {
 	require.NoError(t, err)
 	m := assess.Machine{
 		Platform: bookworm, Offers: map[assess.Installed]string{{Name: "tool", Arch: "amd64"}: "2", {Name: "plain", Arch: "amd64"}: "5", {Name: "new", Arch: "amd64"}: "1"},
-		Packages: patching.PackageSet{Manager: "apt", Packages: []patching.Package{has("tool", "1"), has("other", "1"), has("plain", "4"), has("new", "1")}},
+		Packages: patching.PackageSet{Manager: "apt", Packages: []patching.Package{has("tool", "1", func(p *patching.Package) { p.Source = "tools" }), has("other", "1"), has("plain", "4"), has("new", "1")}},
 	}
 	s := assess.NewSheet(k, m, patching.Asset{Exposure: patching.ExposureUnknown}, assess.Judgement{Regimes: tables, Unknown: urgency.AsWorst, AsOf: scanned})
 	require.Len(t, s.Findings, 3)
@@ -222,6 +222,7 @@ func TestASheetSaysWhatIsKnownAndNothingElse(t *testing.T) {
 	assert.Nil(t, other.EPSS)
 	assert.Nil(t, other.CVSS)
 	assert.NotNil(t, other.Lane)
+	assert.NotNil(t, other.Due)
 	assert.Equal(t, "5", *plain.Candidate)
 	assert.Nil(t, plain.Lane, "no advisory is about it")
 	assert.Empty(t, plain.Advisories)
@@ -232,5 +233,26 @@ func TestASheetSaysWhatIsKnownAndNothingElse(t *testing.T) {
 	assert.False(t, s.EndOfLife[0].Ended)
 	assert.Empty(t, s.BlindSpots)
 	s = assess.NewSheet(k, assess.Machine{Platform: patching.Platform{ID: "haiku"}}, patching.Asset{}, assess.Judgement{AsOf: scanned})
-	assert.Len(t, s.BlindSpots, 1)
+	assert.True(t, s.Blind)
+	assert.Equal(t, "haiku", s.BlindSpots[0].What)
+}
+
+// Serves G4.
+func TestPackagesOfWhichAdvisoriesMaySpeakAreABlindSpot(t *testing.T) {
+	k := assess.Knowledge{Advisories: assess.NewIndex([]patching.Advisory{
+		fixes("A", bookworm, "tool", "not a version !"), fixes("B", alma8, "nginx", "1.24-1.module_el8.9.0+1"),
+	})}
+	spots := func(on patching.Platform, p patching.Package) (all []string) {
+		m := assess.Machine{Platform: on, Packages: patching.PackageSet{Packages: []patching.Package{p}}}
+		s := assess.NewSheet(k, m, patching.Asset{}, assess.Judgement{AsOf: scanned})
+		assert.Len(t, s.Aside, 1)
+		assert.False(t, s.Blind)
+		for _, b := range s.BlindSpots {
+			all = append(all, b.What)
+		}
+		return all
+	}
+	assert.Contains(t, spots(bookworm, has("tool", "1")), "packages whose versions cannot be compared: tool")
+	assert.Contains(t, spots(alma8, has("nginx", "1.22-1.module_el8.8.0+1")), "packages of module streams: nginx")
+	assert.NotContains(t, spots(alma8, has("nginx", "1.22-1.el8")), "packages of module streams: nginx", "it is of none")
 }

@@ -42,26 +42,6 @@ type Sheet struct {
 	Blind bool `json:"blind"`
 }
 
-// knownBy leaves out what was known of flaws only after a time.
-func knownBy(risks map[patching.CVE][]patching.Risk, asOf time.Time) map[patching.CVE][]patching.Risk {
-	by := make(map[patching.CVE][]patching.Risk, len(risks))
-	for cve, all := range risks {
-		for _, r := range all {
-			if r.Exploited != nil && r.Exploited.Added.After(asOf) {
-				r.Exploited = nil
-			}
-			if r.EPSS != nil && r.EPSS.Date.After(asOf) {
-				r.EPSS = nil
-			}
-			if r.SSVC != nil && r.SSVC.At.After(asOf) {
-				r.SSVC = nil
-			}
-			by[cve] = append(by[cve], r)
-		}
-	}
-	return by
-}
-
 // SheetRow is a package that could be newer, or that an advisory is about; of Windows,
 // an update.
 type SheetRow struct {
@@ -70,16 +50,19 @@ type SheetRow struct {
 	Installed string `json:"installed"`
 	// Candidate is what the machine can be given now.
 	Candidate *string `json:"candidate"`
-	// Fixed is the lowest version that clears all; nil: one of them has no fix yet, or
-	// there are none.
+	// Fixed is the lowest version that clears all, where advisories are about source
+	// packages in the source's own versions; nil: one of them has no fix yet, or there
+	// are none.
 	Fixed      *string               `json:"fixed"`
 	Advisories []patching.AdvisoryID `json:"advisories"`
 	CVEs       []patching.CVE        `json:"cves"`
 	KEV        *bool                 `json:"kev"`
 	EPSS       *float64              `json:"epss"`
 	CVSS       *float64              `json:"cvss"`
-	Lane       *urgency.Lane         `json:"lane"`
-	Deadlines  []SheetDeadline       `json:"deadlines"`
+	// Lane and Due are those of the deadline that binds, see [urgency.Binding].
+	Lane      *urgency.Lane   `json:"lane"`
+	Due       *time.Time      `json:"due"`
+	Deadlines []SheetDeadline `json:"deadlines"`
 	// Needs is what the machine lacks to be offered the fix; Unfixed are advisories
 	// without one.
 	Needs   []string              `json:"needs,omitempty"`
@@ -140,10 +123,9 @@ type Judgement struct {
 
 // NewSheet assesses a machine.
 func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
-	order, ordered := version.OrderOf(m.ID)
-	k.Risks = knownBy(k.Risks, j.AsOf)
-	var streams []string
+	order, _ := version.OrderOf(m.ID)
 	rows := map[patching.Package][]Match{}
+	var unsure doubts
 	// Empty, not nil: whoever reads the document need not ask.
 	s := Sheet{Findings: []SheetRow{}, Aside: []SheetAside{}, EndOfLife: []EndOfLife{}, BlindSpots: []BlindSpot{}}
 	for _, f := range k.Advisories.Match(m, j.AsOf) {
@@ -156,16 +138,8 @@ func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
 			if !slices.Contains(s.Aside, a) {
 				s.Aside = append(s.Aside, a)
 			}
-			if f.Aside == OtherStream && (f.Package.Module != "" || modular(f.Package.Version)) && !slices.Contains(streams, f.Package.Name) {
-				streams = append(streams, f.Package.Name)
-			}
+			unsure.add(f)
 		}
-	}
-	if len(streams) > 0 {
-		s.BlindSpots = append(s.BlindSpots, BlindSpot{
-			What: "packages of module streams: " + strings.Join(streams, ", "),
-			Why:  "Advisories speak of them, and no feed says of which streams: updateinfo.xml does.",
-		})
 	}
 	for _, p := range m.Packages.Packages {
 		matches := Unite(rows[p])
@@ -189,17 +163,7 @@ func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
 	slices.SortFunc(s.Findings, func(a, b SheetRow) int {
 		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Arch, b.Arch), strings.Compare(a.Installed, b.Installed))
 	})
-	switch {
-	case m.ID == "":
-		s.Blind = true
-		s.BlindSpots = append(s.BlindSpots, BlindSpot{What: "the system", Why: "The inventory does not tell which it is, so no advisory can be matched."})
-	case !ordered:
-		s.Blind = true
-		s.BlindSpots = append(s.BlindSpots, BlindSpot{What: m.ID + " " + m.Release, Why: "Nobody has taught us how its versions follow on each other."})
-	case !k.Advisories.Covers(m.Platform):
-		s.Blind = true
-		s.BlindSpots = append(s.BlindSpots, BlindSpot{What: m.ID + " " + m.Release, Why: "No feed publishes advisories for it."})
-	}
+	s.Blind, s.BlindSpots = blindSpots(k, m, unsure)
 	s.EndOfLife = append(s.EndOfLife, EndsOf(k.Lifecycles, m.Platform, j.AsOf)...)
 	return s
 }
@@ -247,7 +211,7 @@ func (k Knowledge) judge(row *SheetRow, matches []Match, on patching.Asset, j Ju
 		if f.Entitlement != "" && !slices.Contains(row.Needs, f.Entitlement) {
 			row.Needs = append(row.Needs, f.Entitlement)
 		}
-		flaw := k.weigh(f.CVEs)
+		flaw := k.weigh(f.CVEs, j.AsOf)
 		row.know(flaw)
 		facts := urgency.NewFacts(on, *f.Advisory, flaw, urgency.Seen{})
 		facts.NoPatch = f.Fixed == ""
@@ -263,16 +227,34 @@ func (k Knowledge) judge(row *SheetRow, matches []Match, on patching.Asset, j Ju
 		row.Deadlines = append(row.Deadlines, sheetDeadline(d))
 	}
 	if d, ok := urgency.Binding(all); ok {
-		row.Lane = &d.Lane
+		row.Lane, row.Due = &d.Lane, known(d.Due)
 	}
 }
 
-func (k Knowledge) weigh(cves []patching.CVE) urgency.Flaw {
+func (k Knowledge) weigh(cves []patching.CVE, asOf time.Time) urgency.Flaw {
 	flaws := make([]urgency.Flaw, 0, len(cves))
 	for _, c := range cves {
-		flaws = append(flaws, urgency.Merge(c, k.Risks[c], k.Catalogue))
+		flaws = append(flaws, urgency.Merge(c, knownBy(k.Risks[c], asOf), k.Catalogue))
 	}
 	return urgency.Join(flaws)
+}
+
+// knownBy leaves out what was known of a flaw only after a time.
+func knownBy(risks []patching.Risk, asOf time.Time) []patching.Risk {
+	by := slices.Clone(risks)
+	for i := range by {
+		r := &by[i]
+		if r.Exploited != nil && r.Exploited.Added.After(asOf) {
+			r.Exploited = nil
+		}
+		if r.EPSS != nil && r.EPSS.Date.After(asOf) {
+			r.EPSS = nil
+		}
+		if r.SSVC != nil && r.SSVC.At.After(asOf) {
+			r.SSVC = nil
+		}
+	}
+	return by
 }
 
 // know raises the row's figures to what is known of an advisory's flaws.
@@ -305,65 +287,4 @@ func known(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// soon is how long before its end a release is named.
-const soon = 180 * 24 * time.Hour
-
-// products are endoflife.date's names of systems, by the ID of os-release(5).
-var products = map[string]string{
-	"debian": "debian", "ubuntu": "ubuntu", "almalinux": "almalinux", "rocky": "rocky-linux", "rhel": "rhel", "centos": "centos",
-	"ol": "oracle-linux", "fedora": "fedora", "sles": "sles", "opensuse-leap": "opensuse", "amzn": "amazon-linux", "macos": "macos",
-}
-
-// EndsOf are the releases of a system that are past their end, or near it.
-func EndsOf(all []patching.Lifecycle, p patching.Platform, asOf time.Time) (ends []EndOfLife) {
-	product := products[p.ID]
-	for _, l := range all {
-		if product == "" || l.Product != product || !slices.Contains(releases(p.Release), l.Release) || !l.SecurityEnded && (l.SecurityEnd.IsZero() || l.SecurityEnd.After(asOf.Add(soon))) {
-			continue
-		}
-		ends = append(ends, EndOfLife{
-			Product: l.Product, Release: l.Release, Ends: known(l.SecurityEnd), Extended: known(l.ExtendedEnd),
-			Ended: l.SecurityEnded || l.SecurityEnd.Before(asOf), Feed: l.Feed,
-		})
-	}
-	return ends
-}
-
-// codenames are the suites of Debian's and Ubuntu's releases.
-var codenames = map[patching.Platform]string{
-	{ID: "debian", Release: "10"}: "buster", {ID: "debian", Release: "11"}: "bullseye", {ID: "debian", Release: "12"}: "bookworm",
-	{ID: "debian", Release: "13"}: "trixie", {ID: "ubuntu", Release: "18.04"}: "bionic", {ID: "ubuntu", Release: "20.04"}: "focal",
-	{ID: "ubuntu", Release: "22.04"}: "jammy", {ID: "ubuntu", Release: "24.04"}: "noble",
-}
-
-// Candidates are the newest versions that indexes offer a system, of the packages that
-// are installed: what apt would take where nothing is pinned. An index of another
-// release's suite offers nothing; one that does not tell its suite counts. They are nil
-// if no index is for the system.
-func Candidates(offers []patching.Offer, on patching.Platform, set patching.PackageSet) map[Installed]string {
-	if order, _ := version.OrderOf(on.ID); order != version.Debian {
-		return nil
-	}
-	release := codenames[patching.Platform{ID: on.ID, Release: releases(on.Release)[0]}]
-	by := map[string][]patching.Offer{}
-	for _, o := range offers {
-		if release == "" || o.Suite == "" || o.Suite == release || strings.HasPrefix(o.Suite, release+"-") {
-			by[o.Name] = append(by[o.Name], o)
-		}
-	}
-	if len(by) == 0 {
-		return nil
-	}
-	newest := map[Installed]string{}
-	for _, p := range set.Packages {
-		for _, o := range by[p.Name] {
-			at := Installed{p.Name, p.Arch}
-			if (o.Arch == p.Arch || everywhere(o.Arch) || everywhere(p.Arch)) && (newest[at] == "" || version.Debian.Older(newest[at], o.Version)) {
-				newest[at] = o.Version
-			}
-		}
-	}
-	return newest
 }

@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,7 +168,7 @@ func (o assessFlags) verdict(a Assessment) error {
 		}
 	}
 	if n > 0 {
-		return &Failure{Code: ExitFailed, Words: fmt.Sprintf("%d of %d findings are %s or more urgent", n, len(a.Findings), urgency.Lane(o.failOn).Word())}
+		return &Failure{Code: ExitFailed, Words: fmt.Sprintf("%d of %d findings are %s or more urgent", n, len(a.Findings), o.failOn)}
 	}
 	return nil
 }
@@ -186,7 +188,7 @@ func (s *session) printAssessment(a Assessment) {
 	slices.SortStableFunc(rows, byUrgency)
 	var lines [][]string
 	for _, r := range rows {
-		lines = append(lines, []string{laneWord(r.Lane), dueWord(r), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), answer(r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveWords(r)})
+		lines = append(lines, []string{laneWord(r.Lane), dueWord(r.Due), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), answer(r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveWords(r)})
 	}
 	if len(lines) == 0 {
 		s.note("%s", nothing(a))
@@ -237,35 +239,22 @@ func endWords(e assess.EndOfLife) string {
 	return words + " (" + e.Feed + ")."
 }
 
-// byUrgency puts first what is due first, and then what is most urgent.
+// byUrgency puts first what is due first, and then what is most urgent. What has no date
+// comes behind, and what has no lane last.
 func byUrgency(a, b assess.SheetRow) int {
-	x, y := earliest(a), earliest(b)
-	switch {
-	case x == nil && y == nil:
-		switch {
-		case a.Lane == nil && b.Lane == nil:
-			return 0
-		case b.Lane == nil || a.Lane != nil && b.Lane.Before(*a.Lane):
+	due := func(r assess.SheetRow) int64 {
+		if r.Due == nil {
+			return math.MaxInt64
+		}
+		return r.Due.Unix()
+	}
+	lane := func(r assess.SheetRow) int {
+		if r.Lane == nil {
 			return -1
-		case a.Lane == nil || a.Lane.Before(*b.Lane):
-			return 1
 		}
-		return 0
-	case y == nil:
-		return -1
-	case x == nil:
-		return 1
+		return slices.Index(urgency.Lanes(), *r.Lane)
 	}
-	return x.Compare(*y)
-}
-
-func earliest(r assess.SheetRow) (due *time.Time) {
-	for _, d := range r.Deadlines {
-		if d.Due != nil && (due == nil || d.Due.Before(*due)) {
-			due = d.Due
-		}
-	}
-	return due
+	return cmp.Or(cmp.Compare(due(a), due(b)), cmp.Compare(lane(b), lane(a)))
 }
 
 func laneWord(l *urgency.Lane) string {
@@ -286,11 +275,11 @@ func answer(v *bool) string {
 	return "no"
 }
 
-func dueWord(r assess.SheetRow) string {
-	if due := earliest(r); due != nil {
-		return due.Format(time.DateOnly)
+func dueWord(due *time.Time) string {
+	if due == nil {
+		return ""
 	}
-	return ""
+	return due.Format(time.DateOnly)
 }
 
 func or(v *string) string {

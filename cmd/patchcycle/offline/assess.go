@@ -56,25 +56,12 @@ func Assess(ctx context.Context, o cli.AssessOptions) (cli.Assessment, error) {
 			What: "the system", Why: fmt.Sprintf("The inventory does not name it: %s %s by %s.", host.OS.ID, host.OS.Release, host.Guessed),
 		})
 	}
-	if m.Offers == nil {
+	if host.OS.ID == "windows" && strings.Count(host.Build, ".") == 2 {
 		sheet.BlindSpots = append(sheet.BlindSpots, assess.BlindSpot{
-			What: "candidates", Why: "No list of packages for its system is among the feeds: what the machine can be given is not known.",
+			What: "the build", Why: "The last of its numbers is not in the inventory: it is taken from the newest update that is installed and that a feed knows, or counts as 0.",
 		})
 	}
-	sheet.BlindSpots = append(sheet.BlindSpots, silent(host)...)
 	return cli.Assessment{Sheet: sheet, Feeds: feeds, Unread: unread}, nil
-}
-
-// silent is what the inventory does not tell and advisories ask for.
-func silent(host inventories.Host) (spots []assess.BlindSpot) {
-	named := func(p patching.Package) bool { return p.Source != "" }
-	switch {
-	case host.OS.ID == "windows" && strings.Count(host.Build, ".") == 2:
-		spots = append(spots, assess.BlindSpot{What: "the build", Why: "The last of its numbers is not in the inventory: it is taken from the newest update that is installed and that a feed knows, or counts as 0."})
-	case (host.OS.ID == "debian" || host.OS.ID == "ubuntu") && !slices.ContainsFunc(host.Packages.Packages, named):
-		spots = append(spots, assess.BlindSpot{What: "source packages", Why: "The inventory does not name them, and advisories are about them: what is built from a source of another name is not matched. A dpkg status file has them."})
-	}
-	return spots
 }
 
 func readInventory(o cli.AssessOptions) (inventories.Host, error) {

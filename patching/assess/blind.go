@@ -1,0 +1,58 @@
+package assess
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/version"
+)
+
+// doubts are packages that advisories may be about, by why that cannot be told.
+type doubts struct{ streams, orders []string }
+
+func (d *doubts) add(f Match) {
+	note := func(all *[]string) {
+		if !slices.Contains(*all, f.Package.Name) {
+			*all = append(*all, f.Package.Name)
+		}
+	}
+	switch {
+	case f.Aside == OtherOrder:
+		note(&d.orders)
+	case f.Aside == OtherStream && (f.Package.Module != "" || modular(f.Package.Version)):
+		note(&d.streams)
+	}
+}
+
+// blindSpots are what cannot be said of a machine, with its reason. It is blind if no
+// advisory can be matched with it at all.
+func blindSpots(k Knowledge, m Machine, unsure doubts) (blind bool, all []BlindSpot) {
+	all = []BlindSpot{}
+	spot := func(what, why string) { all = append(all, BlindSpot{What: what, Why: why}) }
+	_, ordered := version.OrderOf(m.ID)
+	name := strings.TrimSpace(m.ID + " " + m.Release)
+	switch {
+	case m.ID == "":
+		spot("the system", "The inventory does not tell which it is, so no advisory can be matched.")
+	case !ordered:
+		spot(name, "Nobody has taught us how its versions follow on each other.")
+	case !k.Advisories.Covers(m.Platform):
+		spot(name, "No feed publishes advisories for it.")
+	}
+	blind = len(all) > 0
+	if len(unsure.streams) > 0 {
+		spot("packages of module streams: "+strings.Join(unsure.streams, ", "), "Advisories speak of them, and no feed says of which streams: updateinfo.xml does.")
+	}
+	if len(unsure.orders) > 0 {
+		spot("packages whose versions cannot be compared: "+strings.Join(unsure.orders, ", "), "Advisories speak of them.")
+	}
+	if m.Offers == nil && m.ID != "windows" {
+		spot("candidates", "No list of packages for its system is among the feeds: what the machine can be given is not known.")
+	}
+	sourced := func(p patching.Package) bool { return p.Source != "" }
+	if order, _ := version.OrderOf(m.ID); order == version.Debian && !slices.ContainsFunc(m.Packages.Packages, sourced) {
+		spot("source packages", "The inventory does not name them, and advisories are about them: what is built from a source of another name is not matched. A dpkg status file has them.")
+	}
+	return blind, all
+}
