@@ -176,7 +176,7 @@ func readList(doc Document, into *Content) error {
 		return fmt.Errorf("line %d: %w", n+1, err)
 	}
 	if n > 0 && last.is != '\n' {
-		return fmt.Errorf("line %d does not end: the list was cut off", n)
+		return fmt.Errorf("line %d: %w", n, errUnended)
 	}
 	if err := take(n); err != nil {
 		return err

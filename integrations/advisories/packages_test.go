@@ -67,7 +67,8 @@ func linked(t *testing.T, m fstest.MapFS, keys apt.Keys) (map[string]File, map[s
 func TestAListThatEndsInTheMiddleOfALineIsRefused(t *testing.T) {
 	const text = "Package: a\nVersion: 1\nArchitecture: all\nFilename: pool/a.deb\n\nPackage: b\nVersion: 1\nArchitecture: all\nDepends: libc"
 	_, err := readAs(t, []byte(text), DefaultLimits())
-	require.ErrorContains(t, err, "line 9 does not end: the list was cut off")
+	require.ErrorIs(t, err, errUnended)
+	require.ErrorContains(t, err, "line 9")
 }
 
 func TestOffersOfDebianAreSignedByDebiansOwnKeys(t *testing.T) {
