@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/patchcycle/patchcycle/internal/freeport"
 )
 
 // portFile remembers the port of the last run, so that clients that were told
@@ -29,7 +30,7 @@ func choosePort(o Options) (int, error) {
 	if last := rememberedPort(o.Dir); last != 0 && listenable(o.IP, last) == nil {
 		return last, nil
 	}
-	ports, err := freePorts(o.IP, 1)
+	ports, err := freeport.Quiet.Choose(o.IP, 1)
 	if err != nil {
 		return 0, err
 	}
@@ -49,35 +50,6 @@ func listenable(ip string, port int) error {
 		return wrong("Port", "%v", err)
 	}
 	return l.Close()
-}
-
-// Ports that systems do not hand out to outgoing connections (Linux does from
-// 32768, others from 49152): between our choice and the server's listening,
-// only somebody who listens could take one.
-const lowPort, highPort = 20000, 32000
-
-// freePorts returns n different ports of ip that nobody listens on.
-func freePorts(ip string, n int) ([]int, error) {
-	const tries = 1000
-	var ports []int
-	var held []net.Listener // until the last is chosen, so that they differ
-	defer func() {
-		for _, l := range held {
-			l.Close()
-		}
-	}()
-	for range tries {
-		port := lowPort + rand.IntN(highPort-lowPort)
-		l, err := net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
-		if err != nil {
-			continue
-		}
-		held = append(held, l)
-		if ports = append(ports, port); len(ports) == n {
-			return ports, nil
-		}
-	}
-	return nil, fmt.Errorf("no %d ports of %s between %d and %d are free", n, ip, lowPort, highPort)
 }
 
 func rememberedPort(dir string) int {

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
 
+	"github.com/patchcycle/patchcycle/internal/freeport"
 	"github.com/patchcycle/patchcycle/worker/engine/gate"
 )
 
@@ -107,7 +108,7 @@ func value(v any) []dynamicconfig.ConstrainedValue {
 }
 
 func configure(ip string, port int, p *persistence) (*config.Config, error) {
-	ports, err := freePorts(inner, len(services)-1)
+	ports, err := freeport.Quiet.Choose(inner, len(services)-1, port) // port is not listened on yet
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/freeport"
 	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -20,10 +22,12 @@ import (
 // serverAlone kills "patchcycle server" while the fleet goes on in a process of
 // its own, and starts it again.
 func (s *stage) serverAlone(ctx context.Context) error {
-	uplink, err := freeAddress()
+	const local = "127.0.0.1"
+	ports, err := freeport.Quiet.Choose(local, 1)
 	if err != nil {
 		return err
 	}
+	uplink := net.JoinHostPort(local, strconv.Itoa(ports[0]))
 	server, err := s.server(ctx, uplink)
 	if err != nil {
 		return err
@@ -140,13 +144,4 @@ func patiently(ctx context.Context, do func() error) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }

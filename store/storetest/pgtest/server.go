@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/patchcycle/patchcycle/internal/freeport"
 )
 
 const (
@@ -120,14 +122,16 @@ cd / && rm -rf "$2"
 `
 
 func (srv *server) run(bin, home string, who user, s settings) error {
-	port, err := freePort()
+	const local = "127.0.0.1"
+	ports, err := freeport.Quiet.Choose(local, 1)
 	if err != nil {
 		return fmt.Errorf("pgtest: %w", err)
 	}
-	srv.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	port := strconv.Itoa(ports[0])
+	srv.address = net.JoinHostPort(local, port)
 	conf := map[string]string{
 		"listen_addresses":        "'127.0.0.1'",
-		"port":                    strconv.Itoa(port),
+		"port":                    port,
 		"unix_socket_directories": "''", // socket paths have a length limit that test folders pass
 		"max_connections":         "400",
 		"shared_buffers":          "'64MB'",
@@ -189,13 +193,4 @@ func appendTo(file string, text []byte) error {
 	}
 	_, err = f.Write(text)
 	return errors.Join(err, f.Close())
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
