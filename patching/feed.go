@@ -1,0 +1,83 @@
+package patching
+
+import "time"
+
+// FeedName names a source of advisories or of what is known about flaws, as the
+// people who run the server call it: "kev", "debian-security".
+type FeedName string
+
+// FeedSource is where a feed comes from.
+type FeedSource struct {
+	Name FeedName
+	// URL is asked for it; empty: it comes by import alone.
+	URL string
+	// Owner answers for it: who is told when it is refused or stale.
+	Owner string
+	// Every is how often it is asked for, StaleAfter from what age on it is stale.
+	Every, StaleAfter time.Duration
+}
+
+// FeedResult is how a sync ended.
+type FeedResult string
+
+// The results of a sync. After a refusal and a failure the last good edition stays.
+const (
+	FeedNew       FeedResult = "new"
+	FeedUnchanged FeedResult = "unchanged"
+	FeedRefused   FeedResult = "refused" // it came, and is worse than none
+	FeedFailed    FeedResult = "failed"  // it did not come
+)
+
+// FeedSync is one attempt to bring a feed up to date: a fact, kept for good.
+type FeedSync struct {
+	Feed FeedName
+	At   time.Time
+	// By is who asked for it; empty: the server, by its schedule or for a cycle.
+	By AccountName
+	// From is the address, or the name of the file that was imported.
+	From   string
+	Result FeedResult
+	Why    string // of a refusal or failure, a sentence with the way out
+	Bytes  int64  // that crossed the network or were read
+	// Edition is the one that counts after the sync; zero: there is none yet.
+	Edition FeedEdition
+}
+
+// FeedEdition is a state of a feed.
+type FeedEdition struct {
+	// Digest addresses the files as they came.
+	Digest Digest
+	// Revision is the publisher's name for it, and Made when it was made, as far as it
+	// tells; Got is when it came to us.
+	Revision  string
+	Made, Got time.Time
+	// Records counts what it says, by kind: advisories, risks, lifecycles, offers.
+	Records map[string]int
+	// Signed: a signature was checked, down to all of its parts.
+	Signed bool
+}
+
+// FeedState is how a feed stands at a time: what a plan says that it rests on.
+type FeedState struct {
+	FeedSource
+	Edition FeedEdition // zero: it was never there
+	// Asked is when it was last asked for with an answer that counts, new or unchanged.
+	Asked time.Time
+	// Trouble is why the newest sync was refused or failed; empty: it was not.
+	Trouble string
+}
+
+// Age is how old what the feed says is: since it was last known to be the newest. A
+// publisher that has said nothing new for a month has told us so each day.
+func (s FeedState) Age(now time.Time) time.Duration {
+	if s.Asked.IsZero() {
+		return now.Sub(s.Edition.Got)
+	}
+	return now.Sub(s.Asked)
+}
+
+// Stale reports whether a plan that rests on the feed has to say that it is old, or
+// was never there.
+func (s FeedState) Stale(now time.Time) bool {
+	return s.Edition.Digest == "" || (s.StaleAfter > 0 && s.Age(now) > s.StaleAfter)
+}
