@@ -123,12 +123,18 @@ type Judgement struct {
 
 // NewSheet assesses a machine.
 func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
+	return NewJudge(k, j).Sheet(m, ClassOf(&on))
+}
+
+// Sheet assesses a kind of machine, as it is on assets of a class.
+func (j *Judge) Sheet(m Machine, on Class) Sheet {
+	k, asOf := j.know, j.by.AsOf
 	order, _ := version.OrderOf(m.ID)
 	rows := map[patching.Package][]Match{}
 	var unsure doubts
 	// Empty, not nil: whoever reads the document need not ask.
 	s := Sheet{Findings: []SheetRow{}, Aside: []SheetAside{}, EndOfLife: []EndOfLife{}, BlindSpots: []BlindSpot{}}
-	for _, f := range k.Advisories.Match(m, j.AsOf) {
+	for _, f := range k.Advisories.Match(m, asOf) {
 		switch f.Aside {
 		case "":
 			rows[f.Package] = append(rows[f.Package], f)
@@ -150,32 +156,32 @@ func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
 			continue
 		}
 		if m.ID == "windows" {
-			s.Findings = append(s.Findings, k.updates(p, matches, on, j)...)
+			s.Findings = append(s.Findings, j.updates(p, matches, on)...)
 			continue
 		}
 		row := SheetRow{Package: p.Name, Arch: p.Arch, Installed: p.Version, Fixed: highest(order, matches)}
 		if offered {
 			row.Candidate = &offer
 		}
-		k.judge(&row, matches, on, j)
+		j.fill(&row, matches, on)
 		s.Findings = append(s.Findings, row)
 	}
 	slices.SortFunc(s.Findings, func(a, b SheetRow) int {
 		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Arch, b.Arch), strings.Compare(a.Installed, b.Installed))
 	})
 	s.Blind, s.BlindSpots = blindSpots(k, m, unsure)
-	s.EndOfLife = append(s.EndOfLife, EndsOf(k.Lifecycles, m.Platform, j.AsOf)...)
+	s.EndOfLife = append(s.EndOfLife, EndsOf(k.Lifecycles, m.Platform, asOf)...)
 	return s
 }
 
 // updates are rows of Windows: each update that the vendor released for a newer build.
-func (k Knowledge) updates(p patching.Package, matches []Match, on patching.Asset, j Judgement) (rows []SheetRow) {
+func (j *Judge) updates(p patching.Package, matches []Match, on Class) (rows []SheetRow) {
 	for _, f := range matches {
 		row := SheetRow{Package: string(f.Advisory.ID), Installed: p.Version}
 		if f.Fixed != "" {
 			row.Fixed = &f.Fixed
 		}
-		k.judge(&row, []Match{f}, on, j)
+		j.fill(&row, []Match{f}, on)
 		rows = append(rows, row)
 	}
 	return rows
@@ -196,8 +202,8 @@ func highest(order version.Order, matches []Match) *string {
 	return top
 }
 
-// judge fills in what advisories say, and how urgent that is.
-func (k Knowledge) judge(row *SheetRow, matches []Match, on patching.Asset, j Judgement) {
+// fill fills in what advisories say, and how urgent that is.
+func (j *Judge) fill(row *SheetRow, matches []Match, on Class) {
 	row.Advisories, row.CVEs, row.Deadlines = []patching.AdvisoryID{}, []patching.CVE{}, []SheetDeadline{}
 	var all []urgency.Deadline
 	for _, f := range matches {
@@ -211,11 +217,9 @@ func (k Knowledge) judge(row *SheetRow, matches []Match, on patching.Asset, j Ju
 		if f.Entitlement != "" && !slices.Contains(row.Needs, f.Entitlement) {
 			row.Needs = append(row.Needs, f.Entitlement)
 		}
-		flaw := k.weigh(f.CVEs, j.AsOf)
-		row.know(flaw)
-		facts := urgency.NewFacts(on, *f.Advisory, flaw, urgency.Seen{})
-		facts.NoPatch = f.Fixed == ""
-		all = append(all, urgency.Judge(facts, j.Regimes, j.Unknown, j.AsOf)...)
+		u := j.Of(f, on)
+		row.know(u.Flaw)
+		all = append(all, u.Deadlines...)
 	}
 	slices.Sort(row.Advisories)
 	slices.Sort(row.CVEs)

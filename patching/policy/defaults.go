@@ -26,6 +26,10 @@ func (p *patchesDoc) defaults() {
 	p.Reboot = "when-needed"
 }
 
+func (u *urgencyDoc) defaults() {
+	u.Unknown = "worst"
+}
+
 func (r *ringDoc) defaults() {
 	r.Batch = 200
 	r.Parallel = 4
@@ -63,6 +67,9 @@ func (p *Policy) derive(written func(path string) bool) {
 	}
 	if !written("approval.escalate") {
 		p.Approval.Escalate = min(48*time.Hour, p.Approval.Expire/2)
+	}
+	if !written("urgency.regimes") {
+		p.Urgency.Regimes = []string{"ssvc-deployer"}
 	}
 	if !written("emergency.quorum") {
 		p.Emergency.Quorum = p.Approval.Quorum

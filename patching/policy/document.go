@@ -57,6 +57,8 @@ type document struct {
 	Freezes []freezeDoc `yaml:"freezes" jsonschema:"maxItems=100"`
 	// What of that which is offered is installed.
 	Patches patchesDoc `yaml:"patches"`
+	// By which rules it is judged how soon something has to be patched.
+	Urgency urgencyDoc `yaml:"urgency"`
 	// Slices of the machines, one after the other. The first is named test.
 	Rings []ringDoc `yaml:"rings" jsonschema:"required,minItems=1,maxItems=50"`
 	// Who has to agree, and how long that is waited for.
@@ -130,6 +132,14 @@ type patchesDoc struct {
 	Alone []string `yaml:"alone" jsonschema:"maxItems=500"`
 	// Whether machines restart when a patch needs it, always, or never.
 	Reboot string `yaml:"reboot" jsonschema:"enum=when-needed,enum=always,enum=never"`
+}
+
+// urgencyDoc says by which rules it is judged how soon something has to be patched.
+type urgencyDoc struct {
+	// The decision tables that apply, by their ids; docs/urgency.md lists them. The earliest due date binds. Absent: ssvc-deployer.
+	Regimes []string `yaml:"regimes" jsonschema:"maxItems=20"`
+	// What counts where a fact is not known, such as a machine's exposure: the worst that it may be, the best, or the worst until a person, who is asked, has found out.
+	Unknown string `yaml:"unknown" jsonschema:"enum=worst,enum=best,enum=ask"`
 }
 
 // holdDoc keeps packages as they are.

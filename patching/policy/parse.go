@@ -57,6 +57,7 @@ func (s *source) resolve(doc document) *Policy {
 		Select: string(doc.Select), Calendar: c,
 		CloseAfter: s.duration("close_after", doc.CloseAfter, time.Minute),
 		Patches:    s.patches(doc.Patches, loc),
+		Urgency:    s.urgency(doc.Urgency),
 		OnHalt:     doc.OnHalt,
 		Silence:    s.duration("silence", doc.Silence, time.Second),
 		Fresh:      s.duration("fresh", doc.Fresh, time.Minute),
@@ -128,6 +129,23 @@ func (s *source) patches(doc patchesDoc, loc *time.Location) Patches {
 		})
 	}
 	return p
+}
+
+// shippedRegimes are the ids of the tables that come along; a server may have others.
+var shippedRegimes = []string{"cisa-bod-26-04", "cyber-essentials", "essential-eight", "essential-eight-ml3", "pci-dss", "ssvc-deployer"}
+
+func (s *source) urgency(doc urgencyDoc) Urgency {
+	for i, id := range doc.Regimes {
+		path := fmt.Sprintf("urgency.regimes[%d]", i)
+		switch {
+		case slices.Contains(doc.Regimes[:i], id):
+			s.fail(path, fmt.Sprintf("%q is written twice", short(id)), "remove one of the two")
+		case !slices.Contains(shippedRegimes, id):
+			s.warn(path, fmt.Sprintf("%q is none of the tables that come along", short(id)),
+				"write one of "+strings.Join(shippedRegimes, ", ")+", or make sure that the server has your own table of that id")
+		}
+	}
+	return Urgency{Regimes: doc.Regimes, Unknown: doc.Unknown}
 }
 
 // zone checks a name; a missing one was already told.

@@ -119,6 +119,7 @@ func TestAPolicySaysWhatWasWrittenAndDefaultsFillTheRest(t *testing.T) {
 			Take: "all", Reboot: "when-needed", Alone: []string{"linux-image-*", "postgresql-*"},
 			Hold: []policy.Hold{{Package: "docker-ce*", Reason: "the vendor supports version 27 only", Owner: "platform-team", Until: day(2027, 6, 30)}},
 		},
+		Urgency: policy.Urgency{Regimes: []string{"ssvc-deployer"}, Unknown: "worst"},
 		Rings: []policy.Ring{
 			{
 				Name: "test", Count: 10, Batch: 200, Parallel: 4, Soak: 24 * hour,

@@ -37,6 +37,7 @@ type Policy struct {
 	Windows    []Window
 	Freezes    []Freeze
 	Patches    Patches
+	Urgency    Urgency
 	Rings      []Ring
 	Approval   Approval
 	// Exclude leaves machines out, each with reason, owner and expiry.
@@ -110,6 +111,14 @@ type Patches struct {
 	Alone []string
 	// Reboot is "when-needed", "always" or "never".
 	Reboot string
+}
+
+// Urgency says by which rules it is judged how soon something has to be patched.
+type Urgency struct {
+	// Regimes are ids of decision tables, see the package urgency.
+	Regimes []string
+	// Unknown is "worst", "best" or "ask": what counts where a fact is not known.
+	Unknown string
 }
 
 // Hold keeps a package as it is.
