@@ -2,6 +2,7 @@ package assess
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -28,10 +29,20 @@ type Urgent struct {
 
 // matter is all that a judgement depends on.
 type matter struct {
-	advisory *patching.Advisory
-	cves     string
-	noPatch  bool
+	id                   patching.AdvisoryID
+	feed, kind, severity string
+	published, modified  int64
+	cves                 string
+	withdrawn, noPatch   bool
 	Class
+}
+
+func matterOf(f Match, on Class) matter {
+	a := f.Advisory
+	return matter{
+		id: a.ID, feed: a.Feed, kind: a.Kind, severity: a.Severity, published: a.Published.UnixNano(), modified: a.Modified.UnixNano(),
+		cves: fmt.Sprint(f.CVEs), withdrawn: !a.Withdrawn.IsZero(), noPatch: f.Fixed == "", Class: on,
+	}
 }
 
 // Class is what urgency depends on of an asset.
@@ -52,7 +63,7 @@ func NewJudge(k Knowledge, by Judgement) *Judge {
 
 // Of judges a match on assets of a class.
 func (j *Judge) Of(f Match, on Class) Urgent {
-	about := matter{advisory: f.Advisory, cves: fmt.Sprint(f.CVEs), noPatch: f.Fixed == "", Class: on}
+	about := matterOf(f, on)
 	j.mu.Lock()
 	u, known := j.known[about]
 	j.mu.Unlock()
@@ -68,4 +79,45 @@ func (j *Judge) Of(f Match, on Class) Urgent {
 	j.known[about] = u
 	j.mu.Unlock()
 	return u
+}
+
+// Look is what advisories say of a kind of machine.
+type Look struct {
+	// Counts are the matches that count, in the order of the packages.
+	Counts []Match
+	Aside  []SheetAside
+	// Blind: no advisory can be matched at all. Spots are what cannot be known, and why.
+	Blind bool
+	Spots []BlindSpot
+}
+
+// Look matches a kind of machine.
+func (j *Judge) Look(m Machine) Look {
+	l := Look{Aside: []SheetAside{}}
+	var unsure doubts
+	by := map[patching.Package][]Match{}
+	for _, f := range j.know.Advisories.Match(m, j.by.AsOf) {
+		switch f.Aside {
+		case "":
+			by[f.Package] = append(by[f.Package], f)
+		case NotPublished: // nobody could know
+		default:
+			a := SheetAside{Package: f.Package.Name, Advisory: f.Advisory.ID, Reason: f.Aside}
+			if !slices.Contains(l.Aside, a) {
+				l.Aside = append(l.Aside, a)
+			}
+			unsure.add(f)
+		}
+	}
+	for _, p := range m.Packages.Packages {
+		l.Counts = append(l.Counts, Unite(by[p])...)
+		delete(by, p)
+	}
+	l.Blind, l.Spots = blindSpots(j.know, m, unsure)
+	return l
+}
+
+// Ends are the ends of support that concern a system.
+func (j *Judge) Ends(p patching.Platform) []EndOfLife {
+	return EndsOf(j.know.Lifecycles, p, j.by.AsOf)
 }

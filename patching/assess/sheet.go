@@ -128,27 +128,18 @@ func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
 
 // Sheet assesses a kind of machine, as it is on assets of a class.
 func (j *Judge) Sheet(m Machine, on Class) Sheet {
-	k, asOf := j.know, j.by.AsOf
 	order, _ := version.OrderOf(m.ID)
+	look := j.Look(m)
 	rows := map[patching.Package][]Match{}
-	var unsure doubts
+	for _, f := range look.Counts {
+		rows[f.Package] = append(rows[f.Package], f)
+	}
 	// Empty, not nil: whoever reads the document need not ask.
-	s := Sheet{Findings: []SheetRow{}, Aside: []SheetAside{}, EndOfLife: []EndOfLife{}, BlindSpots: []BlindSpot{}}
-	for _, f := range k.Advisories.Match(m, asOf) {
-		switch f.Aside {
-		case "":
-			rows[f.Package] = append(rows[f.Package], f)
-		case NotPublished: // nobody could know
-		default:
-			a := SheetAside{Package: f.Package.Name, Advisory: f.Advisory.ID, Reason: f.Aside}
-			if !slices.Contains(s.Aside, a) {
-				s.Aside = append(s.Aside, a)
-			}
-			unsure.add(f)
-		}
+	s := Sheet{
+		Findings: []SheetRow{}, Aside: look.Aside, EndOfLife: []EndOfLife{}, BlindSpots: look.Spots, Blind: look.Blind,
 	}
 	for _, p := range m.Packages.Packages {
-		matches := Unite(rows[p])
+		matches := rows[p]
 		delete(rows, p)
 		offer, offered := m.Offers[Installed{p.Name, p.Arch}]
 		offered = offered && order.Older(p.Version, offer)
@@ -169,8 +160,7 @@ func (j *Judge) Sheet(m Machine, on Class) Sheet {
 	slices.SortFunc(s.Findings, func(a, b SheetRow) int {
 		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Arch, b.Arch), strings.Compare(a.Installed, b.Installed))
 	})
-	s.Blind, s.BlindSpots = blindSpots(k, m, unsure)
-	s.EndOfLife = append(s.EndOfLife, EndsOf(k.Lifecycles, m.Platform, asOf)...)
+	s.EndOfLife = append(s.EndOfLife, j.Ends(m.Platform)...)
 	return s
 }
 

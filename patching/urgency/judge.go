@@ -69,7 +69,7 @@ func Judge(f Facts, regimes []Table, treat Unknown, now time.Time) []Deadline {
 	for _, t := range regimes {
 		deadlines = append(deadlines, t.judge(f, treat))
 	}
-	slices.SortStableFunc(deadlines, compare)
+	slices.SortStableFunc(deadlines, Compare)
 	return deadlines
 }
 
@@ -79,7 +79,7 @@ func Binding(deadlines []Deadline) (Deadline, bool) {
 	if len(deadlines) == 0 {
 		return Deadline{}, false
 	}
-	return slices.MinFunc(deadlines, compare), true
+	return slices.MinFunc(deadlines, Compare), true
 }
 
 // Misses are the deadlines that the coming cycle certainly misses, if nextDone is the
@@ -105,7 +105,9 @@ func Misses(deadlines []Deadline, nextDone time.Time) []Deadline {
 // Waiting reports whether the clock has not begun, because there is no patch yet.
 func (d Deadline) Waiting() bool { return d.Clock.What != "" && d.Clock.At.IsZero() }
 
-func compare(a, b Deadline) int {
+// Compare orders deadlines: those with a date first, the earliest in front, then what has
+// none, the most urgent lane in front.
+func Compare(a, b Deadline) int {
 	return cmp.Or(
 		later(a.Due.IsZero(), b.Due.IsZero()), a.Due.Compare(b.Due),
 		cmp.Compare(b.Lane.rank(), a.Lane.rank()), strings.Compare(a.Regime, b.Regime),

@@ -1,0 +1,439 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/phrase"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+)
+
+// Remediation says which advisories a plan deals with, how urgent they are, and what
+// stays: why the plan is made, for those who decide about it (G2, G4). It rests on
+// feeds, and says how old they are.
+type Remediation struct {
+	AsOf time.Time
+	// Regimes are the decision tables by which it was judged, Unknown what counted
+	// where a fact was not known.
+	Regimes []string
+	Unknown urgency.Unknown
+	Feeds   []FeedLine
+	// Remedies are the advisories that machines have, the most urgent first, at most
+	// [MostRemedies]; More is how many are not listed, which are the least urgent.
+	Remedies []Remedy
+	More     int
+	// Cleared, Staying and Late count advisories: those that the plan clears on all
+	// machines that have them, those that stay on some, and those that the plan
+	// certainly clears too late on some.
+	Cleared, Staying, Late int
+	CVEs, Exploited        int // distinct flaws, and those of them in KEV
+	// Machines were assessed. Lanes counts them by the most urgent thing that they
+	// have; those that have nothing are in none. Unexposed are those of unknown exposure.
+	Machines, Unexposed int
+	Lanes               map[urgency.Lane]int
+	Blind               []Blindness
+	Ends                []Ending
+}
+
+// MostRemedies is how many advisories are listed.
+const MostRemedies = 200
+
+// Remedy is an advisory that machines have, and what the plan does about it.
+type Remedy struct {
+	Advisory patching.AdvisoryID
+	Feed     string
+	Title    string
+	Severity string
+	CVEs     []patching.CVE
+	// KEV, EPSS and CVSS are the worst that is known of its flaws; nil: not known.
+	KEV        *bool
+	EPSS, CVSS *float64
+	// Deadline is the one that binds on the machines where it is the most urgent; nil:
+	// no regime says anything.
+	Deadline *urgency.Deadline
+	// By are the patches that clear it.
+	By []OnMachines
+	// Clears are machines that the plan rids of it, Late those of them that it reaches
+	// after the due date. Stays are machines that keep it, by why.
+	Clears, Late int
+	Stays        map[Staying]int
+}
+
+// Staying is why a machine keeps what an advisory is about. Its words are for people.
+type Staying string
+
+// Why it stays. What the plan leaves a machine out for stands in the plan.
+const (
+	NoFix      Staying = "there is no fix yet"
+	Entitled   Staying = "the fix is for those who pay for it"
+	NotOffered Staying = "its package manager does not offer the fix, or the policy does not take it"
+	LeftOut    Staying = "the plan leaves the machine out"
+)
+
+// FeedLine is how a feed stood that a plan rests on.
+type FeedLine struct {
+	Name     patching.FeedName
+	Owner    string
+	Revision string
+	Made     time.Time // by the publisher; zero: not known
+	Age      time.Duration
+	Records  int
+	Stale    bool
+	// Trouble is why it was refused or did not come the last time; empty: it came.
+	Trouble string
+}
+
+// Blindness is what is not known of machines, and whose they are.
+type Blindness struct {
+	What, Why string
+	Machines  int
+	Owners    []string
+}
+
+// Ending is the end of support of what runs on machines.
+type Ending struct {
+	assess.EndOfLife
+	Machines int
+	Owners   []string
+}
+
+// Likes are machines that are alike: of one kind and class, with the same in the plan.
+type Likes struct {
+	Machines int
+	Owners   []string
+	Class    assess.Class
+	// Out is why the plan leaves them out; empty: it does not. Begins is when it reaches
+	// them at the earliest.
+	Out    patching.Reason
+	Begins time.Time
+	// Has are the matches that count now, Left those that count once the plan's patches
+	// are in, and By is those patches.
+	Has, Left []assess.Match
+	By        []patching.Patch
+	Blind     []assess.BlindSpot
+	Ends      []assess.EndOfLife
+}
+
+// Grounds are what a remediation is made from beside the machines.
+type Grounds struct {
+	AsOf    time.Time
+	Regimes []urgency.Table
+	Unknown urgency.Unknown
+	Feeds   []patching.FeedState
+	Judge   *assess.Judge
+}
+
+// Remedy makes the remediation of a plan from all machines that its policy selects.
+func (g Grounds) Remedy(all []Likes) Remediation {
+	r := Remediation{AsOf: g.AsOf, Unknown: g.Unknown, Lanes: map[urgency.Lane]int{}}
+	for _, t := range g.Regimes {
+		r.Regimes = append(r.Regimes, t.ID+" "+t.Version)
+	}
+	for _, f := range g.Feeds {
+		r.Feeds = append(r.Feeds, feedLine(f, g.AsOf))
+	}
+	rows := map[patching.AdvisoryID]*Remedy{}
+	blind, ends := map[assess.BlindSpot]*Blindness{}, map[string]*Ending{}
+	for i := range all {
+		l := &all[i]
+		r.Machines += l.Machines
+		if l.Class.Exposure == "" || l.Class.Exposure == patching.ExposureUnknown {
+			r.Unexposed += l.Machines
+		}
+		if lane, ok := g.add(rows, l); ok {
+			r.Lanes[lane] += l.Machines
+		}
+		l.note(blind, ends)
+	}
+	r.count(rows)
+	r.list(rows)
+	for _, b := range blind {
+		r.Blind = append(r.Blind, *b)
+	}
+	slices.SortFunc(r.Blind, func(a, b Blindness) int {
+		return cmp.Or(cmp.Compare(b.Machines, a.Machines), strings.Compare(a.What, b.What), strings.Compare(a.Why, b.Why))
+	})
+	for _, e := range ends {
+		r.Ends = append(r.Ends, *e)
+	}
+	slices.SortFunc(r.Ends, func(a, b Ending) int {
+		return cmp.Or(cmp.Compare(b.Machines, a.Machines), strings.Compare(a.Product, b.Product),
+			strings.Compare(a.Release, b.Release), strings.Compare(a.Feed, b.Feed))
+	})
+	return r
+}
+
+func feedLine(f patching.FeedState, now time.Time) FeedLine {
+	line := FeedLine{
+		Name: f.Name, Owner: f.Owner, Revision: f.Edition.Revision, Made: f.Edition.Made,
+		Stale: f.Stale(now), Trouble: f.Trouble,
+	}
+	if f.Edition.Digest != "" {
+		line.Age = f.Age(now)
+	}
+	for _, n := range f.Edition.Records {
+		line.Records += n
+	}
+	return line
+}
+
+// add counts what machines have and keep, and returns the most urgent lane of it.
+func (g Grounds) add(rows map[patching.AdvisoryID]*Remedy, l *Likes) (most urgency.Lane, ok bool) {
+	left := map[patching.AdvisoryID][]assess.Match{}
+	for _, f := range l.Left {
+		left[f.Advisory.ID] = append(left[f.Advisory.ID], f)
+	}
+	has := map[patching.AdvisoryID][]assess.Match{}
+	for _, f := range l.Has {
+		has[f.Advisory.ID] = append(has[f.Advisory.ID], f)
+	}
+	for id, matches := range has {
+		row := rows[id]
+		if row == nil {
+			a := matches[0].Advisory
+			row = &Remedy{Advisory: id, Feed: a.Feed, Title: a.Title, Severity: a.Severity, Stays: map[Staying]int{}}
+			rows[id] = row
+		}
+		deadlines := g.know(row, matches, l.Class)
+		binding, bound := urgency.Binding(deadlines)
+		if bound {
+			if row.Deadline == nil || urgency.Compare(binding, *row.Deadline) < 0 {
+				row.Deadline = &binding
+			}
+			if !ok || most.Before(binding.Lane) {
+				most, ok = binding.Lane, true
+			}
+		}
+		if stays := left[id]; len(stays) > 0 || l.Out != "" {
+			row.Stays[l.why(stays)] += l.Machines
+			continue
+		}
+		row.Clears += l.Machines
+		if len(urgency.Misses(deadlines, l.Begins)) > 0 {
+			row.Late += l.Machines
+		}
+		for _, p := range l.By {
+			if slices.ContainsFunc(matches, func(f assess.Match) bool { return clears(p, f) }) {
+				row.By = counted(row.By, p, l.Machines)
+			}
+		}
+	}
+	return most, ok
+}
+
+// know raises what is known of an advisory to what these matches say, and returns their
+// deadlines.
+func (g Grounds) know(row *Remedy, matches []assess.Match, on assess.Class) (all []urgency.Deadline) {
+	for _, f := range matches {
+		u := g.Judge.Of(f, on)
+		all = append(all, u.Deadlines...)
+		for _, c := range f.CVEs {
+			if at, found := slices.BinarySearch(row.CVEs, c); !found {
+				row.CVEs = slices.Insert(row.CVEs, at, c)
+			}
+		}
+		if k := u.Flaw.KEV; k.Known && (row.KEV == nil || k.Value) {
+			row.KEV = &k.Value
+		}
+		if e := u.Flaw.EPSS; e.Known && (row.EPSS == nil || e.Value > *row.EPSS) {
+			row.EPSS = &e.Value
+		}
+		if c := u.Flaw.CVSS; c.Known && (row.CVSS == nil || c.Value.Base > *row.CVSS) {
+			row.CVSS = &c.Value.Base
+		}
+	}
+	return all
+}
+
+// clears reports whether a patch is one of those that clear a match: of the package
+// itself, or of the kernel that comes beside it.
+func clears(p patching.Patch, f assess.Match) bool {
+	return p.Name == f.Package.Name && p.Arch == f.Package.Arch ||
+		p.Action == patching.Install && patching.IsKernel(p.Name) && patching.IsKernel(f.Package.Name)
+}
+
+// why is why machines keep what matches are about.
+func (l *Likes) why(stays []assess.Match) Staying {
+	switch {
+	case l.Out != "":
+		return LeftOut
+	case slices.ContainsFunc(stays, func(f assess.Match) bool { return f.Fixed == "" }):
+		return NoFix
+	case slices.ContainsFunc(stays, func(f assess.Match) bool { return f.Entitlement != "" }):
+		return Entitled
+	}
+	return NotOffered
+}
+
+// note adds what is not known of machines, and what support of theirs ends.
+func (l *Likes) note(blind map[assess.BlindSpot]*Blindness, ends map[string]*Ending) {
+	for _, s := range l.Blind {
+		b := blind[s]
+		if b == nil {
+			b = &Blindness{What: s.What, Why: s.Why}
+			blind[s] = b
+		}
+		b.Machines, b.Owners = b.Machines+l.Machines, union(b.Owners, l.Owners)
+	}
+	for _, s := range l.Ends {
+		key := s.Feed + "\x00" + s.Product + "\x00" + s.Release
+		e := ends[key]
+		if e == nil {
+			e = &Ending{EndOfLife: s}
+			ends[key] = e
+		}
+		e.Machines, e.Owners = e.Machines+l.Machines, union(e.Owners, l.Owners)
+	}
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (r *Remediation) count(rows map[patching.AdvisoryID]*Remedy) {
+	flaws := map[patching.CVE]bool{}
+	for _, row := range rows {
+		for _, c := range row.CVEs {
+			flaws[c] = true
+		}
+		if len(row.Stays) > 0 {
+			r.Staying++
+		} else {
+			r.Cleared++
+		}
+		if row.Late > 0 {
+			r.Late++
+		}
+		if row.KEV != nil && *row.KEV {
+			r.Exploited++
+		}
+	}
+	r.CVEs = len(flaws)
+}
+
+func (r *Remediation) list(rows map[patching.AdvisoryID]*Remedy) {
+	for _, row := range rows {
+		r.Remedies = append(r.Remedies, *row)
+	}
+	slices.SortFunc(r.Remedies, func(a, b Remedy) int {
+		return cmp.Or(urgent(a.Deadline, b.Deadline), strings.Compare(string(a.Advisory), string(b.Advisory)))
+	})
+	if n := len(r.Remedies); n > MostRemedies {
+		r.Remedies, r.More = slices.Clip(r.Remedies[:MostRemedies]), n-MostRemedies
+	}
+}
+
+// urgent orders what is bound by a deadline before what is not.
+func urgent(a, b *urgency.Deadline) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return 1
+	case b == nil:
+		return -1
+	}
+	return urgency.Compare(*a, *b)
+}
+
+// Stay counts the machines that keep it.
+func (r *Remedy) Stay() int {
+	n := 0
+	for _, machines := range r.Stays {
+		n += machines
+	}
+	return n
+}
+
+// Words says it in a few sentences to those who approve the plan.
+func (r Remediation) Words() string {
+	if r.Cleared+r.Staying == 0 {
+		return strings.Join(append([]string{"No feed names an advisory for what these machines have installed."}, r.Warnings()...), " ")
+	}
+	words := []string{fmt.Sprintf("%s about %s", phrase.Count(r.Cleared+r.Staying, "advisory", "advisories"), phrase.Count(r.CVEs, "flaw"))}
+	if r.Exploited > 0 {
+		words[0] += fmt.Sprintf(", %d known to be exploited", r.Exploited)
+	}
+	words[0] += fmt.Sprintf(": the plan clears %d everywhere", r.Cleared)
+	if r.Staying > 0 {
+		words[0] += fmt.Sprintf(", and %d stay on some machines", r.Staying)
+	}
+	words[0] += "."
+	if len(r.Remedies) > 0 && r.Remedies[0].Deadline != nil {
+		words = append(words, "Most urgent: "+r.Remedies[0].headline()+".")
+	}
+	return strings.Join(append(words, r.Warnings()...), " ")
+}
+
+// headline names an advisory with its lane and due date.
+func (r *Remedy) headline() string {
+	words := string(r.Advisory)
+	if d := r.Deadline; d != nil {
+		words += ", " + d.Lane.Word()
+		if !d.Due.IsZero() {
+			words += ", due " + phrase.Moment(d.Due)
+		}
+		words += " (" + d.Regime + ")"
+	}
+	return words
+}
+
+// Proposes says why an emergency is proposed: advisories that are due before the plan
+// can clear them. Empty: none is.
+func (r Remediation) Proposes() string {
+	var first *Remedy
+	machines := 0
+	for i := range r.Remedies {
+		if row := &r.Remedies[i]; row.Late > 0 {
+			if first == nil {
+				first = row
+			}
+			machines = max(machines, row.Late)
+		}
+	}
+	if first == nil {
+		return ""
+	}
+	return fmt.Sprintf("An emergency is proposed: %s due before this plan can clear them, on up to %s. The first is %s.",
+		phrase.Count(r.Late, "advisory is", "advisories are"), phrase.Count(machines, "machine"), first.headline())
+}
+
+// Warnings are what those have to know who rely on it: stale feeds, what is not known.
+func (r Remediation) Warnings() (words []string) {
+	for _, f := range r.Feeds {
+		switch {
+		case f.Records == 0:
+			words = append(words, fmt.Sprintf("The feed %s was never there.", f.Name))
+		case f.Stale:
+			words = append(words, fmt.Sprintf("The feed %s is stale: %s old.", f.Name, phrase.About(f.Age)))
+		}
+	}
+	if len(r.Feeds) == 0 {
+		words = append(words, "The server has no feeds: what is urgent is not known.")
+	}
+	for _, b := range r.Blind {
+		words = append(words, fmt.Sprintf("Not known of %s: %s.", phrase.Count(b.Machines, "machine"), b.What))
+	}
+	if r.Unexposed > 0 {
+		words = append(words, fmt.Sprintf("From where %s can be reached is not known: they count as the %s.", phrase.Count(r.Unexposed, "machine"), r.unknownWord()))
+	}
+	return words
+}
+
+func (r Remediation) unknownWord() string {
+	if r.Unknown == urgency.AsBest {
+		return "best"
+	}
+	return "worst"
+}
+
+// Kinds counts what is left for reasons, in a fixed order.
+func (r *Remedy) Kinds() []Staying { return slices.Sorted(maps.Keys(r.Stays)) }
