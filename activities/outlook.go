@@ -30,6 +30,10 @@ func (p *Planning) outlook(ctx context.Context, s contract.CycleState, pol *poli
 		begun = append(begun, r.Name)
 	}
 	look := plan.Look(pol, d.made, was, d.items, bundles, begun...)
+	var err error
+	if look.Remediation, err = p.remediation(ctx, pol, d, look.Forecast, read); err != nil {
+		return plan.Outlook{}, err
+	}
 	again := d.before.Revision == d.made.Revision
 	if !again && len(begun) == 0 {
 		return look, nil
@@ -81,6 +85,7 @@ func summary(made patching.Plan, items []patching.PlanItem, pol *policy.Policy, 
 	}
 	out.Mirror, out.WayBack, out.Forecast = look.Mirror.Words(), look.Back.Words(), look.Forecast.Words()
 	out.Rehearsal = look.Rehearsal.Words()
+	out.Remediation, out.Proposes = look.Remediation.Words(), look.Remediation.Proposes()
 	if look.Change != nil {
 		out.Change = look.Change.Words()
 	}

@@ -67,7 +67,7 @@ func details(s contract.CycleState) string {
 			phrase.Count(s.Plan.Assets, "machine"), s.Plan.Excluded)
 	}
 	for _, about := range []struct{ what, words string }{
-		{"Since the plan before", s.Plan.Change}, {"Test ring", s.Plan.Mirror}, {"Forecast when it was made", s.Plan.Forecast},
+		{"Why", s.Plan.Remediation}, {"**Act**", s.Plan.Proposes}, {"Since the plan before", s.Plan.Change}, {"Test ring", s.Plan.Mirror}, {"Forecast when it was made", s.Plan.Forecast},
 	} {
 		if about.words != "" {
 			fmt.Fprintf(&b, "%s: %s\n\n", about.what, about.words)

@@ -20,20 +20,19 @@ func After(m Machine, b patching.Bundle) Machine {
 			return has.Name == p.Name && has.Arch == p.Arch && (p.From == "" || has.Version == p.From)
 		})
 		switch {
-		case p.Action == patching.Remove && at >= 0:
-			m.Packages.Packages = slices.Delete(m.Packages.Packages, at, at+1)
-		case p.Action == patching.Remove:
-		case at >= 0 && p.Action != patching.Install:
-			m.Packages.Packages[at] = upgraded(m.Packages.Packages[at], p.To)
-		default:
+		case p.Action == patching.Install:
 			m.Packages.Packages = append(m.Packages.Packages, installed(m.Packages, p))
+		case at < 0: // it is there no more, or in another version: nothing is promised
+		case p.Action == patching.Remove:
+			m.Packages.Packages = slices.Delete(m.Packages.Packages, at, at+1)
+		default:
+			m.Packages.Packages[at] = upgraded(m.Packages.Packages[at], p.To)
 		}
 		if release, ok := kernelOf(p); ok && p.Action == patching.Install {
 			m.Kernel = release
 		}
 	}
 	m.Packages.Sort()
-	m.Offers = nil
 	return m
 }
 

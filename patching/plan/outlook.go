@@ -14,6 +14,9 @@ type Outlook struct {
 	Back     WayBack
 	// Rehearsal is what machines said of it, once they were asked.
 	Rehearsal Rehearsal
+	// Remediation is why: advisories, how urgent they are, and what stays. Its AsOf is
+	// zero in outlooks of before patchcycle knew feeds.
+	Remediation Remediation
 	// Change is what differs from the revision before; nil for the first plan.
 	Change *Difference
 }

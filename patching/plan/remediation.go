@@ -20,10 +20,11 @@ import (
 type Remediation struct {
 	AsOf time.Time
 	// Regimes are the decision tables by which it was judged, Unknown what counted
-	// where a fact was not known.
-	Regimes []string
-	Unknown urgency.Unknown
-	Feeds   []FeedLine
+	// where a fact was not known. Missing are tables that the policy names and the server
+	// does not have.
+	Regimes, Missing []string
+	Unknown          urgency.Unknown
+	Feeds            []FeedLine
 	// Remedies are the advisories that machines have, the most urgent first, at most
 	// [MostRemedies]; More is how many are not listed, which are the least urgent.
 	Remedies []Remedy
@@ -122,16 +123,16 @@ type Likes struct {
 
 // Grounds are what a remediation is made from beside the machines.
 type Grounds struct {
-	AsOf    time.Time
-	Regimes []urgency.Table
-	Unknown urgency.Unknown
+	Kind patching.Kind
+	assess.Judgement
+	Missing []string // tables
 	Feeds   []patching.FeedState
 	Judge   *assess.Judge
 }
 
 // Remedy makes the remediation of a plan from all machines that its policy selects.
 func (g Grounds) Remedy(all []Likes) Remediation {
-	r := Remediation{AsOf: g.AsOf, Unknown: g.Unknown, Lanes: map[urgency.Lane]int{}}
+	r := Remediation{AsOf: g.AsOf, Unknown: g.Unknown, Missing: g.Missing, Lanes: map[urgency.Lane]int{}}
 	for _, t := range g.Regimes {
 		r.Regimes = append(r.Regimes, t.ID+" "+t.Version)
 	}
@@ -215,7 +216,7 @@ func (g Grounds) add(rows map[patching.AdvisoryID]*Remedy, l *Likes) (most urgen
 			continue
 		}
 		row.Clears += l.Machines
-		if len(urgency.Misses(deadlines, l.Begins)) > 0 {
+		if g.misses(deadlines, l.Begins) {
 			row.Late += l.Machines
 		}
 		for _, p := range l.By {
@@ -225,6 +226,14 @@ func (g Grounds) add(rows map[patching.AdvisoryID]*Remedy, l *Likes) (most urgen
 		}
 	}
 	return most, ok
+}
+
+// misses reports whether a plan that reaches machines then is certainly too late for one
+// of the deadlines. An emergency is as soon as can be: it misses dates alone.
+func (g Grounds) misses(deadlines []urgency.Deadline, begins time.Time) bool {
+	return slices.ContainsFunc(urgency.Misses(deadlines, begins), func(d urgency.Deadline) bool {
+		return g.Kind != patching.Emergency || !d.Due.IsZero()
+	})
 }
 
 // know raises what is known of an advisory to what these matches say, and returns their
@@ -356,7 +365,7 @@ func (r *Remedy) Stay() int {
 // Words says it in a few sentences to those who approve the plan.
 func (r Remediation) Words() string {
 	if r.Cleared+r.Staying == 0 {
-		return strings.Join(append([]string{"No feed names an advisory for what these machines have installed."}, r.Warnings()...), " ")
+		return strings.Join(append([]string{"No feed names an advisory for what these machines have installed."}, r.fewWarnings()...), " ")
 	}
 	words := []string{fmt.Sprintf("%s about %s", phrase.Count(r.Cleared+r.Staying, "advisory", "advisories"), phrase.Count(r.CVEs, "flaw"))}
 	if r.Exploited > 0 {
@@ -370,7 +379,17 @@ func (r Remediation) Words() string {
 	if len(r.Remedies) > 0 && r.Remedies[0].Deadline != nil {
 		words = append(words, "Most urgent: "+r.Remedies[0].headline()+".")
 	}
-	return strings.Join(append(words, r.Warnings()...), " ")
+	return strings.Join(append(words, r.fewWarnings()...), " ")
+}
+
+// fewWarnings are the first of them, and how many others there are.
+func (r Remediation) fewWarnings() []string {
+	const most = 4
+	all := r.Warnings()
+	if len(all) <= most {
+		return all
+	}
+	return append(all[:most:most], fmt.Sprintf("%s more in the plan.", phrase.Count(len(all)-most, "note")))
 }
 
 // headline names an advisory with its lane and due date.
@@ -386,8 +405,8 @@ func (r *Remedy) headline() string {
 	return words
 }
 
-// Proposes says why an emergency is proposed: advisories that are due before the plan
-// can clear them. Empty: none is.
+// Proposes says why an emergency is proposed: advisories that are due before the plan can
+// clear them, or at once. Empty: none is.
 func (r Remediation) Proposes() string {
 	var first *Remedy
 	machines := 0
@@ -402,8 +421,8 @@ func (r Remediation) Proposes() string {
 	if first == nil {
 		return ""
 	}
-	return fmt.Sprintf("An emergency is proposed: %s due before this plan can clear them, on up to %s. The first is %s.",
-		phrase.Count(r.Late, "advisory is", "advisories are"), phrase.Count(machines, "machine"), first.headline())
+	return fmt.Sprintf("An emergency is proposed: %s wait for this plan, on up to %s. The first is %s.",
+		phrase.Count(r.Late, "advisory cannot", "advisories cannot"), phrase.Count(machines, "machine"), first.headline())
 }
 
 // Warnings are what those have to know who rely on it: stale feeds, what is not known.
@@ -418,6 +437,9 @@ func (r Remediation) Warnings() (words []string) {
 	}
 	if len(r.Feeds) == 0 {
 		words = append(words, "The server has no feeds: what is urgent is not known.")
+	}
+	for _, id := range r.Missing {
+		words = append(words, fmt.Sprintf("The policy names the decision table %s, which the server does not have.", id))
 	}
 	for _, b := range r.Blind {
 		words = append(words, fmt.Sprintf("Not known of %s: %s.", phrase.Count(b.Machines, "machine"), b.What))

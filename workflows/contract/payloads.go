@@ -89,6 +89,10 @@ type PlanSummary struct {
 	Forecast  string
 	Change    string
 	Rehearsal string
+	// Remediation says which advisories the plan deals with, Proposes why an emergency is
+	// proposed beside it.
+	Remediation string
+	Proposes    string
 }
 
 // Rehearsing says how many machines are asked, and until when their answers are

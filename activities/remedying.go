@@ -1,0 +1,188 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/plan"
+	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+	"github.com/patchcycle/patchcycle/store"
+)
+
+// Feeds tells what feeds say, and how they stand.
+type Feeds interface {
+	Knowledge(ctx context.Context) (assess.Knowledge, []patching.FeedState, error)
+}
+
+// remediation says why a plan is made: which advisories its patches clear on which
+// machines, how soon they are due, and what stays.
+func (p *Planning) remediation(ctx context.Context, pol *policy.Policy, d draft, f plan.Forecast, read *reader) (plan.Remediation, error) {
+	g, err := p.grounds(ctx, pol, d.made.Kind, d.made.Made)
+	if err != nil {
+		return plan.Remediation{}, err
+	}
+	assets, err := p.Store.Assets(ctx, store.AssetFilter{})
+	if err != nil {
+		return plan.Remediation{}, fmt.Errorf("assets: %w", err)
+	}
+	s := sorter{
+		grounds: g, read: read, looks: map[kind]assess.Look{}, after: map[kindAfter]assess.Look{}, likes: map[like]*plan.Likes{},
+		reaches: map[patching.RingName]time.Time{},
+	}
+	for _, r := range f.Rings {
+		s.reaches[r.Ring] = r.Begin
+	}
+	byID := make(map[patching.AssetID]*patching.Asset, len(assets))
+	for i := range assets {
+		byID[assets[i].ID] = &assets[i]
+	}
+	for i := range d.items {
+		if a := byID[d.items[i].Asset]; a != nil {
+			if err := s.add(ctx, a, &d.items[i]); err != nil {
+				return plan.Remediation{}, err
+			}
+		}
+	}
+	all := make([]plan.Likes, 0, len(s.likes))
+	for _, l := range s.likes {
+		all = append(all, *l)
+	}
+	return g.Remedy(all), nil
+}
+
+func (p *Planning) grounds(ctx context.Context, pol *policy.Policy, kind patching.Kind, now time.Time) (plan.Grounds, error) {
+	g := plan.Grounds{Kind: kind, Judgement: assess.Judgement{Unknown: urgency.Unknown(pol.Urgency.Unknown), AsOf: now}}
+	for _, id := range pol.Urgency.Regimes {
+		chosen, err := urgency.Select(p.Tables, id)
+		if err != nil {
+			g.Missing = append(g.Missing, id)
+		}
+		g.Regimes = append(g.Regimes, chosen...)
+	}
+	if p.Feeds == nil {
+		g.Judge = assess.NewJudge(assess.Knowledge{Advisories: assess.NewIndex(nil)}, g.Judgement)
+		return g, nil
+	}
+	know, feeds, err := p.Feeds.Knowledge(ctx)
+	if err != nil {
+		return g, fmt.Errorf("feeds: %w", err)
+	}
+	g.Feeds, g.Judge = feeds, assess.NewJudge(know, g.Judgement)
+	return g, nil
+}
+
+// kind is what machines have in common that advisories are matched with.
+type kind struct {
+	plan.BundleKey
+	patching.Platform
+	kernel string
+}
+
+type kindAfter struct {
+	kind
+	bundle patching.Digest
+}
+
+// like is what machines have in common that a plan's remediation tells apart.
+type like struct {
+	kindAfter
+	assess.Class
+	out    patching.Reason
+	begins time.Time
+}
+
+// sorter puts machines together that are alike, and matches each kind once.
+type sorter struct {
+	grounds plan.Grounds
+	read    *reader
+	looks   map[kind]assess.Look
+	after   map[kindAfter]assess.Look
+	likes   map[like]*plan.Likes
+	reaches map[patching.RingName]time.Time // the earliest, by ring
+}
+
+func (s *sorter) add(ctx context.Context, a *patching.Asset, i *patching.PlanItem) error {
+	k := kind{BundleKey: plan.KeyOf(a), Platform: assess.PlatformOf(a.OS), kernel: a.OS.Kernel}
+	at := like{kindAfter: kindAfter{kind: k}, Class: assess.ClassOf(a), out: i.Exclude}
+	// What is up to date is no machine that is left out.
+	if i.Exclude == patching.ReasonNothingMissing {
+		at.out = ""
+	}
+	if i.Ring != "" {
+		at.bundle, at.begins = i.Bundle, i.Start
+		if ring := s.reaches[i.Ring]; ring.After(at.begins) {
+			at.begins = ring
+		}
+	}
+	l := s.likes[at]
+	if l == nil {
+		var err error
+		if l, err = s.make(ctx, at); err != nil {
+			return fmt.Errorf("machine %s: %w", a.ID, err)
+		}
+		s.likes[at] = l
+	}
+	l.Machines++
+	if a.Owner != "" && !slices.Contains(l.Owners, a.Owner) {
+		l.Owners = append(l.Owners, a.Owner)
+	}
+	return nil
+}
+
+func (s *sorter) make(ctx context.Context, at like) (*plan.Likes, error) {
+	l := &plan.Likes{Class: at.Class, Out: at.out, Begins: at.begins}
+	m, err := s.machine(ctx, at.kind)
+	if err != nil {
+		return nil, err
+	}
+	now, known := s.looks[at.kind]
+	if !known {
+		now = s.grounds.Judge.Look(m)
+		s.looks[at.kind] = now
+	}
+	l.Has, l.Left, l.Blind, l.Ends = now.Counts, now.Counts, now.Spots, s.grounds.Judge.Ends(at.Platform)
+	if at.Packages == "" || at.Candidates == "" {
+		l.Blind = []assess.BlindSpot{{What: "what is installed", Why: "The machine never said it."}}
+	}
+	if at.bundle == "" {
+		return l, nil
+	}
+	b, err := s.read.bundle(ctx, at.bundle)
+	if err != nil {
+		return nil, err
+	}
+	then, known := s.after[at.kindAfter]
+	if !known {
+		then = s.grounds.Judge.Look(assess.After(m, b))
+		s.after[at.kindAfter] = then
+	}
+	l.Left, l.By = then.Counts, b.Patches()
+	return l, nil
+}
+
+// machine is what advisories are matched with. A machine that never said what is
+// installed on it has nothing, and is a blind spot as a whole.
+func (s *sorter) machine(ctx context.Context, k kind) (assess.Machine, error) {
+	m := assess.Machine{Platform: k.Platform, Kernel: k.kernel}
+	if k.Packages == "" || k.Candidates == "" {
+		return m, nil
+	}
+	set, err := s.read.packages(ctx, k.Packages)
+	if err != nil {
+		return m, err
+	}
+	offered, err := s.read.candidates(ctx, k.Candidates)
+	if err != nil {
+		return m, err
+	}
+	m.Packages, m.Offers = set, make(map[assess.Installed]string, len(offered.Candidates))
+	for _, c := range offered.Candidates {
+		m.Offers[assess.Installed{Name: c.Name, Arch: c.Arch}] = c.To
+	}
+	return m, nil
+}
