@@ -198,7 +198,7 @@ func (h *house) inventory(n int, has patching.PackageSet, offered patching.Candi
 	require.NoError(h.t, err)
 	h.report(n, func(r *patching.Report) {
 		r.Facts = &patching.Asset{
-			Hostname: fmt.Sprintf("host%03d", n), OS: patching.OS{Family: "debian", Release: "12", Kernel: h.kernel}, Manager: "apt",
+			Hostname: fmt.Sprintf("host%03d", n), OS: patching.OS{Family: "debian", Name: "Debian GNU/Linux", Release: "12", Kernel: h.kernel}, Manager: "apt",
 			Allowed: h.allowed, Packages: has.Digest(), Candidates: offered.Digest(),
 		}
 	})

@@ -1,0 +1,139 @@
+package activities_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/plan"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+	"github.com/patchcycle/patchcycle/workflows/contract"
+)
+
+// said is what feeds said, and how they stand.
+type said struct {
+	knowledge assess.Knowledge
+	states    []patching.FeedState
+}
+
+func (s said) Knowledge(context.Context) (assess.Knowledge, []patching.FeedState, error) {
+	return s.knowledge, s.states, nil
+}
+
+// tell lets feeds say that all versions of these packages up to what the archive offers
+// now are affected.
+func (h *house) tell(about map[string]patching.AdvisoryID) {
+	h.t.Helper()
+	var all []patching.Advisory
+	for _, role := range []string{"web", "db"} {
+		_, offered := sets(h.t, role)
+		for _, c := range offered.Candidates {
+			if id, ok := about[c.Name]; ok {
+				all = append(all, patching.Advisory{
+					ID: id, Feed: "osv", Kind: "security", CVEs: []patching.CVE{"CVE-2026-1000"}, Published: h.now.AddDate(0, 0, -1),
+					Affected: []patching.Affected{{
+						Platform: patching.Platform{ID: "debian", Release: "12"}, Package: c.Name, Ranges: []patching.VersionRange{{Fixed: c.To}},
+					}},
+				})
+				delete(about, c.Name)
+			}
+		}
+	}
+	require.Empty(h.t, about, "packages that no machine is offered")
+	tables, err := urgency.Shipped()
+	require.NoError(h.t, err)
+	h.planning.Tables = tables
+	h.planning.Feeds = said{
+		knowledge: assess.Knowledge{Advisories: assess.NewIndex(all)},
+		states: []patching.FeedState{{
+			FeedSource: patching.FeedSource{Name: "osv", StaleAfter: time.Hour}, Asked: h.now.AddDate(0, 0, -2),
+			Edition: patching.FeedEdition{Digest: "e1", Records: map[string]int{"advisories": len(all)}},
+		}},
+	}
+}
+
+// Serves G1, G2, G4.
+func TestAPlanNamesTheAdvisoriesThatItsOwnPatchesClear(t *testing.T) {
+	h := newHouse(t)
+	h.kernel = "6.1.0-18-amd64"
+	h.enrol(12)
+	h.tell(map[string]patching.AdvisoryID{"openssl": "DSA-1", "postgresql-15": "DSA-2"})
+	s := h.begin(monthly, patching.Monthly)
+	out := h.plan(&s)
+	require.Contains(t, out.Remediation, "2 advisories about 1 flaw: the plan clears 2 everywhere.")
+	require.Contains(t, out.Remediation, "The feed osv is stale: about 2 days old.")
+	looks, err := h.Outlooks(h.ctx, s.ID)
+	require.NoError(t, err)
+	r := looks[out.Hash].Remediation
+	require.Equal(t, out.Remediation, r.Words(), "what people read is what is kept")
+	require.Equal(t, 12, r.Machines)
+	require.Len(t, r.Remedies, 2)
+	for _, row := range r.Remedies {
+		want := map[patching.AdvisoryID]int{"DSA-1": 12, "DSA-2": 4}[row.Advisory]
+		require.Equal(t, want, row.Clears, row.Advisory)
+		require.Len(t, row.By, 1)
+		require.Equal(t, want, row.By[0].Machines)
+		require.NotNil(t, row.Deadline)
+		require.Equal(t, "ssvc-deployer", row.Deadline.Regime, "what policies judge by that say nothing")
+	}
+}
+
+// Serves G2: machines that the test ring has patched no longer have it.
+func TestAPlanThatIsMadeAgainCountsAsMachinesStandThen(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(12)
+	h.tell(map[string]patching.AdvisoryID{"openssl": "DSA-1"})
+	s := h.begin(monthly, patching.Monthly)
+	require.Contains(t, h.plan(&s).Remediation, "clears 1 everywhere")
+	h.release(s, "test")
+	for _, n := range h.ring(s.ID, "test") {
+		role := "web"
+		if n%3 == 0 {
+			role = "db"
+		}
+		has, offered := sets(t, role)
+		fresh := patching.PackageSet{Manager: has.Manager}
+		to := map[string]string{}
+		for _, c := range offered.Candidates {
+			to[c.Name] = c.To
+		}
+		for _, p := range has.Packages {
+			if v, ok := to[p.Name]; ok {
+				p.Version = v
+			}
+			fresh.Packages = append(fresh.Packages, p)
+		}
+		h.inventory(n, fresh, patching.CandidateSet{Manager: offered.Manager})
+		h.ended(s.ID, n, patching.Patched, patching.ReasonVerified, "")
+	}
+	s.Rings = []contract.RingState{{Name: "test", Ended: true}}
+	out := h.plan(&s)
+	looks, err := h.Outlooks(h.ctx, s.ID)
+	require.NoError(t, err)
+	require.Equal(t, 10, looks[out.Hash].Remediation.Remedies[0].Clears)
+}
+
+func TestWhereTheServerHasNoFeedsThePlanSaysSo(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(3)
+	s := h.begin(monthly, patching.Monthly)
+	require.Contains(t, h.plan(&s).Remediation, "The server has no feeds: what is urgent is not known.")
+}
+
+func TestAMachineThatNeverSaidWhatItHasIsABlindSpot(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(3)
+	require.NoError(t, h.PutAsset(h.ctx, patching.Asset{ID: "printer", Hostname: "printer", Site: "berlin", Owner: "office"}))
+	h.tell(map[string]patching.AdvisoryID{"openssl": "DSA-1"})
+	s := h.begin(monthly, patching.Monthly)
+	out := h.plan(&s)
+	looks, err := h.Outlooks(h.ctx, s.ID)
+	require.NoError(t, err)
+	require.Contains(t, looks[out.Hash].Remediation.Blind, plan.Blindness{
+		What: "what is installed", Why: "The machine never said it.", Machines: 1, Owners: []string{"office"},
+	})
+}
