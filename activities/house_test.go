@@ -71,6 +71,7 @@ type house struct {
 	cycles    *activities.Cycles
 	assessing *activities.Assessing
 	planning  *activities.Planning
+	remedying *activities.Remedying
 	waves     *activities.Waves
 	campaigns *activities.Campaigns
 	tasks     *activities.Tasks
@@ -89,7 +90,8 @@ func newHouse(t *testing.T) *house {
 	h.desk = &desk{house: h}
 	h.cycles = &activities.Cycles{Store: s, Now: clock, Log: slog.New(slog.DiscardHandler)}
 	h.assessing = &activities.Assessing{Store: s, Now: clock}
-	h.planning = &activities.Planning{Store: s, Now: clock, WayBack: func(c patching.Candidate) patching.Reversibility {
+	h.remedying = &activities.Remedying{Store: s, Now: clock}
+	h.planning = &activities.Planning{Store: s, Now: clock, Remedying: h.remedying, WayBack: func(c patching.Candidate) patching.Reversibility {
 		if c.NeedsReboot {
 			return patching.Irreversible
 		}

@@ -31,7 +31,7 @@ func (p *Planning) outlook(ctx context.Context, s contract.CycleState, pol *poli
 	}
 	look := plan.Look(pol, d.made, was, d.items, bundles, begun...)
 	var err error
-	if look.Remediation, err = p.remediation(ctx, pol, d, look.Forecast, read); err != nil {
+	if look.Remediation, err = p.Remedying.plan(ctx, pol, d.made, d.items, look.Forecast, read); err != nil {
 		return plan.Outlook{}, err
 	}
 	again := d.before.Revision == d.made.Revision

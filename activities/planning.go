@@ -12,7 +12,6 @@ import (
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
-	"github.com/patchcycle/patchcycle/patching/urgency"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/workflows/contract"
@@ -46,9 +45,8 @@ type Planning struct {
 	// are assumed to keep.
 	Snapshots Snapshots
 	WayBack   assess.WayBack
-	// Feeds say why plans are made, and Tables how urgent that is.
-	Feeds  Feeds
-	Tables []urgency.Table
+	// Remedying says why plans are made.
+	Remedying *Remedying
 }
 
 // Make makes the plan of a revision and keeps it. Until a ring has begun it is

@@ -50,7 +50,7 @@ func (p printer) Render(context.Context, patching.CycleID) (string, error) { ret
 func TestWhereTheReportIsStandsInTheCyclesRecord(t *testing.T) {
 	h := newHouse(t)
 	s := h.begin(monthly, patching.Monthly)
-	reports := &activities.Reports{Store: h.Store, Render: printer{"reports/november.html"}}
+	reports := &activities.Reports{Store: h.Store, Render: printer{"reports/november.html"}, Remedying: h.remedying}
 	out, err := reports.Make(h.ctx, contract.MakeReportIn{State: s})
 	require.NoError(t, err)
 	require.Equal(t, "reports/november.html", out.File)

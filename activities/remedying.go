@@ -19,32 +19,88 @@ type Feeds interface {
 	Knowledge(ctx context.Context) (assess.Knowledge, []patching.FeedState, error)
 }
 
-// remediation says why a plan is made: which advisories its patches clear on which
-// machines, how soon they are due, and what stays.
-func (p *Planning) remediation(ctx context.Context, pol *policy.Policy, d draft, f plan.Forecast, read *reader) (plan.Remediation, error) {
-	g, err := p.grounds(ctx, pol, d.made.Kind, d.made.Made)
+// Remedying says which advisories machines have, and how urgent they are.
+type Remedying struct {
+	Store FleetStore
+	Now   Clock
+	// Feeds say what is wrong with which versions; nil: there are none. Tables are those
+	// that policies may judge by.
+	Feeds  Feeds
+	Tables []urgency.Table
+}
+
+// StandingStore is what a cycle's end needs of the store.
+type StandingStore interface {
+	FleetStore
+	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
+	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
+	PutStanding(ctx context.Context, c patching.CycleID, s plan.Standing) error
+}
+
+// plan says why a plan is made: which advisories its patches clear on which machines, how
+// soon they are due, and what stays.
+func (r *Remedying) plan(ctx context.Context, pol *policy.Policy, made patching.Plan, items []patching.PlanItem, f plan.Forecast, read *reader) (plan.Remediation, error) {
+	g, err := r.grounds(ctx, pol, made.Kind, made.Made)
 	if err != nil {
 		return plan.Remediation{}, err
 	}
-	assets, err := p.Store.Assets(ctx, store.AssetFilter{})
+	all, err := r.likes(ctx, g, items, f, read)
 	if err != nil {
-		return plan.Remediation{}, fmt.Errorf("assets: %w", err)
+		return plan.Remediation{}, err
+	}
+	return g.Remedy(all), nil
+}
+
+// stand keeps which advisories the machines of a cycle have now.
+func (r *Remedying) stand(ctx context.Context, s StandingStore, id patching.CycleID) error {
+	record, err := s.Cycle(ctx, id)
+	if err != nil {
+		return err
+	}
+	pol, err := readPolicy(ctx, s, record.PolicyVersion)
+	if err != nil {
+		return err
+	}
+	g, err := r.grounds(ctx, pol, record.Kind, r.Now().UTC())
+	if err != nil {
+		return err
+	}
+	rows, err := s.Deployments(ctx, store.DeploymentFilter{Cycle: id})
+	if err != nil {
+		return fmt.Errorf("machines of %s: %w", id, err)
+	}
+	items := itemsOf(rows)
+	for i := range items {
+		items[i].Bundle = "" // what was to be installed says nothing of what is
+	}
+	all, err := r.likes(ctx, g, items, plan.Forecast{}, newReader(s))
+	if err != nil {
+		return err
+	}
+	return s.PutStanding(ctx, id, g.Stand(all))
+}
+
+// likes puts the machines of a plan together that are alike.
+func (r *Remedying) likes(ctx context.Context, g plan.Grounds, items []patching.PlanItem, f plan.Forecast, read *reader) ([]plan.Likes, error) {
+	assets, err := r.Store.Assets(ctx, store.AssetFilter{})
+	if err != nil {
+		return nil, fmt.Errorf("assets: %w", err)
 	}
 	s := sorter{
 		grounds: g, read: read, looks: map[kind]assess.Look{}, after: map[kindAfter]assess.Look{}, likes: map[like]*plan.Likes{},
 		reaches: map[patching.RingName]time.Time{},
 	}
-	for _, r := range f.Rings {
-		s.reaches[r.Ring] = r.Begin
+	for _, ring := range f.Rings {
+		s.reaches[ring.Ring] = ring.Begin
 	}
 	byID := make(map[patching.AssetID]*patching.Asset, len(assets))
 	for i := range assets {
 		byID[assets[i].ID] = &assets[i]
 	}
-	for i := range d.items {
-		if a := byID[d.items[i].Asset]; a != nil {
-			if err := s.add(ctx, a, &d.items[i]); err != nil {
-				return plan.Remediation{}, err
+	for i := range items {
+		if a := byID[items[i].Asset]; a != nil {
+			if err := s.add(ctx, a, &items[i]); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -52,23 +108,23 @@ func (p *Planning) remediation(ctx context.Context, pol *policy.Policy, d draft,
 	for _, l := range s.likes {
 		all = append(all, *l)
 	}
-	return g.Remedy(all), nil
+	return all, nil
 }
 
-func (p *Planning) grounds(ctx context.Context, pol *policy.Policy, kind patching.Kind, now time.Time) (plan.Grounds, error) {
+func (r *Remedying) grounds(ctx context.Context, pol *policy.Policy, kind patching.Kind, now time.Time) (plan.Grounds, error) {
 	g := plan.Grounds{Kind: kind, Judgement: assess.Judgement{Unknown: urgency.Unknown(pol.Urgency.Unknown), AsOf: now}}
 	for _, id := range pol.Urgency.Regimes {
-		chosen, err := urgency.Select(p.Tables, id)
+		chosen, err := urgency.Select(r.Tables, id)
 		if err != nil {
 			g.Missing = append(g.Missing, id)
 		}
 		g.Regimes = append(g.Regimes, chosen...)
 	}
-	if p.Feeds == nil {
+	if r.Feeds == nil {
 		g.Judge = assess.NewJudge(assess.Knowledge{Advisories: assess.NewIndex(nil)}, g.Judgement)
 		return g, nil
 	}
-	know, feeds, err := p.Feeds.Knowledge(ctx)
+	know, feeds, err := r.Feeds.Knowledge(ctx)
 	if err != nil {
 		return g, fmt.Errorf("feeds: %w", err)
 	}

@@ -46,8 +46,8 @@ func (h *house) tell(about map[string]patching.AdvisoryID) {
 	require.Empty(h.t, about, "packages that no machine is offered")
 	tables, err := urgency.Shipped()
 	require.NoError(h.t, err)
-	h.planning.Tables = tables
-	h.planning.Feeds = said{
+	h.remedying.Tables = tables
+	h.remedying.Feeds = said{
 		knowledge: assess.Knowledge{Advisories: assess.NewIndex(all)},
 		states: []patching.FeedState{{
 			FeedSource: patching.FeedSource{Name: "osv", StaleAfter: time.Hour}, Asked: h.now.AddDate(0, 0, -2),

@@ -13,9 +13,9 @@ type Renderer interface {
 	Render(ctx context.Context, id patching.CycleID) (file string, err error)
 }
 
-// ReportStore keeps where the report is.
+// ReportStore keeps where the report is, and what it says of advisories.
 type ReportStore interface {
-	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
+	StandingStore
 	SaveCycle(ctx context.Context, c patching.Cycle) error
 }
 
@@ -23,12 +23,17 @@ type ReportStore interface {
 type Reports struct {
 	Store  ReportStore
 	Render Renderer
+	// Remedying looks which advisories the machines still have.
+	Remedying *Remedying
 }
 
-// Make renders the report and keeps where it is.
+// Make looks how the machines stand, renders the report and keeps where it is.
 func (r *Reports) Make(ctx context.Context, in contract.MakeReportIn) (contract.MakeReportOut, error) {
 	stop := beat(ctx)
 	defer stop()
+	if err := r.Remedying.stand(ctx, r.Store, in.State.ID); err != nil {
+		return contract.MakeReportOut{}, fmt.Errorf("advisories of %s: %w", in.State.ID, err)
+	}
 	file, err := r.Render.Render(ctx, in.State.ID)
 	if err != nil {
 		return contract.MakeReportOut{}, fmt.Errorf("report of %s: %w", in.State.ID, err)

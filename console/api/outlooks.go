@@ -24,6 +24,9 @@ func outlookShape(o plan.Outlook) *wire.Outlook {
 		}
 		out.Rehearsal = r
 	}
+	if !o.Remediation.AsOf.IsZero() {
+		out.Remediation = remediationShape(o.Remediation)
+	}
 	for _, p := range o.Back.Stays {
 		out.WayBack.Stays = append(out.WayBack.Stays, wire.Staying(p))
 	}

@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/cli"
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/tables"
 	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/integrations/inventories"
-	"github.com/patchcycle/patchcycle/internal/unpack"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/urgency"
@@ -92,20 +92,9 @@ func readInventory(o cli.AssessOptions) (inventories.Host, error) {
 }
 
 func regimesOf(o cli.AssessOptions) ([]urgency.Table, error) {
-	all, err := urgency.Shipped()
+	all, err := tables.With(o.Tables...)
 	if err != nil {
-		return nil, err
-	}
-	for _, file := range o.Tables {
-		text, err := unpack.ReadFile(file, maxTable)
-		if err == nil {
-			var own urgency.Table
-			if own, err = urgency.Parse(text); err == nil {
-				all = urgency.Replace(all, own)
-				continue
-			}
-		}
-		return nil, cli.Fail(cli.ExitUsage, "docs/urgency.md shows what a table looks like.", "table %s: %v", file, err)
+		return nil, cli.Fail(cli.ExitUsage, "docs/urgency.md shows what a table looks like.", "%v", err)
 	}
 	if len(o.Regimes) == 0 {
 		return all, nil
@@ -116,9 +105,6 @@ func regimesOf(o cli.AssessOptions) ([]urgency.Table, error) {
 	}
 	return chosen, nil
 }
-
-// maxTable is a thousand times what the largest table has.
-const maxTable = 8 << 20
 
 // learn puts together what files say, a line for each of them, and the names of those that
 // say nothing.

@@ -105,6 +105,9 @@ func (c Config) AdminToken() string { return filepath.Join(c.Dir, "admin.token")
 // Reports is the folder of the reports.
 func (c Config) Reports() string { return filepath.Join(c.Dir, "reports") }
 
+// Tables is the folder of the house's own decision tables.
+func (c Config) Tables() string { return filepath.Join(c.Dir, "tables") }
+
 func (c Config) makeDirs() error {
 	for _, d := range []string{c.Dir, c.Reports(), filepath.Join(c.Dir, "keys"), filepath.Join(c.Dir, "engine")} {
 		if err := os.MkdirAll(d, 0o700); err != nil {

@@ -14,10 +14,12 @@ import (
 	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/patchcycle/patchcycle/activities"
+	"github.com/patchcycle/patchcycle/cmd/patchcycle/tables"
 	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/edge/depot"
 	"github.com/patchcycle/patchcycle/edge/root"
 	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/urgency"
 	"github.com/patchcycle/patchcycle/report"
 	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
@@ -37,6 +39,7 @@ type Server struct {
 	Starter *starter.Starter
 
 	root      *root.Server
+	tables    []urgency.Table
 	depot     *depot.Depot // nil: no repositories are configured
 	snapshots *snapshots.Keeper
 	worker    *worker.Worker
@@ -103,6 +106,9 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 	if err := s.openDepot(); err != nil {
 		return err
 	}
+	if err := s.openTables(); err != nil {
+		return err
+	}
 	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
 		return err
 	}
@@ -110,6 +116,18 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 		return err
 	}
 	s.watch(life)
+	return nil
+}
+
+// openTables reads the house's own decision tables, beside those that come along.
+func (s *Server) openTables() error {
+	files, err := filepath.Glob(filepath.Join(s.Config.Tables(), "*.csv"))
+	if err != nil {
+		return err
+	}
+	if s.tables, err = tables.With(files...); err != nil {
+		return fmt.Errorf("%w; docs/urgency.md shows what a table looks like", err)
+	}
 	return nil
 }
 
@@ -202,7 +220,7 @@ func (s *Server) fleet(ctx context.Context) (string, error) {
 // activities hands each activity its ports.
 func (s *Server) activities() activities.All {
 	st, now, look, orders := s.Store, time.Now, s.Config.Look, s.root.Dispatcher()
-	planning := &activities.Planning{Store: st, Now: now, WayBack: assess.ByPackages(kept)}
+	planning := &activities.Planning{Store: st, Now: now, Remedying: s.remedying(), WayBack: assess.ByPackages(kept)}
 	if s.snapshots != nil {
 		planning.Snapshots = s.snapshots
 	}
@@ -223,7 +241,13 @@ func (s *Server) cycles() *activities.Cycles {
 }
 
 func (s *Server) reports() *activities.Reports {
-	return &activities.Reports{Store: s.Store, Render: report.Files{Dir: s.Config.Reports(), Source: s.Store, Now: time.Now}}
+	return &activities.Reports{
+		Store: s.Store, Remedying: s.remedying(), Render: report.Files{Dir: s.Config.Reports(), Source: s.Store, Now: time.Now},
+	}
+}
+
+func (s *Server) remedying() *activities.Remedying {
+	return &activities.Remedying{Store: s.Store, Now: time.Now, Tables: s.tables}
 }
 
 // kept says whether an old version can still be had, where the server keeps no

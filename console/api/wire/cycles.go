@@ -112,11 +112,13 @@ type Plan struct {
 
 // Outlook is what people are told beside a plan when they decide about it.
 type Outlook struct {
-	Mirror    Mirror      `json:"mirror"`
-	Rehearsal *Rehearsal  `json:"rehearsal,omitempty" doc:"What machines answered that were asked what the plan would change; none: nobody was asked yet."`
-	Forecast  Forecast    `json:"forecast"`
-	WayBack   WayBack     `json:"way_back"`
-	Change    *Difference `json:"change,omitempty" doc:"What differs from the revision before; none: it is the first."`
+	Mirror    Mirror     `json:"mirror"`
+	Rehearsal *Rehearsal `json:"rehearsal,omitempty" doc:"What machines answered that were asked what the plan would change; none: nobody was asked yet."`
+	Forecast  Forecast   `json:"forecast"`
+	// Remediation is missing in plans of before patchcycle knew feeds.
+	Remediation *Remediation `json:"remediation,omitempty" doc:"Which advisories the plan deals with, how urgent they are and what stays."`
+	WayBack     WayBack      `json:"way_back"`
+	Change      *Difference  `json:"change,omitempty" doc:"What differs from the revision before; none: it is the first."`
 }
 
 // Mirror says how well the test ring stands for all machines of a plan.

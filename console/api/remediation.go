@@ -1,0 +1,70 @@
+package api
+
+import (
+	"slices"
+	"time"
+
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/plan"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+)
+
+func remediationShape(r plan.Remediation) *wire.Remediation {
+	out := &wire.Remediation{
+		Words: r.Words(), Proposes: r.Proposes(), AsOf: r.AsOf, Regimes: append([]string{}, r.Regimes...), Unknown: r.Unknown,
+		Feeds: []wire.PlanFeed{}, Remedies: []wire.Remedy{}, More: r.More, Cleared: r.Cleared, Staying: r.Staying, Late: r.Late,
+		CVEs: r.CVEs, Exploited: r.Exploited, Machines: r.Machines, Unexposed: r.Unexposed, Lanes: []wire.LaneCount{},
+		Blind: []wire.Blindness{}, Ends: []wire.Ending{}, Warnings: append([]string{}, r.Warnings()...),
+	}
+	for _, f := range r.Feeds {
+		out.Feeds = append(out.Feeds, wire.PlanFeed{
+			Name: f.Name, Owner: f.Owner, Revision: f.Revision, Made: moment(f.Made), Age: int64(f.Age / time.Second),
+			Records: f.Records, Stale: f.Stale, Trouble: f.Trouble,
+		})
+	}
+	for i := range r.Remedies {
+		out.Remedies = append(out.Remedies, remedyShape(&r.Remedies[i]))
+	}
+	for _, lane := range slices.Backward(urgency.Lanes()) {
+		if n := r.Lanes[lane]; n > 0 {
+			out.Lanes = append(out.Lanes, wire.LaneCount{Lane: lane, Machines: n})
+		}
+	}
+	for _, b := range r.Blind {
+		out.Blind = append(out.Blind, wire.Blindness{What: b.What, Why: b.Why, Machines: b.Machines, Owners: append([]string{}, b.Owners...)})
+	}
+	for _, e := range r.Ends {
+		out.Ends = append(out.Ends, wire.Ending{
+			Product: e.Product, Release: e.Release, Ends: e.Ends, Extended: e.Extended, Ended: e.Ended, Feed: e.Feed,
+			Machines: e.Machines, Owners: append([]string{}, e.Owners...),
+		})
+	}
+	return out
+}
+
+func remedyShape(r *plan.Remedy) wire.Remedy {
+	out := wire.Remedy{
+		Advisory: r.Advisory, Feed: r.Feed, Title: r.Title, Severity: r.Severity, CVEs: append([]patching.CVE{}, r.CVEs...),
+		KEV: r.KEV, EPSS: r.EPSS, CVSS: r.CVSS, By: []wire.RemedyPatch{}, Clears: r.Clears, Late: r.Late, Stays: []wire.StayCount{},
+	}
+	if d := r.Deadline; d != nil {
+		out.Lane, out.Due, out.Condition, out.Regime, out.Row = &d.Lane, moment(d.Due), d.Condition, d.Regime, d.Row
+		out.Clock, out.ClockAt = d.Clock.What, moment(d.Clock.At)
+	}
+	for _, p := range r.By {
+		out.By = append(out.By, wire.RemedyPatch(p))
+	}
+	for _, why := range r.Kinds() {
+		out.Stays = append(out.Stays, wire.StayCount{Why: string(why), Machines: r.Stays[why]})
+	}
+	return out
+}
+
+// moment is nil for a time that is not.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
