@@ -25,7 +25,7 @@ func (f *facts) document() *Document {
 		Total: m.Machines, Outcomes: outcomeCounts(m.Outcomes),
 		NotConcerned: max(0, f.known-m.Machines),
 		Repairs:      m.Repairs, Freed: m.Freed,
-		Machines: f.machines(), Bundles: f.bundleFacts(), Patches: f.patches(), Withdrawn: f.withdrawn(), Stayed: f.stayed(),
+		Machines: f.machines(), Bundles: f.bundleFacts(), Advisories: f.advisories(), Patches: f.patches(), Withdrawn: f.withdrawn(), Stayed: f.stayed(),
 		Rings: f.rings(), Approval: f.approval(), Plans: f.planFacts(),
 		Failures: f.failures(m), Coverage: f.coverage(m), TestRing: f.testRing(), Tasks: f.taskFacts(),
 		Corrections: f.correctionFacts(), Record: f.changeRecord(), Evidence: f.evidence(), Gaps: f.gaps,
@@ -48,6 +48,12 @@ func noNulls(d *Document) {
 	fill(&d.Plans)
 	fill(&d.Timeline)
 	fill(&d.Rings)
+	fill(&d.Advisories.Regimes)
+	fill(&d.Advisories.Warnings)
+	fill(&d.Advisories.Feeds)
+	fill(&d.Advisories.Rows)
+	fill(&d.Advisories.Blind)
+	fill(&d.Advisories.Ends)
 	fill(&d.Patches)
 	fill(&d.Withdrawn)
 	fill(&d.Stayed)

@@ -41,6 +41,7 @@ type Document struct {
 	Plans        []PlanFact    `json:"plans"`
 	Timeline     []Event       `json:"timeline"`
 	Rings        []Ring        `json:"rings"`
+	Advisories   Advisories    `json:"advisories"`
 	Patches      []Patch       `json:"patches"`
 	Withdrawn    []Withdrawn   `json:"withdrawn"`
 	Stayed       []Stayed      `json:"still_differs"`

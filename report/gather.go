@@ -19,6 +19,7 @@ type Source interface {
 	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
 	Plans(ctx context.Context, c patching.CycleID) ([]patching.Plan, error)
 	Outlooks(ctx context.Context, c patching.CycleID) (map[patching.Digest]plan.Outlook, error)
+	Standing(ctx context.Context, c patching.CycleID) (plan.Standing, error)
 	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
 	Receipts(ctx context.Context, d patching.DeviceID, c patching.CycleID) ([]patching.Receipt, error)
 	Corrections(ctx context.Context, c patching.CycleID) ([]store.Correction, error)
@@ -42,6 +43,7 @@ type facts struct {
 	policy      *policy.Policy      // nil: its text cannot be read
 	plans       []patching.Plan     // by revision
 	outlooks    map[patching.Digest]plan.Outlook
+	standing    *plan.Standing // nil: nobody has looked
 	deployments []patching.Deployment
 	assets      map[patching.AssetID]patching.Asset
 	known       int // assets on file, of any cycle or none
@@ -92,6 +94,12 @@ func (f *facts) gatherCycle(ctx context.Context, src Source, id patching.CycleID
 		return err
 	}
 	if f.outlooks, err = src.Outlooks(ctx, id); err != nil {
+		return err
+	}
+	switch st, err := src.Standing(ctx, id); {
+	case err == nil:
+		f.standing = &st
+	case !errors.Is(err, store.ErrNotFound):
 		return err
 	}
 	if f.decisions, err = src.Decisions(ctx, id); err != nil {

@@ -61,6 +61,8 @@ var funcs = template.FuncMap{
 	"hardware":  hardware,
 	"rest":      func(m Patch) int { return m.Machines - m.Verified - m.Failed },
 	"roles":     rolesWords,
+	"cves":      cveWords,
+	"score":     scoreWords,
 	"untouched": func(c Change) bool { return c.From == "" },
 }
 

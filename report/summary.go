@@ -19,6 +19,9 @@ func (f *facts) summary(d *Document) Summary {
 		say("It was called because: %s", f.cycle.Reason)
 	}
 	say("%s", f.counted(d))
+	if f.closed() {
+		say("%s", d.Advisories.said())
+	}
 	if d.Unconfirmed > 0 && f.closed() {
 		say("%s said that they are patched, but no fresh inventory confirmed it: they are not counted as covered.", plural(d.Unconfirmed, "machine"))
 	}

@@ -17,6 +17,7 @@ const (
 	maxLeftOut    = 200
 	maxTasks      = 200
 	maxPatches    = 200
+	maxAdvisories = 60
 	maxEvents     = 120
 	maxVotes      = 100
 	maxDecisions  = 60
@@ -43,6 +44,7 @@ type view struct {
 	TasksLeft  int
 	OpenTasks  int
 	Rows       rows[Patch]
+	Advised    rows[Advised]
 	Events     rows[Event]
 	Votes      rows[Vote]
 	Gates      rows[GateFact]
@@ -81,7 +83,7 @@ func (d *Document) view() *view {
 	v := &view{
 		Document: d, Style: template.CSS(styleText), // our own file, no data in it
 		Badge: badgeOf(d.Standing), Bar: bar(d.Outcomes, 1000), Curve: d.Coverage.draw(), Looks: append(patching.Outcomes(), "", "unknown"),
-		Rows: bounded(d.Patches, maxPatches), Votes: bounded(d.Approval.Votes, maxVotes),
+		Rows: bounded(d.Patches, maxPatches), Advised: bounded(d.Advisories.Rows, maxAdvisories), Votes: bounded(d.Approval.Votes, maxVotes),
 		Events: eventRows(d.Timeline), Gates: gateRows(d.Evidence.Decisions),
 		Groups: bounded(d.Failures.Groups, maxGroups), Late: bounded(d.Corrections, maxExceptions),
 		groups: map[Group]int{},
@@ -140,7 +142,7 @@ func (d *Document) exceptions(machines []Machine) rows[exception] {
 	}
 
 	slices.SortStableFunc(machines, func(a, b Machine) int {
-		return cmp.Or(cmp.Compare(urgency(a), urgency(b)), strings.Compare(a.excuse(), b.excuse()))
+		return cmp.Or(cmp.Compare(needs(a), needs(b)), strings.Compare(a.excuse(), b.excuse()))
 	})
 	kept := bounded(machines, maxExceptions)
 	out := rows[exception]{Left: kept.Left}
@@ -169,8 +171,8 @@ func (m Machine) excuse() string {
 	return strings.Join([]string{m.Words, m.Why, m.Before, m.Detail, hold}, "\x00")
 }
 
-// urgency orders exceptions: first what a person has to mend.
-func urgency(m Machine) int {
+// needs orders exceptions: first what a person has to mend.
+func needs(m Machine) int {
 	for i, o := range []patching.Outcome{patching.NeedsHands, patching.Failed, patching.Unreachable, patching.RolledBack, patching.Patched} {
 		if m.Outcome == o {
 			return i
@@ -313,6 +315,7 @@ func (v *view) nav() []link {
 		{"approval", "Approval"},
 		{"timeline", "What happened"},
 		{"rings", "Rings and gates"},
+		{"advisories", "Advisories"},
 		{"patches", "Patches"},
 		{"left-out", "Left out"},
 		{"failures", "Failures"},

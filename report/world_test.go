@@ -258,6 +258,8 @@ func (w *world) makePlan(revision int) {
 	look := plan.Look(w.policy, w.plan, w.items, items, w.bundles, begun...)
 	w.rehearse(items)
 	look.Rehearsal = w.rehearsal
+	g := w.grounds()
+	look.Remediation = g.Remedy(w.likes(g, nil))
 	w.must(w.PutOutlook(w.t.Context(), w.cycle.ID, look))
 	w.items = items
 }
@@ -428,6 +430,7 @@ func (w *world) close(as patching.ClosedAs, words string) {
 	c.Closed, c.ClosedAs, c.Words = w.now, as, words
 	w.must(w.SaveCycle(w.t.Context(), c))
 	w.audit("patchcycle", "closed", string(w.cycle.ID), words)
+	w.stand()
 	w.after(2 * time.Second)
 }
 

@@ -1,0 +1,117 @@
+package report_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/plan"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+	"github.com/patchcycle/patchcycle/report"
+	"github.com/patchcycle/patchcycle/store"
+)
+
+// grounds are three made-up advisories: one that is being exploited, one that is not,
+// and one without a fix.
+func (w *world) grounds() plan.Grounds {
+	w.t.Helper()
+	about := func(id patching.AdvisoryID, title, source, fixed string, days int, cves ...patching.CVE) patching.Advisory {
+		return patching.Advisory{
+			ID: id, Feed: "hand", Title: title, Kind: "security", Severity: "high", CVEs: cves, Published: opened.AddDate(0, 0, -days),
+			Affected: []patching.Affected{{
+				Platform: patching.Platform{ID: "debian", Release: "12"}, Package: source, Ranges: []patching.VersionRange{{Fixed: fixed}},
+			}},
+		}
+	}
+	tables, err := urgency.Shipped()
+	w.must(err)
+	chosen, err := urgency.Select(tables, "cyber-essentials")
+	w.must(err)
+	g := plan.Grounds{
+		Kind: w.cycle.Kind, Judgement: assess.Judgement{Regimes: chosen, Unknown: urgency.AsWorst, AsOf: w.now},
+		Feeds: []patching.FeedState{
+			{FeedSource: patching.FeedSource{Name: "kev", StaleAfter: 48 * time.Hour}, Asked: opened.Add(-time.Hour), Edition: patching.FeedEdition{Digest: "k", Revision: "2026.01.13", Records: map[string]int{"risks": 1}}},
+			{FeedSource: patching.FeedSource{Name: "ours", StaleAfter: 48 * time.Hour}, Asked: opened.AddDate(0, 0, -4), Edition: patching.FeedEdition{Digest: "o", Records: map[string]int{"advisories": 3}}},
+		},
+	}
+	g.Judge = assess.NewJudge(assess.Knowledge{
+		Advisories: assess.NewIndex([]patching.Advisory{
+			about("HOUSE-1", "A handshake that never ends", "openssl", "3.0.17-1~deb12u2", 12, "CVE-2099-0001"),
+			about("HOUSE-2", "A header that is too long", "nginx", "1.22.1-9+deb12u3", 3, "CVE-2099-0002", "CVE-2099-0003"),
+			about("HOUSE-3", "A clock that is wrong", "tzdata", "", 3, "CVE-2099-0004"),
+		}),
+		Risks: assess.RisksBy([]patching.Risk{
+			{CVE: "CVE-2099-0001", Exploited: &patching.Exploited{Feed: "kev", Added: opened.AddDate(0, 0, -2)}},
+			{CVE: "CVE-2099-0002", EPSS: &patching.EPSS{Feed: "epss", Score: 0.42, Date: opened.AddDate(0, 0, -1)}, CVSS: []patching.CVSS{{Feed: "nvd", Version: "3.1", Score: 7.5}}},
+		}),
+		Catalogue: opened,
+	}, g.Judgement)
+	return g
+}
+
+// likes are the machines of the plan, those that are done with their patches in.
+func (w *world) likes(g plan.Grounds, done map[patching.AssetID]bool) (all []plan.Likes) {
+	for _, m := range w.fleet {
+		b := w.bundles[m.item.Bundle]
+		if b.Empty() {
+			b = w.bundles[m.item.Would]
+		}
+		now := assess.Machine{Platform: patching.Platform{ID: "debian", Release: "12"}, Kernel: m.asset.OS.Kernel, Offers: map[assess.Installed]string{}}
+		for _, p := range b.Patches() {
+			if p.From != "" {
+				now.Packages.Packages = append(now.Packages.Packages, patching.Package{Name: p.Name, Arch: p.Arch, Version: p.From})
+			}
+		}
+		then := assess.After(now, b)
+		if done[m.asset.ID] {
+			now = then
+		}
+		l := plan.Likes{
+			Machines: 1, Owners: []string{m.asset.Owner}, Class: assess.Class{Exposure: patching.Internet}, Begins: m.item.Start, Out: m.item.Exclude,
+			Has: g.Judge.Look(now).Counts, Left: g.Judge.Look(then).Counts, By: b.Patches(),
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// stand looks which advisories the machines have at the end.
+func (w *world) stand() {
+	w.t.Helper()
+	rows, err := w.Deployments(w.t.Context(), store.DeploymentFilter{Cycle: w.cycle.ID, Outcomes: []patching.Outcome{patching.Patched, patching.AlreadyUpToDate}})
+	w.must(err)
+	done := map[patching.AssetID]bool{}
+	for _, d := range rows {
+		done[d.Asset] = true
+	}
+	g := w.grounds()
+	w.must(w.PutStanding(w.t.Context(), w.cycle.ID, g.Stand(w.likes(g, done))))
+}
+
+// Serves G1, G2, G4, G20.
+func TestAReportSaysWhichAdvisoriesAreLeftOnHowManyMachines(t *testing.T) {
+	d := tell(t, "successful")
+	a, unpatched := d.Advisories, d.Total
+	for _, o := range d.Outcomes {
+		if o.Outcome == patching.Patched || o.Outcome == patching.AlreadyUpToDate {
+			unpatched -= o.Count
+		}
+	}
+	require.Len(t, a.Rows, 3)
+	byID := map[patching.AdvisoryID]report.Advised{}
+	for _, r := range a.Rows {
+		require.LessOrEqual(t, *r.Have, r.Had, r.Advisory)
+		byID[r.Advisory] = r
+	}
+	require.Equal(t, unpatched, *byID["HOUSE-1"].Have, "by inventory, not by what was planned")
+	require.Equal(t, unpatched, *byID["HOUSE-1"].Overdue)
+	require.Greater(t, byID["HOUSE-1"].Had, unpatched)
+	require.True(t, *byID["HOUSE-1"].KEV)
+	require.Equal(t, byID["HOUSE-3"].Had, *byID["HOUSE-3"].Have, "there is no fix")
+	require.Contains(t, strings.Join(d.Summary.Sentences, " "), "Of 3 advisories that its machines had, 2 are left on none, and 1 on some")
+	require.Contains(t, strings.Join(a.Warnings, " "), "The feed ours is stale")
+}

@@ -1,0 +1,209 @@
+package report
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
+	"github.com/patchcycle/patchcycle/patching/plan"
+	"github.com/patchcycle/patchcycle/patching/urgency"
+)
+
+// Advisories say what the cycle was for, and how much of it has become true: what the
+// first plan found on the machines, and what they still have by their last inventory.
+type Advisories struct {
+	// AsOf is when the first plan was judged, Looked when the machines were looked at
+	// again; zero: not.
+	AsOf   time.Time `json:"as_of,omitzero"`
+	Looked time.Time `json:"looked,omitzero"`
+	Words  string    `json:"words"`
+	// Proposed is why an emergency was proposed beside the plan; empty: none was.
+	Proposed string        `json:"proposed_emergency,omitempty"`
+	Regimes  []string      `json:"regimes"`
+	Warnings []string      `json:"warnings"`
+	Feeds    []AdvisedBy   `json:"feeds"`
+	Rows     []Advised     `json:"rows"`
+	More     int           `json:"not_listed"`
+	Blind    []UnseenThing `json:"blind_spots"`
+	Ends     []EndingThing `json:"end_of_life"`
+}
+
+// AdvisedBy is a feed that the plan rested on.
+type AdvisedBy struct {
+	Name     patching.FeedName `json:"name"`
+	Revision string            `json:"revision,omitempty"`
+	Age      time.Duration     `json:"age_ns"`
+	Records  int               `json:"records"`
+	Stale    bool              `json:"stale"`
+	Trouble  string            `json:"trouble,omitempty"`
+}
+
+// Advised is an advisory and the machines that had it. What is not known is null.
+type Advised struct {
+	Advisory  patching.AdvisoryID `json:"advisory"`
+	Feed      string              `json:"feed"`
+	Title     string              `json:"title,omitempty"`
+	CVEs      []patching.CVE      `json:"cves"`
+	KEV       *bool               `json:"kev"`
+	EPSS      *float64            `json:"epss"`
+	CVSS      *float64            `json:"cvss"`
+	Lane      *urgency.Lane       `json:"lane"`
+	Due       *time.Time          `json:"due"`
+	Condition string              `json:"condition,omitempty"`
+	Regime    string              `json:"regime,omitempty"`
+	Packages  []string            `json:"packages"`
+	// Had are machines that had it when the first plan was made, Planned those of them
+	// that a plan was to rid of it. Have are those of the cycle that have it still, and
+	// Overdue those of them whose due date is over; null: nobody has looked.
+	Had     int  `json:"had"`
+	Planned int  `json:"planned"`
+	Have    *int `json:"have"`
+	Overdue *int `json:"overdue"`
+}
+
+// UnseenThing is what was not known of machines.
+type UnseenThing struct {
+	What     string   `json:"what"`
+	Why      string   `json:"why"`
+	Machines int      `json:"machines"`
+	Owners   []string `json:"owners"`
+}
+
+// EndingThing is support that ends of what runs on machines.
+type EndingThing struct {
+	Product  string     `json:"product"`
+	Release  string     `json:"release"`
+	Ends     *time.Time `json:"ends"`
+	Ended    bool       `json:"ended"`
+	Machines int        `json:"machines"`
+}
+
+// advisories joins the first plan's remediation with how the machines stand.
+func (f *facts) advisories() Advisories {
+	r, ok := f.remediation()
+	if !ok {
+		return Advisories{Words: "No plan of this cycle was judged by advisories."}
+	}
+	a := Advisories{
+		AsOf: r.AsOf, Words: r.Words(), Proposed: r.Proposes(), Regimes: r.Regimes, Warnings: r.Warnings(), More: r.More,
+	}
+	if f.standing != nil {
+		a.Looked = f.standing.AsOf
+	}
+	for _, s := range r.Feeds {
+		a.Feeds = append(a.Feeds, AdvisedBy{s.Name, s.Revision, s.Age, s.Records, s.Stale, s.Trouble})
+	}
+	for i := range r.Remedies {
+		a.Rows = append(a.Rows, f.advised(&r.Remedies[i]))
+	}
+	for _, b := range r.Blind {
+		a.Blind = append(a.Blind, UnseenThing(b))
+	}
+	for _, e := range r.Ends {
+		a.Ends = append(a.Ends, EndingThing{e.Product, e.Release, e.Ends, e.Ended, e.Machines})
+	}
+	return a
+}
+
+// remediation is that of the first plan that was judged: later ones count the machines
+// that the test ring has patched no more.
+func (f *facts) remediation() (plan.Remediation, bool) {
+	for _, p := range f.plans {
+		if look := f.outlooks[p.Hash()]; !look.Remediation.AsOf.IsZero() {
+			return look.Remediation, true
+		}
+	}
+	return plan.Remediation{}, false
+}
+
+func (f *facts) advised(r *plan.Remedy) Advised {
+	a := Advised{
+		Advisory: r.Advisory, Feed: r.Feed, Title: r.Title, CVEs: r.CVEs, KEV: r.KEV, EPSS: r.EPSS, CVSS: r.CVSS,
+		Had: r.Clears + r.Stay(), Planned: r.Clears,
+	}
+	fill(&a.CVEs)
+	fill(&a.Packages)
+	for _, p := range r.By {
+		a.Packages = append(a.Packages, p.Package+" "+p.Version)
+	}
+	if d := r.Deadline; d != nil {
+		a.Lane, a.Regime, a.Condition = &d.Lane, d.Regime, d.Condition
+		if !d.Due.IsZero() {
+			a.Due = &d.Due
+		}
+	}
+	if f.standing != nil {
+		have, overdue := f.standing.Has[r.Advisory], f.standing.Overdue[r.Advisory]
+		a.Have, a.Overdue = &have, &overdue
+	}
+	return a
+}
+
+// said is what the summary says of advisories; empty: nothing.
+func (a Advisories) said() string {
+	if len(a.Rows) == 0 || a.Looked.IsZero() {
+		return ""
+	}
+	gone, overdue := 0, 0
+	for _, r := range a.Rows {
+		switch {
+		case *r.Have == 0:
+			gone++
+		case *r.Overdue > 0:
+			overdue++
+		}
+	}
+	words := "Of " + phrase.Count(len(a.Rows), "advisory", "advisories") + " that its machines had, "
+	if a.More > 0 {
+		words = "Of the " + phrase.Count(len(a.Rows), "most urgent advisory", "most urgent advisories") + " that its machines had, "
+	}
+	switch gone {
+	case len(a.Rows):
+		words += "none is left on any"
+	case 0:
+		words += "all are left on some"
+	default:
+		words += number(gone) + " are left on none, and " + number(len(a.Rows)-gone) + " on some"
+	}
+	if overdue > 0 {
+		words += ", " + number(overdue) + " of them past the due date"
+	}
+	return words
+}
+
+// InKEV is yes, no, or nothing where it is not known.
+func (a Advised) InKEV() string {
+	switch {
+	case a.KEV == nil:
+		return ""
+	case *a.KEV:
+		return "yes"
+	}
+	return "no"
+}
+
+// Late are the machines whose due date is over.
+func (a Advised) Late() int {
+	if a.Overdue == nil {
+		return 0
+	}
+	return *a.Overdue
+}
+
+// cveWords names a few flaws and counts the others.
+func cveWords(cves []patching.CVE) string {
+	names := make([]string, len(cves))
+	for i, c := range cves {
+		names[i] = string(c)
+	}
+	return phrase.Few(names, 6)
+}
+
+// scoreWords is a score to so many digits; nothing where it is not known.
+func scoreWords(v *float64, digits int) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v, 'f', digits, 64)
+}
