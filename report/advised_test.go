@@ -112,6 +112,6 @@ func TestAReportSaysWhichAdvisoriesAreLeftOnHowManyMachines(t *testing.T) {
 	require.Greater(t, byID["HOUSE-1"].Had, unpatched)
 	require.True(t, *byID["HOUSE-1"].KEV)
 	require.Equal(t, byID["HOUSE-3"].Had, *byID["HOUSE-3"].Have, "there is no fix")
-	require.Contains(t, strings.Join(d.Summary.Sentences, " "), "Of 3 advisories that its machines had, 2 are left on none, and 1 on some")
+	require.Contains(t, strings.Join(d.Summary.Sentences, " "), "Of 3 advisories that its machines had, 1 is gone from all of them, and 2 are left on some, 1 of them past the due date.")
 	require.Contains(t, strings.Join(a.Warnings, " "), "The feed ours is stale")
 }

@@ -158,18 +158,26 @@ func (a Advisories) said() string {
 	if a.More > 0 {
 		words = "Of the " + phrase.Count(len(a.Rows), "most urgent advisory", "most urgent advisories") + " that its machines had, "
 	}
-	switch gone {
-	case len(a.Rows):
+	left := len(a.Rows) - gone
+	switch {
+	case left == 0:
 		words += "none is left on any"
-	case 0:
-		words += "all are left on some"
+	case gone == 0:
+		words += "none is gone from all of them"
 	default:
-		words += number(gone) + " are left on none, and " + number(len(a.Rows)-gone) + " on some"
+		words += isAre(gone) + " gone from all of them, and " + isAre(left) + " left on some"
 	}
 	if overdue > 0 {
 		words += ", " + number(overdue) + " of them past the due date"
 	}
 	return words
+}
+
+func isAre(n int) string {
+	if n == 1 {
+		return "1 is"
+	}
+	return number(n) + " are"
 }
 
 // InKEV is yes, no, or nothing where it is not known.
