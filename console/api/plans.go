@@ -65,7 +65,7 @@ func (s *server) plan(ctx context.Context, in *planInput) (wire.Plan, error) {
 	}
 	hash := p.Hash()
 	out := wire.Plan{
-		Cycle: p.Cycle, Hash: hash, Counts: hash == c.Plan, Revision: p.Revision, Shadow: p.Shadow, Author: p.Author,
+		Cycle: p.Cycle, Policy: p.Policy, Hash: hash, Counts: hash == c.Plan, Revision: p.Revision, Shadow: p.Shadow, Author: p.Author,
 		Made: p.Made, CloseBy: p.CloseBy, Machines: p.Assets(), Rings: []wire.PlanRing{}, Text: string(p.Canonical()),
 	}
 	for _, r := range p.Rings {

@@ -373,7 +373,7 @@ func (r Remediation) Words() string {
 	}
 	words[0] += fmt.Sprintf(": the plan clears %d everywhere", r.Cleared)
 	if r.Staying > 0 {
-		words[0] += fmt.Sprintf(", and %d stay on some machines", r.Staying)
+		words[0] += fmt.Sprintf(", and %s on some machines", phrase.Count(r.Staying, "stays", "stay"))
 	}
 	words[0] += "."
 	if len(r.Remedies) > 0 && r.Remedies[0].Deadline != nil {

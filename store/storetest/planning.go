@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/plan"
+	"github.com/patchcycle/patchcycle/patching/urgency"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -49,6 +51,11 @@ func plans(t *testing.T, s *store.Store) {
 		first := plan.Outlook{Plan: p.Hash(), Mirror: plan.Mirrored{Ring: "test", Machines: 1, Of: 3, Untested: []string{"debian 11"}}}
 		second := first
 		second.Forecast = plan.Forecast{Rings: []plan.RingForecast{{Ring: "broad", Machines: 2, Waves: 1, Begin: at(1), End: at(2), Soaked: at(3)}}, End: at(3), Fits: true}
+		yes, due := true, urgency.Deadline{Regime: "pci-dss", Lane: urgency.Scheduled, Due: at(9), Clock: urgency.Clock{What: urgency.Published, At: at(1)}}
+		second.Remediation = plan.Remediation{
+			AsOf: at(1), Lanes: map[urgency.Lane]int{urgency.Scheduled: 2}, Feeds: []plan.FeedLine{{Name: "kev", Age: time.Hour, Stale: true}},
+			Remedies: []plan.Remedy{{Advisory: "DSA-1", CVEs: []patching.CVE{"CVE-2026-0001"}, KEV: &yes, Deadline: &due, Clears: 2, Stays: map[plan.Staying]int{plan.NoFix: 1}}},
+		}
 		second.Change = &plan.Difference{Stay: 2, Patches: 1, Leave: map[patching.Reason]int{patching.ReasonWithdrawn: 1}, Withdrawn: []string{"nginx"}}
 		second.Rehearsal = plan.Rehearsal{Kinds: []plan.Rehearsed{{Bundle: "sha256:b", Asset: f.asset(1), Hostname: "web-1", Machines: 2, Answered: true, Words: "It would also change: install libevil 1."}}}
 		for _, o := range []plan.Outlook{first, second, second} {
@@ -61,6 +68,20 @@ func plans(t *testing.T, s *store.Store) {
 		none, err := f.Outlooks(f.ctx, "cycle/another/2026-11.1")
 		require.NoError(t, err)
 		require.Empty(t, none)
+	})
+	t.Run("what a cycle's machines still have is kept once, as it was seen last", func(t *testing.T) {
+		f := with(t, s, "plan-standing")
+		f.open()
+		_, err := f.Standing(f.ctx, f.cycle())
+		require.ErrorIs(t, err, store.ErrNotFound, "nobody has looked, which is not the same as none")
+		first := plan.Standing{AsOf: at(1), Machines: 3, Has: map[patching.AdvisoryID]int{"DSA-1": 3}}
+		second := plan.Standing{AsOf: at(2), Machines: 3, Has: map[patching.AdvisoryID]int{"DSA-1": 1}, Overdue: map[patching.AdvisoryID]int{"DSA-1": 1}}
+		for _, st := range []plan.Standing{first, second, second} {
+			require.NoError(t, f.PutStanding(f.ctx, f.cycle(), st))
+		}
+		got, err := f.Standing(f.ctx, f.cycle())
+		require.NoError(t, err)
+		same(t, second, got)
 	})
 	t.Run("the newest revision counts; of two with one number, the one kept last", func(t *testing.T) {
 		f := with(t, s, "plan-newest")

@@ -188,7 +188,7 @@ func (s *session) printAssessment(a Assessment) {
 	slices.SortStableFunc(rows, byUrgency)
 	var lines [][]string
 	for _, r := range rows {
-		lines = append(lines, []string{laneWord(r.Lane), dueWord(r.Due), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), answer(r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveWords(r)})
+		lines = append(lines, []string{laneWord(r.Lane), dueWord(r.Due), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), answer(r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveList(r.CVEs)})
 	}
 	if len(lines) == 0 {
 		s.note("%s", nothing(a))
@@ -294,17 +294,4 @@ func number(v *float64, digits int) string {
 		return ""
 	}
 	return strconv.FormatFloat(*v, 'f', digits, 64)
-}
-
-// cveWords are at most two names, and how many more there are.
-func cveWords(r assess.SheetRow) string {
-	var names []string
-	for i, c := range r.CVEs {
-		if i == 2 {
-			names = append(names, fmt.Sprintf("and %d more", len(r.CVEs)-2))
-			break
-		}
-		names = append(names, string(c))
-	}
-	return strings.Join(names, " ")
 }

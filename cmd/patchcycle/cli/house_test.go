@@ -21,6 +21,7 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 	planning "github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/patching/urgency"
 	"github.com/patchcycle/patchcycle/patching/window"
 	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
@@ -151,11 +152,22 @@ func (h *house) cycle() patching.Plan {
 		{Asset: "web-2", Device: "d-web-2", Site: "amsterdam", Exclude: patching.ReasonNoWindow, Why: "weekend before 2026-11-21"},
 	}))
 	var undone planning.WayBack
+	exploited := true
 	undone.Add(kernel, true, 1)
 	require.NoError(h.t, h.store.PutOutlook(ctx, cycleID, planning.Outlook{
 		Plan: plan.Hash(), Back: undone, Mirror: planning.Mirrored{Ring: "test", Machines: 1, Of: 1, Kinds: 1, KindsOf: 1, Like: 1, Patches: 2, PatchesOf: 2},
 		Rehearsal: planning.Rehearsal{Kinds: []planning.Rehearsed{{Asset: "web-1", Hostname: "web-1.example", Machines: 1, Answered: true}}},
 		Change:    &planning.Difference{Stay: 1, Patches: 1, Withdrawn: []string{"nginx"}},
+		Remediation: planning.Remediation{
+			AsOf: noon, Machines: 2, CVEs: 1, Exploited: 1, Staying: 1, Late: 1, More: 4,
+			Feeds: []planning.FeedLine{{Name: "kev", Age: 72 * time.Hour, Records: 9, Stale: true}},
+			Remedies: []planning.Remedy{{
+				Advisory: "DSA-9999-1", CVEs: []patching.CVE{"CVE-2026-0001"}, KEV: &exploited, Clears: 1, Late: 1,
+				Deadline: &urgency.Deadline{Regime: "pci-dss", Lane: urgency.OutOfCycle, Due: noon.AddDate(0, 0, 3)},
+				By:       []planning.OnMachines{{Package: "linux-image-6.1.0-41-amd64", Version: "6.1.158-1", Machines: 1}},
+				Stays:    map[planning.Staying]int{planning.LeftOut: 1},
+			}},
+		},
 	}))
 	h.phase(patching.PhaseApproval, "Waiting for approval by someone other than ana.")
 	return plan

@@ -110,6 +110,7 @@ func (s *session) printOutlook(p wire.Plan) {
 	if p.Outlook == nil || p.Machines == 0 {
 		return
 	}
+	s.printRemediation(p)
 	if p.Outlook.Change != nil {
 		s.say("\nSince the plan before: %s", p.Outlook.Change.Words)
 	}

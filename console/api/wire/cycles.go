@@ -96,6 +96,7 @@ type Answer struct {
 // Plan holds the decisions of one cycle that stand above single machines.
 type Plan struct {
 	Cycle    patching.CycleID     `json:"cycle"`
+	Policy   patching.PolicyName  `json:"policy"`
 	Hash     patching.Digest      `json:"hash" doc:"Address of text; what people approve."`
 	Counts   bool                 `json:"counts" doc:"Whether it is the plan that counts in its cycle."`
 	Revision int                  `json:"revision" doc:"1 before the test ring, 2 when made again after it."`

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
+)
+
+// mostAdvisories is how many advisories of a plan are printed; --json has all.
+const mostAdvisories = 20
+
+// printRemediation says why the plan is made: advisories, how urgent they are, what stays.
+func (s *session) printRemediation(p wire.Plan) {
+	r := p.Outlook.Remediation
+	if r == nil {
+		return
+	}
+	s.say("\nWhy: %s", r.Words)
+	if r.Proposes != "" {
+		s.say("\n%s", r.Proposes)
+		s.say("To call it: patchcycle emergency start %s NAME --reason %q", p.Policy, string(r.Remedies[0].Advisory))
+	}
+	var rows [][]string
+	for i, a := range r.Remedies {
+		if i == mostAdvisories {
+			break
+		}
+		rows = append(rows, []string{
+			string(a.Advisory), laneWord(a.Lane), dueWord(a.Due), answer(a.KEV), number(a.EPSS, 2), number(a.CVSS, 1),
+			fmt.Sprint(a.Clears), stays(a), cveList(a.CVEs), patchList(a.By),
+		})
+	}
+	if len(rows) > 0 {
+		s.say("")
+		s.table([]string{"ADVISORY", "LANE", "DUE", "KEV", "EPSS", "CVSS", "CLEARS", "STAYS", "CVE", "BY"}, rows)
+	}
+	if left := len(r.Remedies) + r.More - len(rows); left > 0 {
+		s.say("… and %d less urgent ones; --json has %d.", left, len(r.Remedies))
+	}
+}
+
+// stays is on how many machines an advisory stays.
+func stays(a wire.Remedy) string {
+	n := 0
+	for _, s := range a.Stays {
+		n += s.Machines
+	}
+	return fmt.Sprint(n)
+}
+
+// cveList is at most two names, and how many more there are.
+func cveList(cves []patching.CVE) string {
+	names := make([]string, len(cves))
+	for i, c := range cves {
+		names[i] = string(c)
+	}
+	return phrase.Few(names, 2)
+}
+
+func patchList(by []wire.RemedyPatch) string {
+	names := make([]string, len(by))
+	for i, p := range by {
+		names[i] = strings.TrimSpace(p.Package + " " + p.Version)
+	}
+	return phrase.Few(names, 1)
+}
