@@ -21,6 +21,7 @@ type All struct {
 	Cycles    *Cycles
 	Assessing *Assessing
 	Planning  *Planning
+	Remedying *Remedying
 	People    *People
 	Waves     *Waves
 	Campaigns *Campaigns
@@ -49,6 +50,7 @@ func (a All) Register(r worker.ActivityRegistry) {
 	contract.ReadTally.Register(r, classified(a.Waves.Read))
 	contract.EndSlice.Register(r, classified(a.Waves.End))
 	contract.NoteGate.Register(r, classified(a.Waves.NoteGate))
+	contract.SyncFeeds.Register(r, classified(a.Remedying.SyncFeeds))
 	contract.AskInventory.Register(r, classified(a.Campaigns.AskInventory))
 	contract.Campaign.Register(r, classified(a.Campaigns.Start))
 	contract.AwaitOrders.Register(r, classified(a.Campaigns.Await))

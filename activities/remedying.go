@@ -12,10 +12,14 @@ import (
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/patching/urgency"
 	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
-// Feeds tells what feeds say, and how they stand.
+// Feeds tells what feeds say, and how they stand, and brings them up to date.
 type Feeds interface {
+	// Sync asks for all feeds that come from the network. An error is ours; what is wrong
+	// with a feed stands in its sync.
+	Sync(ctx context.Context, names ...patching.FeedName) ([]patching.FeedSync, error)
 	Knowledge(ctx context.Context) (assess.Knowledge, []patching.FeedState, error)
 }
 
@@ -35,6 +39,40 @@ type StandingStore interface {
 	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
 	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
 	PutStanding(ctx context.Context, c patching.CycleID, s plan.Standing) error
+}
+
+// SyncFeeds brings the feeds up to date. A feed that does not come, or is refused, holds no
+// cycle up; nor does it if we cannot ask at all: the plan names what is stale.
+func (r *Remedying) SyncFeeds(ctx context.Context, _ contract.SyncFeedsIn) (contract.SyncFeedsOut, error) {
+	stop := beat(ctx)
+	defer stop()
+	var out contract.SyncFeedsOut
+	if r.Feeds == nil {
+		return out, nil
+	}
+	syncs, err := r.Feeds.Sync(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return out, ctx.Err()
+	case err != nil:
+		out.Words = append(out.Words, err.Error())
+	}
+	for _, s := range syncs {
+		switch s.Result {
+		case patching.FeedNew:
+			out.New++
+		case patching.FeedUnchanged:
+			out.Unchanged++
+		case patching.FeedRefused:
+			out.Refused++
+		case patching.FeedFailed:
+			out.Failed++
+		}
+		if s.Why != "" {
+			out.Words = append(out.Words, fmt.Sprintf("%s: %s", s.Feed, s.Why))
+		}
+	}
+	return out, nil
 }
 
 // plan says why a plan is made: which advisories its patches clear on which machines, how

@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -18,6 +19,12 @@ import (
 type said struct {
 	knowledge assess.Knowledge
 	states    []patching.FeedState
+	syncs     []patching.FeedSync
+	err       error
+}
+
+func (s said) Sync(context.Context, ...patching.FeedName) ([]patching.FeedSync, error) {
+	return s.syncs, s.err
 }
 
 func (s said) Knowledge(context.Context) (assess.Knowledge, []patching.FeedState, error) {
@@ -136,4 +143,29 @@ func TestAMachineThatNeverSaidWhatItHasIsABlindSpot(t *testing.T) {
 	require.Contains(t, looks[out.Hash].Remediation.Blind, plan.Blindness{
 		What: "what is installed", Why: "The machine never said it.", Machines: 1, Owners: []string{"office"},
 	})
+}
+
+// Serves G1, Q6: a publisher that is down holds no cycle up.
+func TestFeedsThatDoNotComeHoldNoCycleUp(t *testing.T) {
+	h := newHouse(t)
+	h.remedying.Feeds = said{
+		syncs: []patching.FeedSync{
+			{Feed: "kev", Result: patching.FeedNew}, {Feed: "epss", Result: patching.FeedUnchanged},
+			{Feed: "osv", Result: patching.FeedRefused, Why: "it has 3 of 9 records"}, {Feed: "msrc", Result: patching.FeedFailed, Why: "no answer"},
+		},
+		err: errors.New("the disk is full"),
+	}
+	out, err := h.remedying.SyncFeeds(h.ctx, contract.SyncFeedsIn{Cycle: monthly})
+	require.NoError(t, err)
+	require.Equal(t, contract.SyncFeedsOut{
+		New: 1, Unchanged: 1, Refused: 1, Failed: 1, Words: []string{"the disk is full", "osv: it has 3 of 9 records", "msrc: no answer"},
+	}, out)
+	over, cancel := context.WithCancel(h.ctx)
+	cancel()
+	_, err = h.remedying.SyncFeeds(over, contract.SyncFeedsIn{Cycle: monthly})
+	require.ErrorIs(t, err, context.Canceled)
+	h.remedying.Feeds = nil
+	out, err = h.remedying.SyncFeeds(h.ctx, contract.SyncFeedsIn{Cycle: monthly})
+	require.NoError(t, err)
+	require.Zero(t, out)
 }

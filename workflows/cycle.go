@@ -122,6 +122,11 @@ func (c *cycle) open(ctx workflow.Context) error {
 }
 
 func (c *cycle) monitor(ctx workflow.Context) (patching.Phase, error) {
+	if cyclesSyncFeeds(ctx) {
+		if err := c.syncFeeds(ctx); err != nil || c.s.Ending != nil {
+			return patching.PhaseAssess, err
+		}
+	}
 	asked, err := contract.AskInventory.Run(ctx, "ask for fresh inventories",
 		contract.AskInventoryIn{Cycle: c.s.ID, Policy: c.s.Policy, Version: c.s.PolicyVersion})
 	if err != nil {
@@ -143,6 +148,19 @@ func (c *cycle) monitor(ctx workflow.Context) (patching.Phase, error) {
 	}
 	_, err = answers.Get(ctx)
 	return patching.PhaseAssess, err
+}
+
+// syncFeeds brings the feeds up to date. A cycle that ends meanwhile does not wait for
+// slow publishers.
+func (c *cycle) syncFeeds(ctx workflow.Context) error {
+	work, giveUp := workflow.WithCancel(ctx)
+	defer giveUp()
+	synced := contract.SyncFeeds.Start(work, "bring the feeds up to date", contract.SyncFeedsIn{Cycle: c.s.ID}, 0)
+	if err := workflow.Await(ctx, func() bool { return synced.IsReady() || c.s.Ending != nil }); err != nil || !synced.IsReady() {
+		return err
+	}
+	_, err := synced.Get(ctx)
+	return err
 }
 
 func (c *cycle) assess(ctx workflow.Context) (patching.Phase, error) {

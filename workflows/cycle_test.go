@@ -23,6 +23,7 @@ func TestACycleGoesFromMonitoringToTheReportAndPatchesRingAfterRing(t *testing.T
 	require.Equal(t, patching.ClosedSuccessful, out.ClosedAs)
 	require.Equal(t, map[patching.Outcome]int{patching.Patched: 52}, out.Outcomes)
 	require.Equal(t, "report.html", out.Report)
+	require.Equal(t, 1, w.synced, "feeds are brought up to date once, Serves G1")
 	require.Equal(t, []string{"plan 1", "collect test", "plan 2", "collect early", "collect broad", "collect ", "clean ", "report"}, w.events)
 }
 

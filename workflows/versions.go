@@ -25,7 +25,10 @@ import "go.temporal.io/sdk/workflow"
 // An entry stays until no run can be left that began before it: a cycle closes
 // at its date (the policy's close_after, three weeks unless it says otherwise).
 //
-// 0.1.0: the beginning. No entry yet: nothing older was released.
+// 0.1.0: the beginning.
+
+// 0.2.0, 29 November 2026: a cycle brings its feeds up to date before it assesses.
+func cyclesSyncFeeds(ctx workflow.Context) bool { return change("cycles-sync-feeds").made(ctx) }
 
 // change names one entry of the diary by what it changed.
 type change string

@@ -50,6 +50,7 @@ type world struct {
 	opened    time.Time
 	closedAt  time.Time
 	broken    map[string]error // what an activity of that name answers
+	synced    int
 	onAssess  func()           // what happens while these work, once
 	onList    func()
 	onAwait   func()
@@ -125,6 +126,10 @@ func (w *world) begin(at time.Time) {
 func (w *world) register() {
 	on(w, contract.OpenCycle, w.open)
 	on(w, contract.SaveState, w.save)
+	on(w, contract.SyncFeeds, func(contract.SyncFeedsIn) (contract.SyncFeedsOut, error) {
+		w.synced++
+		return contract.SyncFeedsOut{}, nil
+	})
 	on(w, contract.AskInventory, func(contract.AskInventoryIn) (contract.Asked, error) {
 		return contract.Asked{Asked: len(w.machines)}, nil
 	})

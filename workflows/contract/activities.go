@@ -11,6 +11,7 @@ import (
 var (
 	OpenCycle     = Activity[OpenCycleIn, OpenCycleOut]{"OpenCycle", Quick}
 	SaveState     = Activity[SaveStateIn, None]{"SaveState", Quick}
+	SyncFeeds     = Activity[SyncFeedsIn, SyncFeedsOut]{"SyncFeeds", Bulk}
 	AskInventory  = Activity[AskInventoryIn, Asked]{"AskInventory", Bulk}
 	Assess        = Activity[AssessIn, AssessOut]{"Assess", Bulk}
 	MakePlan      = Activity[MakePlanIn, PlanSummary]{"MakePlan", Bulk}
@@ -57,6 +58,17 @@ type OpenCycleOut struct {
 type SaveStateIn struct {
 	State CycleState
 	Words string
+}
+
+// SyncFeedsIn brings the feeds up to date that a cycle rests on.
+type SyncFeedsIn struct{ Cycle patching.CycleID }
+
+// SyncFeedsOut counts the feeds by how that ended. What did not come holds no cycle up:
+// the plan names what is stale.
+type SyncFeedsOut struct {
+	New, Unchanged, Refused, Failed int
+	// Words are the reasons of what was refused or did not come.
+	Words []string
 }
 
 // AskInventoryIn asks every machine of the policy for a fresh inventory.

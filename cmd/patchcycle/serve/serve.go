@@ -228,6 +228,7 @@ func (s *Server) activities() activities.All {
 		Cycles:    s.cycles(),
 		Assessing: &activities.Assessing{Store: st, Now: now},
 		Planning:  planning,
+		Remedying: s.remedying(),
 		People:    &activities.People{Store: st, History: worker.History{Client: s.Engine.Client()}, Now: now},
 		Waves:     &activities.Waves{Store: st, Dispatcher: orders, Now: now, Look: look},
 		Campaigns: &activities.Campaigns{Store: st, Dispatcher: orders, Now: now, Look: look},
