@@ -177,6 +177,10 @@ type kind struct {
 	kernel string
 }
 
+func kindOf(a *patching.Asset) kind {
+	return kind{BundleKey: plan.KeyOf(a), Platform: assess.PlatformOf(a.OS), kernel: a.OS.Kernel}
+}
+
 type kindAfter struct {
 	kind
 	bundle patching.Digest
@@ -201,8 +205,7 @@ type sorter struct {
 }
 
 func (s *sorter) add(ctx context.Context, a *patching.Asset, i *patching.PlanItem) error {
-	k := kind{BundleKey: plan.KeyOf(a), Platform: assess.PlatformOf(a.OS), kernel: a.OS.Kernel}
-	at := like{kindAfter: kindAfter{kind: k}, Class: assess.ClassOf(a), out: i.Exclude}
+	at := like{kindAfter: kindAfter{kind: kindOf(a)}, Class: assess.ClassOf(a), out: i.Exclude}
 	// What is up to date is no machine that is left out.
 	if i.Exclude == patching.ReasonNothingMissing {
 		at.out = ""

@@ -135,6 +135,19 @@ func TestAStopIsHeardWhileThePlanWaitsForAnArchive(t *testing.T) {
 	require.Equal(t, "report.html", out.Report)
 }
 
+// Serves G1, Q1.
+func TestAStopIsHeardWhileFeedsDoNotCome(t *testing.T) {
+	w := newWorld(t)
+	w.broken[contract.SyncFeeds.Name] = errors.New("no route to host")
+	var stopped *answer
+	w.at(2*time.Minute, func() { stopped = w.act(contract.VerbStop, "olga", contract.Act{Reason: "not tonight"}) })
+	out := w.run(t, contract.CycleState{})
+	require.True(t, stopped.Accepted)
+	require.Equal(t, patching.ClosedCancelled, out.ClosedAs)
+	require.Less(t, w.closedAt.Sub(night), 3*time.Minute)
+	require.Equal(t, "report.html", out.Report)
+}
+
 // A step of our own that fails for good must not leave machines locked and
 // nobody told.
 func TestAStepThatFailsForGoodEndsTheCycleWithAReport(t *testing.T) {

@@ -60,6 +60,7 @@ func rules() map[string]rule {
 		"get-policy":        {all, ofPolicy},
 		"get-policy-past":   {all, ofPolicy},
 		"get-calendar":      {all, ofPolicy},
+		"get-urgency":       {all, ofPolicy},
 		"lint-policy":       {all, anywhere}, // changes nothing
 		"apply-policy":      {may(admin, author), ofPolicy},
 		"list-schedules":    {all, anywhere}, // shows those in scope
@@ -69,6 +70,7 @@ func rules() map[string]rule {
 		"resume-schedule":   {may(admin, author, operator), ofPolicy},
 		"list-assets":       {all, ofSite},
 		"get-asset":         {all, ofSite},
+		"get-findings":      {all, ofSite},
 		"set-asset-facts":   {may(admin, operator, site), ofSite},
 		"list-enrol-tokens": {all, ofSite},
 		"make-enrol-token":  {may(admin, operator, site), ofSite},

@@ -29,6 +29,8 @@ type Options struct {
 	// Checks are what the doctor asks besides what the API knows itself: the
 	// engine, the uplink. Each gets a few seconds.
 	Checks []func(context.Context) wire.Check
+	// Urgent says how urgent things are. Required.
+	Urgent Urgent
 	// Login returns a link by which the holder of the token enters Temporal's web
 	// pages, once; nil: there are none.
 	Login func(ctx context.Context, token string) (url string, err error)

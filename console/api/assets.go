@@ -36,6 +36,7 @@ func (s *server) addAssets(api huma.API) {
 	handle(s, api, about("assets", "list-assets", http.MethodGet, "/assets", "List the machines in your scope"), s.listAssets)
 	handle(s, api, about("assets", "get-asset", http.MethodGet, "/assets/{asset}", "Show all that is known of a machine, and what it misses"),
 		func(ctx context.Context, in *assetInput) (wire.AssetDetail, error) { return s.asset(ctx, in.Asset) })
+	handle(s, api, about("assets", "get-findings", http.MethodGet, "/assets/{asset}/findings", "Show which advisories are about a machine, and until when it has to be patched"), s.findings)
 	op := about("assets", "set-asset-facts", http.MethodPatch, "/assets/{asset}", "Say of a machine what it does not say itself")
 	op.Description = "What is left out stays as it is."
 	handle(s, api, op, s.setFacts)

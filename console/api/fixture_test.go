@@ -18,6 +18,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	planning "github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/patching/window"
@@ -51,6 +52,7 @@ func newHouse(t *testing.T) *house {
 	h.engine.store = s
 	srv := httptest.NewServer(api.New(api.Options{
 		Store: s, Starter: h.engine, Rescan: h, Version: "v0.0.0-test", Now: func() time.Time { return noon },
+		Urgent:        h,
 		DeviceChanged: func(d patching.DeviceID) { h.moved = append(h.moved, d) },
 		Login:         func(_ context.Context, token string) (string, error) { return "https://ui/login?for=" + token, nil },
 		Logger:        zaptest.NewLogger(t),
@@ -58,6 +60,18 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
 	return h
+}
+
+// Findings and Coming are those of a server without feeds.
+func (h *house) Findings(context.Context, patching.Asset) (assess.Sheet, []planning.FeedLine, error) {
+	return assess.Sheet{Blind: true}, nil, nil
+}
+
+func (h *house) Coming(_ context.Context, p patching.PolicyName) (planning.Remediation, time.Time, patching.CycleID, error) {
+	if p != "web" {
+		return planning.Remediation{}, time.Time{}, "", store.ErrNotFound
+	}
+	return planning.Remediation{}, noon.AddDate(0, 0, 9), cycleID, nil
 }
 
 func (h *house) Rescan(_ context.Context, a patching.AssetID) error {

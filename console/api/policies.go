@@ -44,6 +44,7 @@ func (s *server) addPolicies(api huma.API) {
 	handle(s, api, about("policies", "get-policy", http.MethodGet, "/policies/{policy}", "Show the policy in force"), s.getPolicy)
 	handle(s, api, about("policies", "get-policy-past", http.MethodGet, "/policies/{policy}/versions/{version}", "Show a version of a policy"), s.getPolicyPast)
 	handle(s, api, about("policies", "get-calendar", http.MethodGet, "/policies/{policy}/calendar", "Show when the policy's monthly cycle starts"), s.calendar)
+	handle(s, api, about("policies", "get-urgency", http.MethodGet, "/policies/{policy}/urgency", "Show what a policy's machines miss, and what cannot wait for its next cycle"), s.urgency)
 
 	op := about("policies", "lint-policy", http.MethodPost, "/policies/lint", "Say what is wrong with a policy, tried on the machines that are known")
 	op.Description = "Changes nothing."

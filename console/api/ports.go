@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/window"
 	"github.com/patchcycle/patchcycle/starter"
@@ -86,4 +87,13 @@ type Starter interface {
 // is done.
 type Rescanner interface {
 	Rescan(ctx context.Context, a patching.AssetID) error
+}
+
+// Urgent says how urgent things are while no cycle asks.
+type Urgent interface {
+	// Findings are what a machine misses, and the feeds that say so.
+	Findings(ctx context.Context, a patching.Asset) (assess.Sheet, []plan.FeedLine, error)
+	// Coming is what a policy's machines miss, when its next monthly cycle starts, and
+	// which one is open.
+	Coming(ctx context.Context, p patching.PolicyName) (r plan.Remediation, next time.Time, running patching.CycleID, err error)
 }

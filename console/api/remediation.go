@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -13,15 +14,9 @@ import (
 func remediationShape(r plan.Remediation) *wire.Remediation {
 	out := &wire.Remediation{
 		Words: r.Words(), Proposes: r.Proposes(), AsOf: r.AsOf, Regimes: append([]string{}, r.Regimes...), Unknown: r.Unknown,
-		Feeds: []wire.PlanFeed{}, Remedies: []wire.Remedy{}, More: r.More, Cleared: r.Cleared, Staying: r.Staying, Late: r.Late,
+		Feeds: feedLines(r.Feeds), Remedies: []wire.Remedy{}, More: r.More, Cleared: r.Cleared, Staying: r.Staying, Late: r.Late,
 		CVEs: r.CVEs, Exploited: r.Exploited, Machines: r.Machines, Unexposed: r.Unexposed, Lanes: []wire.LaneCount{},
 		Blind: []wire.Blindness{}, Ends: []wire.Ending{}, Warnings: append([]string{}, r.Warnings()...),
-	}
-	for _, f := range r.Feeds {
-		out.Feeds = append(out.Feeds, wire.PlanFeed{
-			Name: f.Name, Owner: f.Owner, Revision: f.Revision, Made: moment(f.Made), Age: int64(f.Age / time.Second),
-			Records: f.Records, Stale: f.Stale, Trouble: f.Trouble,
-		})
 	}
 	for i := range r.Remedies {
 		out.Remedies = append(out.Remedies, remedyShape(&r.Remedies[i]))
@@ -67,4 +62,38 @@ func moment(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
+}
+
+func feedLines(all []plan.FeedLine) []wire.PlanFeed {
+	out := []wire.PlanFeed{}
+	for _, f := range all {
+		out = append(out, wire.PlanFeed{
+			Name: f.Name, Owner: f.Owner, Revision: f.Revision, Made: moment(f.Made), Age: int64(f.Age / time.Second),
+			Records: f.Records, Stale: f.Stale, Trouble: f.Trouble,
+		})
+	}
+	return out
+}
+
+func (s *server) findings(ctx context.Context, in *assetInput) (wire.Findings, error) {
+	a, err := s.Store.Asset(ctx, in.Asset)
+	if err != nil {
+		return wire.Findings{}, absent(aMachine, in.Asset, err)
+	}
+	if who := account(ctx); !seesSite(who, a.Site) {
+		return wire.Findings{}, outsideSite(who, a.Site)
+	}
+	sheet, feeds, err := s.Urgent.Findings(ctx, a)
+	return wire.Findings{
+		Asset: a.ID, Hostname: a.Hostname, Findings: sheet.Findings, Aside: sheet.Aside, EndOfLife: sheet.EndOfLife,
+		BlindSpots: sheet.BlindSpots, Blind: sheet.Blind, Feeds: feedLines(feeds),
+	}, err
+}
+
+func (s *server) urgency(ctx context.Context, in *policyInput) (wire.Urgency, error) {
+	r, next, running, err := s.Urgent.Coming(ctx, in.Policy)
+	if err != nil {
+		return wire.Urgency{}, absent(aPolicy, in.Policy, err)
+	}
+	return wire.Urgency{Remediation: *remediationShape(r), Next: next, Running: running}, nil
 }

@@ -534,3 +534,25 @@ func TestTheClientDoesNotSendATokenInTheClear(t *testing.T) {
 	_, err = client.New(client.Options{Server: "ftp://patch.example"})
 	require.Error(t, err)
 }
+
+// Serves G4.
+func TestWhatCannotWaitIsAskedByPolicyAndByMachine(t *testing.T) {
+	h := newHouse(t)
+	aud := h.as("aud", "*", patching.RoleAuditor)
+	got, err := aud.Urgency(t.Context(), "web")
+	require.NoError(t, err)
+	assert.Equal(t, noon.AddDate(0, 0, 9), got.Next)
+	assert.Equal(t, cycleID, got.Running)
+	assert.NotNil(t, got.Remediation.Remedies, "whoever reads the document need not ask")
+	_, err = aud.Urgency(t.Context(), "nobody")
+	require.ErrorContains(t, err, "nobody")
+
+	require.NoError(t, h.store.PutAsset(t.Context(), patching.Asset{ID: "a-9", Hostname: "a-9.example", Site: "amsterdam"}))
+	found, err := aud.Findings(t.Context(), "a-9")
+	require.NoError(t, err)
+	assert.True(t, found.Blind)
+	_, err = aud.Findings(t.Context(), "a-404")
+	require.Error(t, err)
+	_, err = h.as("elsewhere", "site:oslo", patching.RoleOperator).Findings(t.Context(), "a-9")
+	require.Error(t, err, "a machine outside one's scope")
+}

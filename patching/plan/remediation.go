@@ -136,9 +136,7 @@ func (g Grounds) Remedy(all []Likes) Remediation {
 	for _, t := range g.Regimes {
 		r.Regimes = append(r.Regimes, t.ID+" "+t.Version)
 	}
-	for _, f := range g.Feeds {
-		r.Feeds = append(r.Feeds, feedLine(f, g.AsOf))
-	}
+	r.Feeds = g.Lines()
 	rows := map[patching.AdvisoryID]*Remedy{}
 	blind, ends := map[assess.BlindSpot]*Blindness{}, map[string]*Ending{}
 	for i := range all {
@@ -168,6 +166,15 @@ func (g Grounds) Remedy(all []Likes) Remediation {
 			strings.Compare(a.Release, b.Release), strings.Compare(a.Feed, b.Feed))
 	})
 	return r
+}
+
+// Lines are the feeds, as they stood.
+func (g Grounds) Lines() []FeedLine {
+	lines := make([]FeedLine, 0, len(g.Feeds))
+	for _, f := range g.Feeds {
+		lines = append(lines, feedLine(f, g.AsOf))
+	}
+	return lines
 }
 
 func feedLine(f patching.FeedState, now time.Time) FeedLine {
@@ -421,7 +428,7 @@ func (r Remediation) Proposes() string {
 	if first == nil {
 		return ""
 	}
-	return fmt.Sprintf("An emergency is proposed: %s wait for this plan, on up to %s. The first is %s.",
+	return fmt.Sprintf("An emergency is proposed: %s wait, on up to %s. The first is %s.",
 		phrase.Count(r.Late, "advisory cannot", "advisories cannot"), phrase.Count(machines, "machine"), first.headline())
 }
 

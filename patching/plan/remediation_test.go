@@ -103,7 +103,7 @@ func TestAnEmergencyIsProposedForWhatThePlanCertainlyClearsTooLate(t *testing.T)
 		require.Equal(t, late, r.Remedies[0].Late, begins)
 		require.Equal(t, late > 0, r.Proposes() != "", begins)
 		if late > 0 {
-			require.Contains(t, r.Proposes(), "1 advisory cannot wait for this plan, on up to 7 machines. The first is DSA-1")
+			require.Contains(t, r.Proposes(), "1 advisory cannot wait, on up to 7 machines. The first is DSA-1")
 		}
 	}
 }

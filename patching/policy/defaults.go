@@ -57,6 +57,10 @@ func (e *emergencyDoc) defaults() {
 	e.Expire = "4h"
 }
 
+// DefaultUrgency is how a policy judges that does not say so: by what binds nobody to a
+// date.
+func DefaultUrgency() Urgency { return Urgency{Regimes: []string{"ssvc-deployer"}, Unknown: "worst"} }
+
 // derive sets the defaults that depend on other keys.
 func (p *Policy) derive(written func(path string) bool) {
 	if p.Title == "" {
@@ -69,7 +73,7 @@ func (p *Policy) derive(written func(path string) bool) {
 		p.Approval.Escalate = min(48*time.Hour, p.Approval.Expire/2)
 	}
 	if !written("urgency.regimes") {
-		p.Urgency.Regimes = []string{"ssvc-deployer"}
+		p.Urgency.Regimes = DefaultUrgency().Regimes
 	}
 	if !written("emergency.quorum") {
 		p.Emergency.Quorum = p.Approval.Quorum

@@ -184,16 +184,8 @@ func dateOrTime(text string) (time.Time, error) {
 
 // printAssessment shows it for people: what to do first comes first.
 func (s *session) printAssessment(a Assessment) {
-	rows := slices.Clone(a.Findings)
-	slices.SortStableFunc(rows, byUrgency)
-	var lines [][]string
-	for _, r := range rows {
-		lines = append(lines, []string{laneWord(r.Lane), dueWord(r.Due), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), answer(r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveList(r.CVEs)})
-	}
-	if len(lines) == 0 {
-		s.note("%s", nothing(a))
-	} else {
-		s.table([]string{"LANE", "DUE", "PACKAGE", "INSTALLED", "OFFERED", "FIXED", "KEV", "EPSS", "CVSS", "CVE"}, lines)
+	if !s.printFindings(a.Findings) {
+		s.note("%s", nothing(a.Blind))
 	}
 	if n := len(a.Aside); n > 0 {
 		s.note("Set aside: %d matches that do not count; --json has their reasons.", n)
@@ -217,9 +209,23 @@ func (s *session) printAssessment(a Assessment) {
 	}
 }
 
+// printFindings prints a row for each package; false if there is none.
+func (s *session) printFindings(all []assess.SheetRow) bool {
+	rows := slices.Clone(all)
+	slices.SortStableFunc(rows, byUrgency)
+	var lines [][]string
+	for _, r := range rows {
+		lines = append(lines, []string{laneWord(r.Lane), dueWord(r.Due), r.Package, r.Installed, or(r.Candidate), or(r.Fixed), answer(r.KEV), number(r.EPSS, 2), number(r.CVSS, 1), cveList(r.CVEs)})
+	}
+	if len(lines) > 0 {
+		s.table([]string{"LANE", "DUE", "PACKAGE", "INSTALLED", "OFFERED", "FIXED", "KEV", "EPSS", "CVSS", "CVE"}, lines)
+	}
+	return len(lines) > 0
+}
+
 // nothing is what an empty result means.
-func nothing(a Assessment) string {
-	if a.Blind {
+func nothing(blind bool) string {
+	if blind {
 		return "Nothing was found, and nothing could be: no advisory can be matched with this machine."
 	}
 	return "Nothing is missing, as far as these feeds tell."

@@ -16,9 +16,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	planning "github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/patching/urgency"
@@ -54,9 +56,12 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	clock := func() time.Time { return noon }
+	tables, err := urgency.Shipped()
+	require.NoError(t, err)
 	srv := httptest.NewServer(api.New(api.Options{
 		Store: s, Starter: h.engine, Version: "v0.0.0-test", Now: clock,
-		Login: func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
+		Urgent: &activities.Urgent{Store: s, Remedying: &activities.Remedying{Store: s, Now: clock, Feeds: feeds{}, Tables: tables}},
+		Login:  func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
 	}))
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
@@ -64,6 +69,22 @@ func newHouse(t *testing.T) *house {
 	h.o = Options{Build: build.Info{Version: "v0.0.0-test", Go: "go1.0", Temporal: "9.9.9"}, Now: clock, Zone: people, Env: func(k string) string { return h.env[k] }, Terminal: func(io.Writer) int { return 0 }}
 	h.as("root", patching.RoleAdmin, patching.RoleOperator, patching.RoleAuthor, patching.RoleApprover, patching.RoleAuditor)
 	return h
+}
+
+// feeds say that all versions of bash up to 5.3 are affected.
+type feeds struct{}
+
+func (feeds) Sync(context.Context, ...patching.FeedName) ([]patching.FeedSync, error) {
+	return nil, nil
+}
+
+func (feeds) Knowledge(context.Context) (assess.Knowledge, []patching.FeedState, error) {
+	return assess.Knowledge{Advisories: assess.NewIndex([]patching.Advisory{{
+		ID: "HOUSE-1", Kind: "security", CVEs: []patching.CVE{"CVE-2099-0001"}, Published: noon.AddDate(0, 0, -1),
+		Affected: []patching.Affected{{
+			Platform: patching.Platform{ID: "debian", Release: "12"}, Package: "bash", Ranges: []patching.VersionRange{{Fixed: "5.3"}},
+		}},
+	}})}, []patching.FeedState{{FeedSource: patching.FeedSource{Name: "ours"}}}, nil
 }
 
 // as makes an account and lets the commands that follow be its.

@@ -260,7 +260,7 @@ func kept(string, string, string) bool { return true }
 func (s *Server) api() http.Handler {
 	return api.New(api.Options{
 		Store: s.Store, Starter: s.Starter, Version: s.Config.Version, Logger: s.Config.Log.Named("api"),
-		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Checks: s.checks(), Login: s.login(),
+		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Urgent: &activities.Urgent{Store: s.Store, Remedying: s.remedying()}, Checks: s.checks(), Login: s.login(),
 	})
 }
 

@@ -29,6 +29,11 @@ func (c *Client) Asset(ctx context.Context, id patching.AssetID) (wire.AssetDeta
 	return ask[wire.AssetDetail](ctx, c, request{method: http.MethodGet, path: at("assets", string(id))})
 }
 
+// Findings shows which advisories are about a machine.
+func (c *Client) Findings(ctx context.Context, id patching.AssetID) (wire.Findings, error) {
+	return ask[wire.Findings](ctx, c, request{method: http.MethodGet, path: at("assets", string(id), "findings")})
+}
+
 // SetAssetFacts says of a machine what it does not say itself.
 func (c *Client) SetAssetFacts(ctx context.Context, id patching.AssetID, f wire.AssetFacts) (wire.AssetDetail, error) {
 	return ask[wire.AssetDetail](ctx, c, request{method: http.MethodPatch, path: at("assets", string(id)), body: f})

@@ -45,6 +45,11 @@ func (c *Client) Calendar(ctx context.Context, p patching.PolicyName, count int)
 	return ask[wire.Calendar](ctx, c, request{method: http.MethodGet, path: at("policies", string(p), "calendar"), query: where("count", fmt.Sprint(count))})
 }
 
+// Urgency shows what a policy's machines miss, and what cannot wait for its next cycle.
+func (c *Client) Urgency(ctx context.Context, p patching.PolicyName) (wire.Urgency, error) {
+	return ask[wire.Urgency](ctx, c, request{method: http.MethodGet, path: at("policies", string(p), "urgency")})
+}
+
 // Schedules lists the schedules.
 func (c *Client) Schedules(ctx context.Context) (wire.Schedules, error) {
 	return ask[wire.Schedules](ctx, c, request{method: http.MethodGet, path: at("schedules")})

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/urgency"
 )
 
@@ -103,4 +104,25 @@ type Ending struct {
 	Feed     string     `json:"feed"`
 	Machines int        `json:"machines"`
 	Owners   []string   `json:"owners"`
+}
+
+// Findings are what a machine misses, which advisories that is about, and until when it
+// has to be patched. What is not known is null.
+type Findings struct {
+	Asset      patching.AssetID    `json:"asset"`
+	Hostname   string              `json:"hostname"`
+	Findings   []assess.SheetRow   `json:"findings"`
+	Aside      []assess.SheetAside `json:"set_aside" doc:"Matches that do not count, and why."`
+	EndOfLife  []assess.EndOfLife  `json:"end_of_life"`
+	BlindSpots []assess.BlindSpot  `json:"blind_spots"`
+	Blind      bool                `json:"blind" doc:"No advisory can be matched at all."`
+	Feeds      []PlanFeed          `json:"feeds"`
+}
+
+// Urgency is what a policy's machines miss, and how urgent that is for the cycle that
+// comes next.
+type Urgency struct {
+	Remediation Remediation      `json:"remediation"`
+	Next        time.Time        `json:"next_cycle"`
+	Running     patching.CycleID `json:"running_cycle,omitempty" doc:"The monthly cycle that is open: its plan says what it does, and nothing is proposed beside it."`
 }
