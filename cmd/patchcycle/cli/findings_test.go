@@ -32,5 +32,5 @@ func TestWhatAMachineMissesIsShownWithItsAdvisories(t *testing.T) {
 
 	require.NoError(t, h.store.PutAsset(t.Context(), patching.Asset{ID: "dark", Hostname: "dark.example", Site: "amsterdam"}))
 	require.Contains(t, h.run("asset", "findings", "dark").errs, "nothing could be")
-	require.Equal(t, ExitFailed, h.run("asset", "findings", "nobody").code)
+	require.Equal(t, ExitNotFound, h.run("asset", "findings", "nobody").code)
 }
