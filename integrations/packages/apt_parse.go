@@ -13,14 +13,15 @@ import (
 )
 
 // dpkgFormat makes dpkg-query print one line a package.
-const dpkgFormat = `${db:Status-Abbrev}\t${binary:Package}\t${Version}\t${Architecture}\t${source:Package}\n`
+const dpkgFormat = `${db:Status-Abbrev}\t${binary:Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n`
 
 // parseDpkgQuery reads dpkg-query's answer to [dpkgFormat]:
 //
-//	ii 	bind9-libs:amd64	1:9.18.49-1~deb12u1	amd64	bind9
-//	iF 	tb-badpost	1.1	all	tb-badpost
-//	rc 	libold1:amd64	1.0-1	amd64	libold
+//	ii 	bind9-libs:amd64	1:9.18.49-1~deb12u1	amd64	bind9	1:9.18.49-1~deb12u1
+//	iF 	tb-badpost	1.1	all	tb-badpost	1.1
+//	rc 	libold1:amd64	1.0-1	amd64	libold	1.0-1
 //
+// Advisories are about source packages, whose versions may differ from their binaries'.
 // The first letter is what somebody wants of it, h to hold it; the second is its
 // state (dpkg-query(1)); of what was removed only its settings may be left (c).
 // A third letter R, or H for the state: its files are in disorder.
@@ -28,7 +29,7 @@ func parseDpkgQuery(out []byte) ([]Installed, error) {
 	all := []Installed{} // never nil, which would mean that nobody looked
 	for _, line := range lines(out) {
 		f := strings.Split(line, "\t")
-		if len(f) < 5 || len(f[0]) < 2 {
+		if len(f) < 6 || len(f[0]) < 2 {
 			return nil, fmt.Errorf("dpkg-query: %q is not a line of it", line)
 		}
 		state, version := f[0][1], f[2]
@@ -39,6 +40,9 @@ func parseDpkgQuery(out []byte) ([]Installed, error) {
 		p := patching.Package{Name: name, Arch: f[3], Version: version}
 		if f[4] != name {
 			p.Source = f[4]
+		}
+		if f[5] != version {
+			p.SourceVersion = f[5]
 		}
 		if err := patching.ValidatePackage(p.Name, p.Arch, p.Version); err != nil {
 			return nil, fmt.Errorf("dpkg-query: %w", err)

@@ -25,6 +25,7 @@ func TestWhatIsInstalledIsRead(t *testing.T) {
 	set := Set("apt", all)
 	require.Contains(t, set.Packages, patching.Package{Name: "bind9-libs", Arch: "amd64", Version: "1:9.18.49-1~deb12u1", Source: "bind9"})
 	require.Contains(t, set.Packages, patching.Package{Name: "adduser", Arch: "all", Version: "3.134"}, "its source has the same name")
+	require.Contains(t, set.Packages, patching.Package{Name: "dmsetup", Arch: "amd64", Version: "2:1.02.185-2", Source: "lvm2", SourceVersion: "2.03.16-2"})
 	again, err := patching.ParsePackageSet(set.Canonical())
 	require.NoError(t, err, "the server takes it")
 	require.Equal(t, set, again)
@@ -32,15 +33,15 @@ func TestWhatIsInstalledIsRead(t *testing.T) {
 
 func TestHalfInstalledPackagesAreOnTheMachineAndBroken(t *testing.T) {
 	all, err := parseDpkgQuery([]byte("" +
-		"iF \ttb-badpost\t1.1\tall\ttb-badpost\n" + // configuration failed
-		"iU \ttb-conf\t1.1\tall\ttb-conf\n" + // unpacked only
-		"iUR\tlibperl5.36:amd64\t5.36.0-7+deb12u4\tamd64\tperl\n" + // killed while unpacking
-		"it \tlibc-bin\t2.36-9+deb12u10\tamd64\tglibc\n" + // triggers pending
-		"hi \topenssl\t3.0.20-1~deb12u2\tamd64\topenssl\n" + // held: nothing wrong with it
-		"ii \tlibc6:i386\t2.36-9+deb12u10\ti386\tglibc\n" +
-		"ii \tlibc6:amd64\t2.36-9+deb12u10\tamd64\tglibc\n" +
-		"rc \tlinux-image-6.1.0-20-amd64\t6.1.85-1\tamd64\tlinux-signed-amd64\n" + // removed, settings left
-		"un \tawk\t\t\t\n"))
+		"iF \ttb-badpost\t1.1\tall\ttb-badpost\t1.1\n" + // configuration failed
+		"iU \ttb-conf\t1.1\tall\ttb-conf\t1.1\n" + // unpacked only
+		"iUR\tlibperl5.36:amd64\t5.36.0-7+deb12u4\tamd64\tperl\t5.36.0-7+deb12u4\n" + // killed while unpacking
+		"it \tlibc-bin\t2.36-9+deb12u10\tamd64\tglibc\t2.36-9+deb12u10\n" + // triggers pending
+		"hi \topenssl\t3.0.20-1~deb12u2\tamd64\topenssl\t3.0.20-1~deb12u2\n" + // held: nothing wrong with it
+		"ii \tlibc6:i386\t2.36-9+deb12u10\ti386\tglibc\t2.36-9+deb12u10\n" +
+		"ii \tlibc6:amd64\t2.36-9+deb12u10\tamd64\tglibc\t2.36-9+deb12u10\n" +
+		"rc \tlinux-image-6.1.0-20-amd64\t6.1.85-1\tamd64\tlinux-signed-amd64\t6.1.85+1\n" + // removed, settings left
+		"un \tawk\t\t\t\t\n"))
 	require.NoError(t, err)
 	broken := map[string]bool{}
 	for _, p := range all {

@@ -75,7 +75,7 @@ func TestAMachineWithNothingToUpgradeAsksForNoSizes(t *testing.T) {
 
 func TestTheStateSaysWhatIsBrokenAndWhatWantsARestart(t *testing.T) {
 	r := debian12(t)
-	r["dpkg-query"] = slices.Concat(r["dpkg-query"], []byte("iF \ttb-slow\t1.1\tall\ttb-slow\nii \tunattended-upgrades\t2.9.1\tall\tunattended-upgrades\n"))
+	r["dpkg-query"] = slices.Concat(r["dpkg-query"], []byte("iF \ttb-slow\t1.1\tall\ttb-slow\t1.1\nii \tunattended-upgrades\t2.9.1\tall\tunattended-upgrades\t2.9.1\n"))
 	r["dpkg --audit"] = recorded(t, "audit/half-configured.txt")
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	root := fstest.MapFS{
@@ -214,7 +214,7 @@ func TestASimulationOfOneUpgradeNamesIt(t *testing.T) {
 
 func TestASimulatedRemovalKnowsTheArchitecture(t *testing.T) {
 	r := recording{
-		"dpkg-query": []byte("ii \ttcl8.6\t8.6.13+dfsg-2\tamd64\ttcl8.6\nii \ttk\t8.6.13\tall\ttcltk-defaults\n"),
+		"dpkg-query": []byte("ii \ttcl8.6\t8.6.13+dfsg-2\tamd64\ttcl8.6\t8.6.13+dfsg-2\nii \ttk\t8.6.13\tall\ttcltk-defaults\t8.6.13\n"),
 		"apt-get":    recorded(t, "removal.txt"),
 	}
 	changes, err := (&APT{run: r.run}).Simulate(t.Context(), []patching.Patch{{Action: patching.Remove, Name: "tcl8.6", Arch: "amd64", From: "8.6.13+dfsg-2"}})

@@ -135,7 +135,7 @@ func standingOf(t *testing.T, text string) []Installed {
 	var listing strings.Builder
 	for one := range strings.SplitSeq(text, "; ") {
 		f := strings.Fields(one)
-		fmt.Fprintf(&listing, "%-3s\t%s\t%s\tall\t%s\n", f[0], f[1], f[2], f[1])
+		fmt.Fprintf(&listing, "%-3s\t%s\t%s\tall\t%s\t%s\n", f[0], f[1], f[2], f[1], f[2])
 	}
 	all, err := parseDpkgQuery([]byte(listing.String()))
 	require.NoError(t, err)
