@@ -71,6 +71,9 @@ func (w WorkAround) Check() error {
 	if !sentence(w.Owner, 100) {
 		return misfit("owner", "say who answers for it: a person or a role, such as shop-team")
 	}
+	if !sentence(w.Proposed().Note, MaxReason) {
+		return misfit("reason", "say why, in at most %d letters: it goes on record", MaxReason)
+	}
 	return nil
 }
 

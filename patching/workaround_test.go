@@ -93,6 +93,9 @@ func TestAStepThatDoesNotFollowIsRefusedByItsField(t *testing.T) {
 	w.Owner = ""
 	assert.Equal(t, "owner", field(t, w.Check()))
 	w = aWorkAround()
+	w.Steps[0].Note = ""
+	assert.Equal(t, "reason", field(t, w.Check()))
+	w = aWorkAround()
 	w.What = ""
 	assert.Equal(t, "what", field(t, w.Check()))
 	w = aWorkAround()

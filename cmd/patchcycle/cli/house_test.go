@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/console/api"
+	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/patching"
 	planning "github.com/patchcycle/patchcycle/patching/plan"
@@ -54,7 +55,7 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	clock := func() time.Time { return noon }
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, Version: "v0.0.0-test", Now: clock,
+		Store: s, Starter: h.engine, ReadAdvisories: advisories.ReadHand, Version: "v0.0.0-test", Now: clock,
 		Login: func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
 	}))
 	t.Cleanup(srv.Close)
