@@ -145,8 +145,12 @@ func TestAnExceptionIsMadeRenewedAndEndedWithEachStepOnRecord(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, two.Exception, again.Exception)
 
+	before := h.audited()
 	_, err = sam.AddException(ctx, wire.NewException{Renews: one.Exception.ID, Reason: "r", Until: inDays(300)}, "")
-	problem(t, err, http.StatusConflict, wire.CodeConflict)
+	p := problem(t, err, http.StatusConflict, wire.CodeConflict)
+	assert.Equal(t, string(one.Exception.ID)+" was renewed on 2026-11-20 by sam.", p.Detail)
+	assert.Equal(t, "Renew that one: --renews "+string(two.Exception.ID), p.WayOut)
+	assert.Equal(t, before, h.audited())
 	_, err = sam.AddException(ctx, wire.NewException{Renews: two.Exception.ID, Subject: wire.Subject{Advisory: "DSA-2"}, Reason: "r", Until: inDays(300)}, "")
 	problem(t, err, http.StatusUnprocessableEntity, wire.CodeInvalid)
 	_, err = sam.AddException(ctx, wire.NewException{Renews: "exception-0", Reason: "r", Until: inDays(300)}, "")

@@ -88,6 +88,13 @@ func (s *server) newException(ctx context.Context, in *addExceptionInput) (patch
 	if err != nil {
 		return e, absent(anException, e.Renews, err)
 	}
+	if now := s.Now(); !was.Ended.At.IsZero() && was.Ended.RenewedBy != e.ID {
+		way := "Make a new one without --renews."
+		if was.Ended.RenewedBy != "" {
+			way = "Renew that one: --renews " + string(was.Ended.RenewedBy)
+		}
+		return e, conflict(fmt.Sprintf("%s was %s on %s by %s.", was.ID, was.State(now), was.Ended.At.Format(time.DateOnly), was.Ended.By), way)
+	}
 	if e.Subject == (patching.Subject{}) {
 		e.Subject = was.Subject
 	}

@@ -98,16 +98,18 @@ func Decide(m patching.Matter, deadlines []Deadline, on patching.Decisions, now 
 
 // reviews are those that count for the matter, the most urgent first.
 func (d *Decided) reviews(m patching.Matter, on patching.Decisions, now time.Time) []patching.Review {
-	all := slices.Clone(on.Reviews)
-	slices.SortStableFunc(all, func(a, b patching.Review) int {
+	var all []patching.Review
+	for _, r := range on.Reviews {
+		if r.State(now) != patching.TermAhead && r.Touches(m) {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b patching.Review) int {
 		return cmp.Or(b.At.Compare(a.At), strings.Compare(string(b.ID), string(a.ID)))
 	})
 	var counts []patching.Review
 	answered := map[patching.Subject]patching.DecisionID{}
 	for _, r := range all {
-		if r.State(now) == patching.TermAhead || !r.Touches(m) {
-			continue
-		}
 		by, again := answered[r.Subject]
 		if !again {
 			answered[r.Subject] = r.ID // though it has ended since: what it replaced does not come back
