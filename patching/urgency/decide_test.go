@@ -206,6 +206,36 @@ func TestARiskThatIsAcceptedBeyondItsDateIsShownAsOverdueWithWhoAcceptedIt(t *te
 		"Under pci-dss: emergency, due 2026-09-15.", d.Words(today))
 }
 
+// Serves G4, G20: whoever accepted the risk did not know.
+func TestNewsThatCameAfterADecisionIsToldAndTheDecisionHolds(t *testing.T) {
+	listed := []urgency.Deadline{{Regime: "cisa-bod-26-04", Lane: urgency.Immediate, Due: end("2026-09-12"), Clock: urgency.Clock{What: urgency.KEVAdded, At: day("2026-09-09")}}}
+	on := reviews(review("r-1", patching.AnswerAccept, advisory))
+	d := urgency.Decide(matter, listed, on, today)
+	assert.True(t, d.News())
+	assert.True(t, d.Hold)
+	assert.Contains(t, d.Words(today), "Its clock (listed as exploited) began on 2026-09-09, after that was decided: look at it again.")
+	assert.False(t, urgency.Decide(matter, dueIn5, on, today).News(), "it was known")
+	assert.False(t, urgency.Decide(matter, listed, reviews(review("r-1", patching.AnswerNow, advisory)), today).News(), "nobody waits")
+	assert.False(t, urgency.Decide(matter, listed, patching.Decisions{}, today).News())
+}
+
+// Serves Q1: a verdict for each patch.
+func TestWhatIsAcceptedOrExceptedIsHeldByNameUntilItsEnd(t *testing.T) {
+	verdict, owner, until, why := urgency.Decide(matter, dueIn5, reviews(review("r-1", patching.AnswerAccept, advisory)), today).Verdict()
+	assert.Equal(t, patching.VerdictHold, verdict)
+	assert.Equal(t, "sam", owner)
+	assert.Equal(t, end("2026-10-31"), until)
+	assert.Equal(t, "Decided by sam (security-lead) until 2026-10-31: accept the risk: because.", why)
+	_, owner, _, _ = urgency.Decide(matter, dueIn5, patching.Decisions{Exceptions: []patching.Exception{exception("x-1", advisory)}}, today).Verdict()
+	assert.Equal(t, "lab-team", owner)
+	for _, a := range []patching.Answer{patching.AnswerNow, patching.AnswerMonthly, patching.AnswerWorkAround} {
+		verdict, owner, until, why = urgency.Decide(matter, dueIn5, reviews(review("r-1", a, advisory)), today).Verdict()
+		assert.Equal(t, patching.VerdictDeploy, verdict, a)
+		assert.Empty(t, owner+why)
+		assert.True(t, until.IsZero())
+	}
+}
+
 // Serves G4: a flaw without a patch.
 func TestPatchNowWithoutAPatchWaitsForItAndIsUrgentOnceItIsThere(t *testing.T) {
 	waiting := []urgency.Deadline{{Regime: "pci-dss", Lane: urgency.Scheduled, Clock: urgency.Clock{What: urgency.PatchAvailable}, Condition: "1 month from when there is a patch"}}
