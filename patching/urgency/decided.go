@@ -85,14 +85,14 @@ func (d Decided) Verdict() (v patching.Verdict, owner string, until time.Time, w
 	if !d.Hold {
 		return patching.VerdictDeploy, "", time.Time{}, ""
 	}
-	return patching.VerdictHold, cmp.Or(d.By.Owner, string(d.By.By)), d.By.Until, d.By.words()
+	return patching.VerdictHold, cmp.Or(d.By.Owner, string(d.By.By)), d.By.Until, d.By.Words()
 }
 
 // Words say for people what holds, by whose decision, and beside it what the regimes say.
 func (d Decided) Words(now time.Time) string {
 	var parts []string
 	if d.By != nil {
-		parts = append(parts, d.By.words())
+		parts = append(parts, d.By.Words())
 	}
 	if j := d.Judged; j.Regime != "" {
 		words := "Under " + j.Regime + ": " + j.Lane.Word()
@@ -115,7 +115,7 @@ func (d Decided) Words(now time.Time) string {
 		parts = append(parts, fmt.Sprintf("Its clock (%s) began on %s, after that was decided: look at it again.", d.Judged.Clock.What.Words(), day(d.Judged.Clock.At)))
 	}
 	for _, i := range d.Idle {
-		parts = append(parts, i.words()+" It counts for nothing: "+i.Why)
+		parts = append(parts, i.Words()+" It counts for nothing: "+i.Why)
 	}
 	return strings.Join(parts, " ")
 }

@@ -29,7 +29,8 @@ type Idle struct {
 	Why string // a sentence
 }
 
-func (r Ruling) words() string {
+// Words are the decision as people read it, with who made it, until when, and why.
+func (r Ruling) Words() string {
 	if r.Answer == "" {
 		words := fmt.Sprintf("Exception until %s, owner %s, by %s (%s): %s", day(r.Until), r.Owner, r.By, r.Role, ended(r.Reason))
 		if r.Measure != "" {
