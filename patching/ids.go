@@ -30,6 +30,8 @@ type (
 	OrderID string
 	// TaskID names something that a person has to do.
 	TaskID string
+	// DecisionID names what people have decided: a review, an exception, a work-around.
+	DecisionID string
 	// AccountName names a person or a service that acts through the product.
 	AccountName string
 )

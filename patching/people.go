@@ -59,6 +59,19 @@ func (a Account) CoversSite(s SiteName) bool {
 	return slices.Contains(a.Scopes, "*") || slices.Contains(a.Scopes, "site:"+string(s))
 }
 
+// MayAcceptRisk says why the account may not leave a flaw open for longer than the rules
+// allow; empty: it may. A security lead may (U9), who is not an author as well: who writes
+// what is patched when does not also forgive what was not.
+func (a Account) MayAcceptRisk() string {
+	switch {
+	case !a.Has(RoleSecurityLead):
+		return string(a.Name) + " is no security lead: only those accept a risk."
+	case a.Has(RoleAuthor):
+		return string(a.Name) + " is an author of policies as well: another security lead has to accept the risk."
+	}
+	return ""
+}
+
 // HasSites reports whether the account's scope names sites.
 func (a Account) HasSites() bool {
 	return slices.ContainsFunc(a.Scopes, func(s string) bool { return strings.HasPrefix(s, "site:") })

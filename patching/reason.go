@@ -70,6 +70,7 @@ const (
 	ReasonIrreversible   Reason = "irreversible"
 	ReasonRollBackFailed Reason = "roll-back-failed"
 	ReasonClockOff       Reason = "clock-off"
+	ReasonWorkAround     Reason = "work-around-stays"
 	ReasonUnknown        Reason = "unknown"
 )
 
@@ -120,6 +121,7 @@ var reasons = map[Reason]reasonText{
 	ReasonIrreversible:   {CausePackage, "The patch cannot be undone automatically; its procedure says what to do."},
 	ReasonRollBackFailed: {CausePackage, "The machine could not be returned to its earlier versions."},
 	ReasonClockOff:       {CauseDevice, "The machine's clock is too far off to judge its window."},
+	ReasonWorkAround:     {CauseProcess, "The patch is in, and the work-around that made up for it is still there."},
 	ReasonUnknown:        {CauseNone, "The cause could not be told from what the machine reported."},
 }
 

@@ -18,6 +18,11 @@ var (
 	aTask     = kind{"task", "patchcycle task list --all"}
 	aDevice   = kind{"device", "patchcycle enrol list"}
 	anAccount = kind{"account", "patchcycle user list"}
+
+	aReview     = kind{"review", "patchcycle urgency list --all"}
+	anException = kind{"exception", "patchcycle exception list --all"}
+	aWorkAround = kind{"work-around", "patchcycle workaround list --all"}
+	anAdvisory  = kind{"hand-entered advisory", "patchcycle advisory list --all"}
 )
 
 // absent explains an error of the store that says that nothing has that name. All

@@ -95,6 +95,22 @@ func rules() map[string]rule {
 		"take-task":  {may(admin, operator, site), ofSite},
 		"done-task":  {may(admin, operator, site), ofSite},
 
+		// Whoever decides about urgency decides for all machines that a selector takes.
+		"list-reviews":      {all, anywhere},
+		"add-review":        {may(security), everything},
+		"end-review":        {may(security), everything},
+		"list-exceptions":   {all, anywhere},
+		"add-exception":     {may(security), everything},
+		"expire-exception":  {may(security), everything},
+		"list-workarounds":  {all, ofSite}, // shows the machines in scope
+		"get-workaround":    {all, ofSite},
+		"add-workaround":    {applies, anywhere},
+		"step-workaround":   {applies, ofSite},
+		"list-advisories":   {all, anywhere},
+		"get-advisory":      {all, anywhere},
+		"add-advisories":    {may(author, operator, security), everything},
+		"withdraw-advisory": {may(author, operator, security), everything},
+
 		"list-accounts":  {may(admin, security, auditor), everything},
 		"add-account":    {may(admin), everything},
 		"revoke-account": {may(admin), everything},

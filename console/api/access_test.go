@@ -51,13 +51,19 @@ var bodies = map[string]string{
 	"set-asset-facts": `{"owner":"somebody"}`, "add-account": `{"name":"new-one","roles":["auditor"]}`, "revoke-account": `{"reason":"left"}`,
 	"start-cycle": `{}`, "start-emergency": `{"slug":"openssl","reason":"it burns"}`, "set-schedule": `{}`,
 	"pause-schedule": `{"reason":"holidays"}`, "resume-schedule": `{"reason":"back"}`, "lint-policy": `policy: x`, "apply-policy": `policy: x`,
+	"add-review": `{"advisory":"DSA-1","answer":"accept","reason":"because","until":"2026-12-31T22:00:00Z"}`, "end-review": `{"reason":"over"}`,
+	"add-exception":    `{"advisory":"DSA-1","owner":"it","reason":"because","until":"2026-12-31T22:00:00Z"}`,
+	"expire-exception": `{"reason":"over"}`, "withdraw-advisory": `{"reason":"a mistake"}`,
+	"add-workaround":  `{"advisory":"DSA-1","what":"switch it off","owner":"it","reason":"no fix yet"}`,
+	"step-workaround": `{"state":"in place","assets":["a-1"],"note":"seen"}`,
+	"add-advisories":  "advisories:\n  - id: LOCAL-2\n    title: A test\n    platform: debian\n    package: agent\n",
 }
 
 // call sends an operation with parts that exist and a body that fits.
 func (h *house) call(op operation, token string) (int, wire.Problem) {
 	h.t.Helper()
 	path := strings.NewReplacer("{kind}", "cycle", "{policy}", "demo", "{run}", "2026-11.1", "{asset}", "a-1", "{device}", "d-a-1",
-		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678").Replace(op.path)
+		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678", "{decision}", "workaround-1", "{advisory}", "LOCAL-1").Replace(op.path)
 	body, ok := bodies[op.id]
 	if !ok && strings.HasSuffix(op.id, "-cycle") {
 		body = `{"reason":"because","assets":["a-1"],"plan":"` + string(patching.DigestOf(nil)) + `"}`
@@ -95,6 +101,7 @@ func TestEveryRoleMayDoWhatTheTableSaysAndNothingElse(t *testing.T) {
 	h := newHouse(t)
 	h.cycle()
 	h.task()
+	h.workAround()
 	h.engine.answer.Accepted = true
 	h.token("nobody", "*", patching.RoleOperator)
 	for _, op := range operations(t) {
@@ -129,6 +136,7 @@ func TestNobodyReachesBeyondTheirScope(t *testing.T) {
 	h := newHouse(t)
 	h.cycle()
 	h.task()
+	h.workAround()
 	everyRole := patching.Roles()
 	elsewhere := h.token("elsewhere", "policy:other", everyRole...)
 	otherSite := h.token("other-site", "site:tokyo", everyRole...)
@@ -136,14 +144,15 @@ func TestNobodyReachesBeyondTheirScope(t *testing.T) {
 	for _, op := range operations(t) {
 		status, p := h.call(op, elsewhere)
 		switch {
-		case toPolicy(op.path), op.id == "list-accounts", op.id == "list-audit", op.id == "verify-audit", op.id == "add-account", op.id == "revoke-account":
+		case toPolicy(op.path), op.id == "list-accounts", op.id == "list-audit", op.id == "verify-audit", op.id == "add-account", op.id == "revoke-account",
+			slices.Contains([]string{"add-review", "end-review", "add-exception", "expire-exception", "add-advisories", "withdraw-advisory"}, op.id):
 			assert.Equal(t, http.StatusForbidden, status, "%s with the scope of another policy: %s", op.id, p.Detail)
 		}
 		status, p = h.call(op, otherSite)
 		switch op.id {
 		case "get-cycle", "watch-cycle", "get-plan", "list-deployments", "list-decisions", "list-approvals":
 			assert.Equal(t, http.StatusOK, status, "%s by a site: %s", op.id, p.Detail)
-		case "get-machine", "get-asset", "set-asset-facts", "accept-device", "revoke-device", "get-task", "take-task", "done-task", "make-enrol-token":
+		case "get-machine", "get-asset", "set-asset-facts", "accept-device", "revoke-device", "get-task", "take-task", "done-task", "make-enrol-token", "step-workaround":
 			assert.Equal(t, http.StatusForbidden, status, "%s of another site's: %s", op.id, p.Detail)
 		default:
 			if toPolicy(op.path) {

@@ -31,6 +31,9 @@ type Options struct {
 	Checks []func(context.Context) wire.Check
 	// Urgent says how urgent things are. Required.
 	Urgent Urgent
+	// ReadAdvisories reads a document of advisories that people enter; required to take
+	// one. Its error names all that is wrong, a line each.
+	ReadAdvisories func(text []byte) ([]patching.Advisory, error)
 	// Login returns a link by which the holder of the token enters Temporal's web
 	// pages, once; nil: there are none.
 	Login func(ctx context.Context, token string) (url string, err error)
@@ -106,6 +109,10 @@ func (s *server) register(mux *http.ServeMux) huma.API {
 	s.addStarts(api)
 	s.addVerbs(api)
 	s.addTasks(api)
+	s.addReviews(api)
+	s.addExceptions(api)
+	s.addWorkArounds(api)
+	s.addHandAdvisories(api)
 	s.addAccounts(api)
 	s.addAudit(api)
 	// The framework describes its own errors whether they are used or not.

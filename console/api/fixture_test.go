@@ -17,6 +17,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/console/api/client"
+	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	planning "github.com/patchcycle/patchcycle/patching/plan"
@@ -51,8 +52,8 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	h.engine.store = s
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, Rescan: h, Version: "v0.0.0-test", Now: func() time.Time { return noon },
-		Urgent:        h,
+		Urgent: h,
+		Store:  s, Starter: h.engine, Rescan: h, ReadAdvisories: advisories.ReadHand, Version: "v0.0.0-test", Now: func() time.Time { return noon },
 		DeviceChanged: func(d patching.DeviceID) { h.moved = append(h.moved, d) },
 		Login:         func(_ context.Context, token string) (string, error) { return "https://ui/login?for=" + token, nil },
 		Logger:        zaptest.NewLogger(t),
@@ -204,6 +205,15 @@ func (h *house) task() {
 		ID: "t-1", Cycle: cycleID, Asset: "a-1", Cause: patching.ReasonInstallFailed, Steps: "Look at it.", Owner: "it",
 		Due: noon.Add(24 * time.Hour), Opened: noon, State: patching.TaskOpen,
 	}}))
+}
+
+// workAround proposes one.
+func (h *house) workAround() {
+	h.t.Helper()
+	require.NoError(h.t, h.store.PutWorkAround(h.t.Context(), patching.WorkAround{
+		ID: "workaround-1", Subject: patching.Subject{Advisory: "DSA-1"}, What: "switch it off", Owner: "it",
+		Steps: []patching.WorkAroundStep{{WorkAround: "workaround-1", State: patching.WorkAroundProposed, At: noon.Add(-time.Hour), By: "olga", Role: patching.RoleOperator, Note: "no fix yet"}},
+	}))
 }
 
 // engine is a starter without an engine.

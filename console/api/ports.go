@@ -19,6 +19,7 @@ type Store interface {
 	fleetStore
 	cycleStore
 	peopleStore
+	decisionStore
 }
 
 type fleetStore interface {
@@ -69,6 +70,24 @@ type peopleStore interface {
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 	Audit(ctx context.Context, after int64, limit int) ([]patching.AuditEntry, error)
 	VerifyAudit(ctx context.Context) (entries int64, err error)
+}
+
+type decisionStore interface {
+	PutReview(ctx context.Context, r patching.Review) error
+	Review(ctx context.Context, id patching.DecisionID) (patching.Review, error)
+	Reviews(ctx context.Context, since time.Time) ([]patching.Review, error)
+	PutException(ctx context.Context, e patching.Exception) error
+	Exception(ctx context.Context, id patching.DecisionID) (patching.Exception, error)
+	Exceptions(ctx context.Context, since time.Time) ([]patching.Exception, error)
+	EndDecision(ctx context.Context, e patching.Ending) error
+	PutWorkAround(ctx context.Context, w patching.WorkAround) error
+	AddWorkAroundStep(ctx context.Context, step patching.WorkAroundStep) (patching.WorkAround, error)
+	WorkAround(ctx context.Context, id patching.DecisionID) (patching.WorkAround, error)
+	WorkArounds(ctx context.Context, since time.Time) ([]patching.WorkAround, error)
+	PutHandAdvisories(ctx context.Context, source []byte, entered []patching.Advisory, by patching.AccountName, at time.Time) ([]store.HandAdvisory, error)
+	WithdrawHandAdvisory(ctx context.Context, id patching.AdvisoryID, by patching.AccountName, at time.Time, reason string) (store.HandAdvisory, error)
+	HandAdvisories(ctx context.Context) ([]store.HandAdvisory, error)
+	HandAdvisoryVersions(ctx context.Context, id patching.AdvisoryID) ([]store.HandAdvisory, error)
 }
 
 // Starter starts, schedules and steers cycles; *starter.Starter is one. What a

@@ -16,7 +16,7 @@ func remediationShape(r plan.Remediation) *wire.Remediation {
 		Words: r.Words(), Proposes: r.Proposes(), AsOf: r.AsOf, Regimes: append([]string{}, r.Regimes...), Unknown: r.Unknown,
 		Feeds: feedLines(r.Feeds), Remedies: []wire.Remedy{}, More: r.More, Cleared: r.Cleared, Staying: r.Staying, Late: r.Late,
 		CVEs: r.CVEs, Exploited: r.Exploited, Machines: r.Machines, Unexposed: r.Unexposed, Lanes: []wire.LaneCount{},
-		Blind: []wire.Blindness{}, Ends: []wire.Ending{}, Warnings: append([]string{}, r.Warnings()...),
+		Blind: []wire.Blindness{}, Ends: []wire.SupportEnd{}, Warnings: append([]string{}, r.Warnings()...),
 	}
 	for i := range r.Remedies {
 		out.Remedies = append(out.Remedies, remedyShape(&r.Remedies[i]))
@@ -30,7 +30,7 @@ func remediationShape(r plan.Remediation) *wire.Remediation {
 		out.Blind = append(out.Blind, wire.Blindness{What: b.What, Why: b.Why, Machines: b.Machines, Owners: append([]string{}, b.Owners...)})
 	}
 	for _, e := range r.Ends {
-		out.Ends = append(out.Ends, wire.Ending{
+		out.Ends = append(out.Ends, wire.SupportEnd{
 			Product: e.Product, Release: e.Release, Ends: e.Ends, Extended: e.Extended, Ended: e.Ended, Feed: e.Feed,
 			Machines: e.Machines, Owners: append([]string{}, e.Owners...),
 		})

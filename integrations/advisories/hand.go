@@ -50,6 +50,19 @@ var (
 	handURL      = regexp.MustCompile(`^https?://[^\s()]{1,1000}$`)
 )
 
+// ReadHand reads a document of advisories that people enter. Its error has a line for
+// each thing that is wrong.
+func ReadHand(text []byte) ([]patching.Advisory, error) {
+	if !hand.Mine(Head{Start: text}) {
+		return nil, errors.New("it is no list of advisories: begin with \"advisories:\" (docs/advisories.md has an example)")
+	}
+	var c Content
+	if err := readHand(Document{Reader: bytes.NewReader(text)}, &c); err != nil {
+		return nil, err
+	}
+	return c.Advisories, nil
+}
+
 func readHand(doc Document, into *Content) error {
 	var listed struct {
 		Advisories []handEntry `yaml:"advisories"`

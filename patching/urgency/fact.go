@@ -78,8 +78,11 @@ type Seen struct {
 	// Patch is when the fix was first offered to a machine of ours or published in an
 	// archive; zero: not known.
 	Patch time.Time
-	// First is when the finding was first seen on the asset. Whoever judges twice has
-	// to keep it: without it the finding is as good as new each time.
+	// First is when the advisory was first found on a machine of ours, whichever that was.
+	// Whoever judges twice has to keep it: without it the finding is as good as new each
+	// time. It is the house's and not the machine's, as all other clocks are: what is known
+	// here is known for a machine that joins later, and a machine that is repaired and comes
+	// back with the old version, by a roll-back or from an old image, gets no new time.
 	First time.Time
 }
 

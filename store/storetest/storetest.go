@@ -75,6 +75,10 @@ func Run(t *testing.T, engine Engine) {
 		{"presence", presence},
 		{"votes", votes},
 		{"tasks", tasks},
+		{"decisions of people", decisionsOfPeople},
+		{"work-arounds", workArounds},
+		{"first seen", firstSeen},
+		{"advisories entered by hand", handAdvisories},
 		{"conservation", conservation},
 	} {
 		t.Run(concept.name, func(t *testing.T) {

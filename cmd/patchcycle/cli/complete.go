@@ -60,3 +60,43 @@ func (e *env) completeTasks(c *cobra.Command, args []string, _ string) ([]cobra.
 		return out, err
 	})
 }
+
+func (e *env) completeReviews(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return e.complete(c, args, func(ctx context.Context, asking *client.Client) (out []cobra.Completion, err error) {
+		all, err := asking.Reviews(ctx, false)
+		for _, one := range all.Items {
+			out = append(out, cobra.CompletionWithDesc(string(one.ID), clean(one.Words+": "+subjectWords(one.Subject))))
+		}
+		return out, err
+	})
+}
+
+func (e *env) completeExceptions(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return e.complete(c, args, func(ctx context.Context, asking *client.Client) (out []cobra.Completion, err error) {
+		all, err := asking.Exceptions(ctx, false)
+		for _, one := range all.Items {
+			out = append(out, cobra.CompletionWithDesc(string(one.ID), clean(one.Owner+": "+subjectWords(one.Subject))))
+		}
+		return out, err
+	})
+}
+
+func (e *env) completeWorkArounds(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return e.complete(c, args, func(ctx context.Context, asking *client.Client) (out []cobra.Completion, err error) {
+		all, err := asking.WorkArounds(ctx, false)
+		for _, one := range all.Items {
+			out = append(out, cobra.CompletionWithDesc(string(one.ID), clean(string(one.State)+": "+one.What)))
+		}
+		return out, err
+	})
+}
+
+func (e *env) completeAdvisories(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return e.complete(c, args, func(ctx context.Context, asking *client.Client) (out []cobra.Completion, err error) {
+		all, err := asking.Advisories(ctx, false)
+		for _, one := range all.Items {
+			out = append(out, cobra.CompletionWithDesc(string(one.ID), clean(one.Title)))
+		}
+		return out, err
+	})
+}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/console/api"
+	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
@@ -59,7 +60,7 @@ func newHouse(t *testing.T) *house {
 	tables, err := urgency.Shipped()
 	require.NoError(t, err)
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, Version: "v0.0.0-test", Now: clock,
+		Store: s, Starter: h.engine, ReadAdvisories: advisories.ReadHand, Version: "v0.0.0-test", Now: clock,
 		Urgent: &activities.Urgent{Store: s, Remedying: &activities.Remedying{Store: s, Now: clock, Feeds: feeds{}, Tables: tables}},
 		Login:  func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
 	}))

@@ -46,6 +46,7 @@ var otherwise = map[string][]string{
 	"name": {"NAME"}, "slug": {"NAME"}, "account": {"NAME"}, "policy": {"POLICY", "CYCLE"}, "kind": {"CYCLE"}, "run": {"CYCLE"},
 	"task": {"TASK"}, "asset": {"MACHINE", "machine"}, "assets": {"machine"}, "device": {"DEVICE"}, "file": {"FILE"}, "text": {"MACHINE", "machine"},
 	"hours": {"for"}, "roles": {"role"}, "scopes": {"scope"}, "ssh-keys": {"ssh-key"}, "tags": {"tag"}, "services": {"service"},
+	"advisory": {"ADVISORY"}, "cve": {"ADVISORY"}, "selector": {"select", "machine"},
 	"idempotency-key": {"key"}, "at": {"as-of"},
 }
 

@@ -36,7 +36,7 @@ Roles:
   approver       approves plans that others are the authors of
   operator       starts, pauses, stops; machines and tasks
   site-admin     machines and tasks of a site
-  security-lead  calls emergencies
+  security-lead  decides urgency, accepts risks, calls emergencies
   auditor        reads everything, changes nothing`,
 		Example: "patchcycle user add ben --role approver --scope policy:servers --ssh-key ben.pub",
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },

@@ -18,6 +18,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/edge/depot"
 	"github.com/patchcycle/patchcycle/edge/root"
+	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/urgency"
 	"github.com/patchcycle/patchcycle/report"
@@ -261,6 +262,7 @@ func (s *Server) api() http.Handler {
 	return api.New(api.Options{
 		Store: s.Store, Starter: s.Starter, Version: s.Config.Version, Logger: s.Config.Log.Named("api"),
 		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Urgent: &activities.Urgent{Store: s.Store, Remedying: s.remedying()}, Checks: s.checks(), Login: s.login(),
+		ReadAdvisories: advisories.ReadHand,
 	})
 }
 

@@ -28,7 +28,7 @@ type Remediation struct {
 	Unexposed int             `json:"exposure_unknown" doc:"Of them, those of which nobody said from where they can be reached."`
 	Lanes     []LaneCount     `json:"lanes" doc:"Machines by the most urgent thing that they have."`
 	Blind     []Blindness     `json:"blind_spots"`
-	Ends      []Ending        `json:"end_of_life"`
+	Ends      []SupportEnd    `json:"end_of_life"`
 	Warnings  []string        `json:"warnings"`
 }
 
@@ -94,8 +94,8 @@ type Blindness struct {
 	Owners   []string `json:"owners"`
 }
 
-// Ending is the end of support of what runs on machines.
-type Ending struct {
+// SupportEnd is the end of support of what runs on machines.
+type SupportEnd struct {
 	Product  string     `json:"product"`
 	Release  string     `json:"release"`
 	Ends     *time.Time `json:"ends"`

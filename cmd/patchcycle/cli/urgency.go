@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/patchcycle/patchcycle/console/api/client"
+	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/patching"
+)
+
+func newUrgency(e *env) *cobra.Command {
+	return group("urgency", "Decide how urgent something is", newUrgencyReview(e), newUrgencyList(e), newUrgencyEnd(e))
+}
+
+type urgencyReviewOptions struct {
+	subjectOptions
+	answer, reason, until string
+	json                  bool
+}
+
+func newUrgencyReview(e *env) *cobra.Command {
+	var o urgencyReviewOptions
+	c := &cobra.Command{
+		Use: "review [ADVISORY]", Short: "Decide how urgent an advisory, a CVE or a package is", Args: between(0, 1),
+		Long: `Decide how urgent an advisory, a CVE or a package is. Security leads do; a risk is
+accepted by one who is no author of policies.
+
+Answers:
+  now          at once; due from now on
+  monthly      with the regular cycle; the due date stays as it is
+  work-around  a work-around makes up for the patch where one is in place
+  accept       nothing is installed for it until the date
+
+The due date that the regimes set stays visible beside each of them. When the review
+ends, what they say counts again. Of reviews of the very same subject the newest
+counts, of others the most urgent.`,
+		Example: "patchcycle urgency review DSA-5888-1 --answer now --reason \"exploited at a neighbour's\" --until 2027-01-31\n" +
+			"patchcycle urgency review CVE-2026-1000 --answer accept --reason \"not reachable\" --until 2027-01-31 --select '\"lab\" in tags'",
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args) },
+	}
+	choiceFlag(c, &o.answer, "answer", "how it is answered", patching.AnswerNow, patching.AnswerMonthly, patching.AnswerWorkAround, patching.AnswerAccept)
+	c.Flags().StringVar(&o.reason, "reason", "", "why; it goes on record")
+	c.Flags().StringVar(&o.until, "until", "", "the last day on which it holds, at most a year from now: 2027-01-31")
+	o.flags(c)
+	required(c, "answer", "reason", "until")
+	jsonFlag(c, &o.json)
+	return c
+}
+
+func (o urgencyReviewOptions) run(ctx context.Context, s *session, args []string) error {
+	if err := s.needs("answer", "reason", "until"); err != nil {
+		return err
+	}
+	about, err := o.about(s, args)
+	if err != nil {
+		return err
+	}
+	until, err := s.dated("until", o.until)
+	if err != nil {
+		return err
+	}
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	a, err := c.AddReview(ctx, wire.NewReview{Subject: about, Answer: patching.Answer(o.answer), Reason: o.reason, Until: until}, client.NewKey())
+	if err != nil || o.json {
+		return orJSON(s, a, err)
+	}
+	s.say("Review %s: %s for %s until %s. %s", a.Review.ID, a.Review.Words, subjectWords(a.Review.Subject), s.until(a.Review.Until), a.Words)
+	return nil
+}
+
+type urgencyListOptions struct{ all, json bool }
+
+func newUrgencyList(e *env) *cobra.Command {
+	var o urgencyListOptions
+	c := &cobra.Command{
+		Use: "list", Short: "List what was decided about urgency, what ends soon first", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context(), e.session(c)) },
+	}
+	c.Flags().BoolVar(&o.all, "all", false, "those that have ended, too")
+	jsonFlag(c, &o.json)
+	return c
+}
+
+func (o urgencyListOptions) run(ctx context.Context, s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	all, err := c.Reviews(ctx, o.all)
+	if err != nil || o.json {
+		return orJSON(s, all, err)
+	}
+	var rows [][]string
+	for _, r := range all.Items {
+		rows = append(rows, []string{string(r.ID), r.Words, subjectWords(r.Subject), s.until(r.Until), string(r.By), r.Reason, stateWords(r.Term)})
+	}
+	s.list(rows, "Nothing was decided: what the regimes say counts.", "REVIEW", "ANSWER", "ABOUT", "UNTIL", "BY", "REASON", "STATE")
+	return nil
+}
+
+type endOptions struct {
+	reason string
+	json   bool
+}
+
+func newUrgencyEnd(e *env) *cobra.Command {
+	var o endOptions
+	c := &cobra.Command{
+		Use: "end REVIEW", Short: "End a review of urgency before its date", Args: exactly(1), ValidArgsFunction: e.completeReviews,
+		Example: "patchcycle urgency end review-1f2e3d4c5b --reason \"the fix was mended\"",
+		RunE: func(c *cobra.Command, args []string) error {
+			s := e.session(c)
+			asking, err := o.ready(s)
+			if err != nil {
+				return err
+			}
+			a, err := asking.EndReview(c.Context(), patching.DecisionID(args[0]), o.reason)
+			if err != nil || o.json {
+				return orJSON(s, a, err)
+			}
+			s.say("Review %s is ended. %s", a.Review.ID, a.Words)
+			return nil
+		},
+	}
+	o.flags(c)
+	return c
+}
+
+func (o *endOptions) flags(c *cobra.Command) {
+	c.Flags().StringVar(&o.reason, "reason", "", "why; it goes on record")
+	required(c, "reason")
+	jsonFlag(c, &o.json)
+}
+
+func (o *endOptions) ready(s *session) (*client.Client, error) {
+	if err := s.needs("reason"); err != nil {
+		return nil, err
+	}
+	return s.client()
+}
