@@ -75,6 +75,10 @@ func Run(t *testing.T, engine Engine) {
 		{"presence", presence},
 		{"votes", votes},
 		{"tasks", tasks},
+		{"notices", notices},
+		{"silent machines", muteMachines},
+		{"messages to people", digests},
+		{"old notices", oldNotices},
 		{"conservation", conservation},
 	} {
 		t.Run(concept.name, func(t *testing.T) {
