@@ -10,9 +10,7 @@ import (
 // OfRecord returns the notice that an entry of the record of decisions gives rise to;
 // ok is false for the many that give none. Cycles remind and escalate by such entries.
 func OfRecord(e patching.AuditEntry) (n Notice, ok bool) {
-	n = Notice{
-		ID: ID(fmt.Sprintf("record/%d", e.Seq)), Severity: Urgent, Policy: policyOf(e.Subject), Subject: e.Subject, Words: e.Body, At: e.At,
-	}
+	n = Notice{Severity: Urgent, Policy: policyOf(e.Subject), Subject: e.Subject, Words: e.Body, At: e.At}
 	switch {
 	case e.Verb == "halt" && strings.HasPrefix(e.Actor, "gate "): // a person's word of that name is none
 		n.Kind, n.Site = CycleHalted, siteOf(e.Subject)
@@ -27,6 +25,7 @@ func OfRecord(e patching.AuditEntry) (n Notice, ok bool) {
 	default:
 		return Notice{}, false
 	}
+	n.ID = ID(fmt.Sprintf("%s/%d", n.Kind, e.Seq))
 	return n, true
 }
 
