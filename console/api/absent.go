@@ -18,6 +18,8 @@ var (
 	aTask     = kind{"task", "patchcycle task list --all"}
 	aDevice   = kind{"device", "patchcycle enrol list"}
 	anAccount = kind{"account", "patchcycle user list"}
+
+	aRecipient = kind{"recipient", "patchcycle notify list"}
 )
 
 // absent explains an error of the store that says that nothing has that name. All

@@ -57,7 +57,7 @@ var bodies = map[string]string{
 func (h *house) call(op operation, token string) (int, wire.Problem) {
 	h.t.Helper()
 	path := strings.NewReplacer("{kind}", "cycle", "{policy}", "demo", "{run}", "2026-11.1", "{asset}", "a-1", "{device}", "d-a-1",
-		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678").Replace(op.path)
+		"{task}", "t-1", "{account}", "nobody", "{recipient}", "ops", "{version}", "12345678").Replace(op.path)
 	body, ok := bodies[op.id]
 	if !ok && strings.HasSuffix(op.id, "-cycle") {
 		body = `{"reason":"because","assets":["a-1"],"plan":"` + string(patching.DigestOf(nil)) + `"}`
@@ -136,7 +136,7 @@ func TestNobodyReachesBeyondTheirScope(t *testing.T) {
 	for _, op := range operations(t) {
 		status, p := h.call(op, elsewhere)
 		switch {
-		case toPolicy(op.path), op.id == "list-accounts", op.id == "list-audit", op.id == "verify-audit", op.id == "add-account", op.id == "revoke-account":
+		case toPolicy(op.path), op.id == "list-accounts", op.id == "list-audit", op.id == "verify-audit", op.id == "add-account", op.id == "revoke-account", op.id == "list-notify", op.id == "test-notify":
 			assert.Equal(t, http.StatusForbidden, status, "%s with the scope of another policy: %s", op.id, p.Detail)
 		}
 		status, p = h.call(op, otherSite)

@@ -40,6 +40,7 @@ type house struct {
 	url    string
 	rescan []patching.AssetID
 	moved  []patching.DeviceID
+	teller teller
 }
 
 func newHouse(t *testing.T) *house {
@@ -50,7 +51,7 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	h.engine.store = s
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, Rescan: h, Version: "v0.0.0-test", Now: func() time.Time { return noon },
+		Store: s, Starter: h.engine, Rescan: h, Notify: &h.teller, Version: "v0.0.0-test", Now: func() time.Time { return noon },
 		DeviceChanged: func(d patching.DeviceID) { h.moved = append(h.moved, d) },
 		Login:         func(_ context.Context, token string) (string, error) { return "https://ui/login?for=" + token, nil },
 		Logger:        zaptest.NewLogger(t),

@@ -54,7 +54,7 @@ func newHouse(t *testing.T) *house {
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	clock := func() time.Time { return noon }
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, Version: "v0.0.0-test", Now: clock,
+		Store: s, Starter: h.engine, Notify: teller{}, Version: "v0.0.0-test", Now: clock,
 		Login: func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
 	}))
 	t.Cleanup(srv.Close)
