@@ -16,77 +16,104 @@ var noticesTable = table{"notices", append(append(
 // many of the notices are new: one of an id that is there already stays as it is. Of
 // the kinds in Whole, those that hold and that were not found are over, for good:
 // what is so another time needs another id.
+//
+// What is found again each minute is looked up outside of any transaction: a hundred
+// thousand silent machines must not hold up those that speak.
 func (s *Store) QueueNotices(ctx context.Context, found notice.Found, now time.Time) (added int, err error) {
-	err = s.inTx(ctx, SerialNotices, func(t *tx) error {
-		if added, err = t.queue(ctx, found.Notices, now); err != nil {
-			return err
-		}
-		return t.over(ctx, found, now)
-	})
+	added, err = s.queueNotices(ctx, found, now)
 	if err != nil {
 		return 0, fmt.Errorf("keep %d notices: %w", len(found.Notices), err)
 	}
 	return added, nil
 }
 
-func (t *tx) queue(ctx context.Context, found []notice.Notice, now time.Time) (int, error) {
-	var last int64
-	if err := t.row(ctx, []any{&last}, "SELECT COALESCE(MAX(seq), 0) FROM notices"); err != nil {
+func (s *Store) queueNotices(ctx context.Context, found notice.Found, now time.Time) (added int, err error) {
+	fresh, err := s.reader().freshNotices(ctx, found.Notices)
+	if err != nil {
 		return 0, err
 	}
+	ended, err := s.reader().endedNotices(ctx, found)
+	if err != nil || len(fresh)+len(ended) == 0 {
+		return 0, err
+	}
+	err = s.inTx(ctx, SerialNotices, func(t *tx) error {
+		// Another may have put some of them on record meanwhile.
+		if fresh, err = t.freshNotices(ctx, fresh); err != nil {
+			return err
+		}
+		if err := t.queue(ctx, fresh, now); err != nil {
+			return err
+		}
+		rows := make([][]any, len(ended))
+		for i, id := range ended {
+			rows[i] = []any{string(id), micros(now)}
+		}
+		_, err := t.bulk(ctx, "UPDATE notices SET over = v.over FROM {rows} AS v WHERE notices.id = v.id AND notices.over = 0",
+			append(text("id"), ints("over")...), rows)
+		return err
+	})
+	return len(fresh), err
+}
+
+// freshNotices returns those that are not on record, each once, with ids that can be kept.
+func (q querier) freshNotices(ctx context.Context, found []notice.Notice) ([]notice.Notice, error) {
 	ids := make([][]any, len(found))
 	for i, n := range found {
 		ids[i] = []any{clean(string(n.ID))}
 	}
 	seen := make(map[notice.ID]bool)
-	err := t.eachOf(ctx, func(row scanner) error {
+	err := q.eachOf(ctx, func(row scanner) error {
 		var id notice.ID
 		err := row.Scan(&id)
 		seen[id] = true
 		return err
 	}, "SELECT n.id FROM notices n JOIN {rows} AS v ON n.id = v.id", text("id"), ids)
-	if err != nil {
-		return 0, err
-	}
-	var rows [][]any
+	var fresh []notice.Notice
 	for _, n := range found {
-		if n.ID = clean(n.ID); seen[n.ID] {
-			continue
+		if n.ID = clean(n.ID); !seen[n.ID] {
+			seen[n.ID] = true
+			fresh = append(fresh, n)
 		}
-		seen[n.ID] = true
-		last++
-		rows = append(rows, []any{
-			last, string(n.ID), string(n.Kind), string(n.Severity), clean(string(n.Site)), clean(string(n.Policy)), clean(n.Owner),
-			clean(n.Subject), clean(n.Words), micros(n.At), micros(now), int64(0),
-		})
 	}
-	return len(rows), t.insert(ctx, noticesTable, rows)
+	return fresh, err
 }
 
-// over ends what was not found any more.
-func (t *tx) over(ctx context.Context, found notice.Found, now time.Time) error {
+// endedNotices returns those that are on record as holding and were not found any more.
+func (q querier) endedNotices(ctx context.Context, found notice.Found) ([]notice.ID, error) {
 	if len(found.Whole) == 0 {
-		return nil
+		return nil, nil
 	}
 	holds := make(map[notice.ID]bool, len(found.Notices))
 	for _, n := range found.Notices {
 		holds[clean(n.ID)] = true
 	}
-	is, arg := t.dialect.Within(list(found.Whole))
-	ended, err := all(ctx, t.querier, func(row scanner) (id string, err error) {
-		return id, row.Scan(&id)
+	is, arg := q.dialect.Within(list(found.Whole))
+	var ended []notice.ID
+	err := q.each(ctx, func(row scanner) error {
+		var id notice.ID
+		err := row.Scan(&id)
+		if !holds[id] {
+			ended = append(ended, id)
+		}
+		return err
 	}, "SELECT id FROM notices WHERE over = 0 AND kind"+is, arg)
-	if err != nil {
+	return ended, err
+}
+
+func (t *tx) queue(ctx context.Context, fresh []notice.Notice, now time.Time) error {
+	var last int64
+	if err := t.row(ctx, []any{&last}, "SELECT COALESCE(MAX(seq), 0) FROM notices"); err != nil {
 		return err
 	}
-	var rows [][]any
-	for _, id := range ended {
-		if !holds[notice.ID(id)] {
-			rows = append(rows, []any{id, micros(now)})
+	rows := make([][]any, len(fresh))
+	for i, n := range fresh {
+		last++
+		rows[i] = []any{
+			last, string(n.ID), string(n.Kind), string(n.Severity), clean(string(n.Site)), clean(string(n.Policy)), clean(n.Owner),
+			clean(n.Subject), clean(n.Words), micros(n.At), micros(now), int64(0),
 		}
 	}
-	_, err = t.bulk(ctx, "UPDATE notices SET over = v.over FROM {rows} AS v WHERE notices.id = v.id", append(text("id"), ints("over")...), rows)
-	return err
+	return t.insert(ctx, noticesTable, rows)
 }
 
 // Notices returns up to limit notices after a number, in the order in which they were

@@ -128,7 +128,7 @@ func (c *checker) roots(w plainyaml.Word) *x509.CertPool {
 	if w.Text == "" {
 		return nil
 	}
-	text, err := unpack.ReadFile(c.path(w), 1<<20)
+	text, err := readRegular(c.path(w), maxRoots)
 	roots := x509.NewCertPool()
 	if err == nil && !roots.AppendCertsFromPEM(text) {
 		err = fmt.Errorf("%s has no certificate in PEM", c.path(w))
@@ -177,7 +177,7 @@ func (c *checker) secret(field string, w plainyaml.Word) []byte {
 		c.add(w, field, "others can read it: chmod 600 "+path)
 		return nil
 	}
-	text, err := unpack.ReadFile(path, 4<<10)
+	text, err := readRegular(path, maxSecret)
 	if err != nil {
 		c.add(w, field, err.Error())
 		return nil
@@ -188,6 +188,24 @@ func (c *checker) secret(field string, w plainyaml.Word) []byte {
 		return nil
 	}
 	return text
+}
+
+// Bounds of the files that the configuration names, in bytes.
+const (
+	maxRoots  = 1 << 20
+	maxSecret = 4 << 10
+)
+
+// readRegular reads a file, and not what would never end or never begin.
+func readRegular(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no file", path)
+	}
+	return unpack.ReadFile(path, limit)
 }
 
 func loopback(host string) bool {

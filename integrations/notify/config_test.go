@@ -95,6 +95,8 @@ func TestAMistakeInTheFileIsNamedWithItsLineItsValueAndTheWayOut(t *testing.T) {
 		"a password that others read":   {mail + "  user: u\n  password_file: open\n" + ops, "others can read it: chmod 600"},
 		"a password of two lines":       {mail + "  user: u\n  password_file: lines\n" + ops, "want one line with the secret"},
 		"certificates that are none":    {mail + "  ca_file: ok\n" + ops, "has no certificate in PEM"},
+		"certificates in a folder":      {mail + "  ca_file: folder\n" + ops, "folder is no file"},
+		"a password in a folder":        {mail + "  user: u\n  password_file: folder\n" + ops, "folder is no file"},
 		"certificates not there":        {mail + "  ca_file: no\n" + ops, `notify.yaml:4: ca_file "no": `},
 		"a webhook in the clear":        {hookConfig("http://chat.example.org", "") + "silent_after: 2d\n", "notify.yaml:3: url of webhook chat: what is told would travel in the clear"},
 		"a webhook of no address":       {hookConfig("chat.example.org", ""), "notify.yaml:3: url of webhook chat: want https://host/path"},
@@ -109,6 +111,7 @@ func TestAMistakeInTheFileIsNamedWithItsLineItsValueAndTheWayOut(t *testing.T) {
 			f := newFolder(t)
 			f.write("ok", "twelve bytes")
 			f.write("lines", "a\nb")
+			require.NoError(t, os.Mkdir(filepath.Join(f.dir, "folder"), 0o700))
 			f.write("cut", "whsec_xxx")
 			f.write("chat.secret", secret)
 			require.NoError(t, os.Chmod(f.write("open", "x"), 0o644))

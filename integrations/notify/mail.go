@@ -63,7 +63,8 @@ func (m Mail) Send(ctx context.Context, d notice.Digest) error {
 	// The library leaves a connection open whose greeting failed, and does not end
 	// with the context once it is connected.
 	defer line.close()
-	defer context.AfterFunc(ctx, line.close)()
+	stop := context.AfterFunc(ctx, line.close)
+	defer stop()
 	client, err := mail.NewClient(m.Server.Host, m.options(line)...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", m.Words(), err)

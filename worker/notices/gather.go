@@ -28,7 +28,12 @@ type gathered interface {
 // from nothing.
 func (k *Keeper) gather(ctx context.Context, config notify.Config, now time.Time) error {
 	errs := []error{k.ofRecord(ctx, now)}
-	for _, s := range append([]Source{waiting{k.Record}, silence{k.Record, config.SilentAfter}}, k.Sources...) {
+	sources := append([]Source{waiting{k.Record}}, k.Sources...)
+	if now.Sub(k.looked) >= lookForSilence {
+		k.looked = now
+		sources = append(sources, silence{k.Record, config.SilentAfter})
+	}
+	for _, s := range sources {
 		found, err := s.Notices(ctx, now)
 		if err == nil {
 			_, err = k.Record.QueueNotices(ctx, found, now)
@@ -39,6 +44,10 @@ func (k *Keeper) gather(ctx context.Context, config notify.Config, now time.Time
 	}
 	return errors.Join(errs...)
 }
+
+// lookForSilence is how often machines are looked for that no longer report: it is a
+// matter of hours, and of reading a row of each machine.
+const lookForSilence = 5 * time.Minute
 
 // recordSeen is the setting that says up to which entry the record of decisions was
 // looked through.

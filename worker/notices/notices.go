@@ -38,6 +38,7 @@ type Record interface {
 	SkipNotices(ctx context.Context, recipient string, lane notice.Lane, upto int64) error
 	KeepDigest(ctx context.Context, d notice.Digest) error
 	PendingDigests(ctx context.Context) ([]store.Outgoing, error)
+	Digests(ctx context.Context, want store.DigestFilter) ([]store.Outgoing, error)
 	BeginTry(ctx context.Context, id notice.DigestID, began time.Time) error
 	EndTry(ctx context.Context, e store.TryEnd) error
 	PruneNotices(ctx context.Context, before time.Time) error
@@ -61,6 +62,7 @@ type Keeper struct {
 	config  *notify.Config // nil: there is no file
 	problem error          // of the file as it is now; config is what it was before
 	pruned  time.Time
+	looked  time.Time // for silent machines
 }
 
 // Round reads the file again, gathers, and sends what is due.
@@ -134,33 +136,6 @@ func (k *Keeper) resolved(ctx context.Context, config notify.Config) ([]notify.R
 		out[i] = r
 	}
 	return out, nil
-}
-
-// Status is how the telling stands.
-type Status struct {
-	// Recipients are those in force, with what their accounts give them.
-	Recipients []notify.Recipient
-	// Configured: there is a file, or was when it was last read without a mistake.
-	Configured bool
-	// Problem is what is wrong with the file as it is; nil: nothing.
-	Problem error
-	// Pending are the messages that are still to be sent.
-	Pending []store.Outgoing
-}
-
-// Status returns how the telling stands.
-func (k *Keeper) Status(ctx context.Context) (s Status, err error) {
-	k.mu.Lock()
-	config := k.config
-	s.Problem, s.Configured = k.problem, config != nil
-	k.mu.Unlock()
-	if config != nil {
-		if s.Recipients, err = k.resolved(ctx, *config); err != nil {
-			return s, err
-		}
-	}
-	s.Pending, err = k.Record.PendingDigests(ctx)
-	return s, err
 }
 
 // What [Keeper.Test] may answer besides that a message could not be sent.

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/integrations/notify"
 	"github.com/patchcycle/patchcycle/patching/notice"
-	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/window"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/worker/notices"
@@ -59,58 +57,12 @@ func (t telling) Status(ctx context.Context) (wire.Notify, error) {
 	if err != nil {
 		return wire.Notify{}, err
 	}
-	lately, err := t.server.Store.Digests(ctx, store.DigestFilter{Limit: lookBack})
-	out := toldWords(is, lately, time.Now())
+	words, wayOut, ok := is.Words(time.Now())
+	out := wire.Notify{OK: ok, Words: words, WayOut: wayOut}
 	for _, r := range is.Recipients {
 		out.Recipients = append(out.Recipients, recipientShape(r))
 	}
-	return out, err
-}
-
-// How much trouble is worth a word: a server that is busy is tried again first, and
-// what was given up weeks ago helps nobody.
-const (
-	failsOften = 3
-	lookBack   = 200
-	lostFor    = 7 * 24 * time.Hour
-)
-
-// toldWords says in a sentence how the telling stands, and what to do about it.
-func toldWords(is notices.Status, lately []store.Outgoing, now time.Time) wire.Notify {
-	lost := 0
-	for _, o := range lately {
-		if o.State == store.DigestGivenUp && o.Lane != notice.Tests && now.Sub(o.Ended) < lostFor {
-			lost++
-		}
-	}
-	failing := ""
-	for _, o := range is.Pending {
-		if o.Failed >= failsOften {
-			failing = fmt.Sprintf("A message to %s failed %s: %s.", o.Recipient, phrase.Count(o.Failed, "time"), o.Words)
-		}
-	}
-	var nobody []string
-	for _, r := range is.Recipients {
-		if r.Account != "" && len(r.Roles) == 0 {
-			nobody = append(nobody, fmt.Sprintf("%s (account %s)", r.Name, r.Account))
-		}
-	}
-	switch {
-	case is.Problem != nil && !is.Configured:
-		return wire.Notify{Words: "Nobody is told anything: " + is.Problem.Error(), WayOut: "Mend the file: it is read again within a minute."}
-	case is.Problem != nil:
-		return wire.Notify{Words: "What was in force before stays so: " + is.Problem.Error(), WayOut: "Mend the file: it is read again within a minute."}
-	case !is.Configured: // no fault: that is how every server begins
-		return wire.Notify{OK: true, Words: "Nobody is told anything: there is no notify.yaml in the data directory.", WayOut: "Say who is to be told what: docs/notify.md has an example."}
-	case failing != "":
-		return wire.Notify{Words: failing, WayOut: "Mend it and try: patchcycle notify test RECIPIENT. It is sent again by itself."}
-	case lost > 0:
-		return wire.Notify{Words: fmt.Sprintf("In the last week %s given up.", phrase.Count(lost, "message was", "messages were")), WayOut: "See why, and what was in them: patchcycle notify list."}
-	case len(nobody) > 0:
-		return wire.Notify{Words: "Told nothing, for their accounts were revoked or are not there: " + strings.Join(nobody, ", ") + ".", WayOut: "Take them out of notify.yaml."}
-	default:
-		return wire.Notify{OK: true, Words: fmt.Sprintf("%s told what concerns them.", phrase.Count(len(is.Recipients), "recipient is", "recipients are"))}
-	}
+	return out, nil
 }
 
 func recipientShape(r notify.Recipient) wire.Recipient {
@@ -135,7 +87,7 @@ func (t telling) Test(ctx context.Context, recipient string) (wire.NotifyTest, e
 	case errors.Is(err, notices.ErrNoRecipient):
 		return wire.NotifyTest{}, fmt.Errorf("recipient %s: %w", recipient, store.ErrNotFound)
 	case err != nil:
-		return wire.NotifyTest{Words: err.Error()}, nil //nolint:nilerr // that it could not be sent is the answer
+		return wire.NotifyTest{Words: err.Error()}, nil // that it could not be sent is the answer
 	default:
 		return wire.NotifyTest{OK: true, Words: "The message was taken. See whether it is there."}, nil
 	}
