@@ -56,17 +56,19 @@ func (k *Keeper) composeOne(ctx context.Context, r notice.Recipient, lane notice
 		for _, q := range some {
 			c.Add(q)
 		}
+		// The oldest comes first: what is not due by it need not be read to its end.
+		if oldest := c.Oldest(); !oldest.IsZero() && r.Next(lane, told.Last, oldest, now).After(now) {
+			return nil
+		}
 		if len(some) < page {
 			break
 		}
 	}
-	switch oldest := c.Oldest(); {
+	switch {
 	case c.Upto() == told.Seq:
 		return nil
-	case oldest.IsZero():
+	case c.Oldest().IsZero():
 		return k.Record.SkipNotices(ctx, r.Name, lane, c.Upto())
-	case r.Next(lane, told.Last, oldest, now).After(now):
-		return nil
 	default:
 		return k.Record.KeepDigest(ctx, c.Digest(k.Fleet, now))
 	}
