@@ -40,6 +40,7 @@ const (
 	SerialPresence
 	SerialContent
 	SerialSettings
+	SerialNotices
 )
 
 // Column is a column of a bulk statement.

@@ -23,6 +23,7 @@ var (
 	anException = kind{"exception", "patchcycle exception list --all"}
 	aWorkAround = kind{"work-around", "patchcycle workaround list --all"}
 	anAdvisory  = kind{"hand-entered advisory", "patchcycle advisory list --all"}
+	aRecipient  = kind{"recipient", "patchcycle notify list"}
 )
 
 // absent explains an error of the store that says that nothing has that name. All

@@ -116,6 +116,8 @@ func rules() map[string]rule {
 		"revoke-account": {may(admin), everything},
 		"list-audit":     {may(admin, security, auditor), everything},
 		"verify-audit":   {may(admin, security, auditor), everything},
+		"list-notify":    {may(admin, operator, security, auditor), everything}, // messages name machines of every site
+		"test-notify":    {may(admin, operator), everything},
 	}
 	for _, v := range contract.Verbs() {
 		over := ofPolicy

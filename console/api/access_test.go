@@ -63,7 +63,8 @@ var bodies = map[string]string{
 func (h *house) call(op operation, token string) (int, wire.Problem) {
 	h.t.Helper()
 	path := strings.NewReplacer("{kind}", "cycle", "{policy}", "demo", "{run}", "2026-11.1", "{asset}", "a-1", "{device}", "d-a-1",
-		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678", "{decision}", "workaround-1", "{advisory}", "LOCAL-1").Replace(op.path)
+		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678", "{decision}", "workaround-1", "{advisory}", "LOCAL-1",
+		"{recipient}", "ops").Replace(op.path)
 	body, ok := bodies[op.id]
 	if !ok && strings.HasSuffix(op.id, "-cycle") {
 		body = `{"reason":"because","assets":["a-1"],"plan":"` + string(patching.DigestOf(nil)) + `"}`
@@ -145,7 +146,7 @@ func TestNobodyReachesBeyondTheirScope(t *testing.T) {
 		status, p := h.call(op, elsewhere)
 		switch {
 		case toPolicy(op.path), op.id == "list-accounts", op.id == "list-audit", op.id == "verify-audit", op.id == "add-account", op.id == "revoke-account",
-			slices.Contains([]string{"add-review", "end-review", "add-exception", "expire-exception", "add-advisories", "withdraw-advisory"}, op.id):
+			slices.Contains([]string{"add-review", "end-review", "add-exception", "expire-exception", "add-advisories", "withdraw-advisory", "list-notify", "test-notify"}, op.id):
 			assert.Equal(t, http.StatusForbidden, status, "%s with the scope of another policy: %s", op.id, p.Detail)
 		}
 		status, p = h.call(op, otherSite)

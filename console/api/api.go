@@ -37,6 +37,8 @@ type Options struct {
 	// Login returns a link by which the holder of the token enters Temporal's web
 	// pages, once; nil: there are none.
 	Login func(ctx context.Context, token string) (url string, err error)
+	// Notify tells people what concerns them; nil: nothing is told.
+	Notify Notifier
 	// Version is the program's.
 	Version string
 	// Mode is how approvals count ["dispatcher"].
@@ -115,6 +117,7 @@ func (s *server) register(mux *http.ServeMux) huma.API {
 	s.addHandAdvisories(api)
 	s.addAccounts(api)
 	s.addAudit(api)
+	s.addNotify(api)
 	// The framework describes its own errors whether they are used or not.
 	for _, unused := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(config.Components.Schemas.Map(), unused)

@@ -42,6 +42,7 @@ type house struct {
 	url    string
 	rescan []patching.AssetID
 	moved  []patching.DeviceID
+	teller teller
 }
 
 func newHouse(t *testing.T) *house {
@@ -54,6 +55,7 @@ func newHouse(t *testing.T) *house {
 	srv := httptest.NewServer(api.New(api.Options{
 		Urgent: h,
 		Store:  s, Starter: h.engine, Rescan: h, ReadAdvisories: advisories.ReadHand, Version: "v0.0.0-test", Now: func() time.Time { return noon },
+		Notify:        &h.teller,
 		DeviceChanged: func(d patching.DeviceID) { h.moved = append(h.moved, d) },
 		Login:         func(_ context.Context, token string) (string, error) { return "https://ui/login?for=" + token, nil },
 		Logger:        zaptest.NewLogger(t),

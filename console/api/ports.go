@@ -70,6 +70,7 @@ type peopleStore interface {
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 	Audit(ctx context.Context, after int64, limit int) ([]patching.AuditEntry, error)
 	VerifyAudit(ctx context.Context) (entries int64, err error)
+	Digests(ctx context.Context, want store.DigestFilter) ([]store.Outgoing, error)
 }
 
 type decisionStore interface {

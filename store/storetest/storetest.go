@@ -79,6 +79,10 @@ func Run(t *testing.T, engine Engine) {
 		{"work-arounds", workArounds},
 		{"first seen", firstSeen},
 		{"advisories entered by hand", handAdvisories},
+		{"notices", notices},
+		{"silent machines", muteMachines},
+		{"messages to people", digests},
+		{"old notices", oldNotices},
 		{"conservation", conservation},
 	} {
 		t.Run(concept.name, func(t *testing.T) {

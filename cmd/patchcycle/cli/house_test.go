@@ -63,6 +63,7 @@ func newHouse(t *testing.T) *house {
 		Store: s, Starter: h.engine, ReadAdvisories: advisories.ReadHand, Version: "v0.0.0-test", Now: clock,
 		Urgent: &activities.Urgent{Store: s, Remedying: &activities.Remedying{Store: s, Now: clock, Feeds: feeds{}, Tables: tables}},
 		Login:  func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
+		Notify: teller{},
 	}))
 	t.Cleanup(srv.Close)
 	h.url = srv.URL

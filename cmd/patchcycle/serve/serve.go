@@ -28,6 +28,7 @@ import (
 	"github.com/patchcycle/patchcycle/store/sqlite"
 	"github.com/patchcycle/patchcycle/worker"
 	"github.com/patchcycle/patchcycle/worker/engine"
+	"github.com/patchcycle/patchcycle/worker/notices"
 	"github.com/patchcycle/patchcycle/worker/rootstore"
 	"github.com/patchcycle/patchcycle/worker/snapshots"
 )
@@ -43,6 +44,7 @@ type Server struct {
 	tables    []urgency.Table
 	depot     *depot.Depot // nil: no repositories are configured
 	snapshots *snapshots.Keeper
+	notices   *notices.Keeper
 	worker    *worker.Worker
 	doors     []*door
 	cancel    context.CancelFunc
@@ -111,6 +113,9 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 		return err
 	}
 	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
+		return err
+	}
+	if err := s.openNotices(ctx); err != nil {
 		return err
 	}
 	if err := s.openDoors(); err != nil {
@@ -263,6 +268,7 @@ func (s *Server) api() http.Handler {
 		Store: s.Store, Starter: s.Starter, Version: s.Config.Version, Logger: s.Config.Log.Named("api"),
 		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Urgent: &activities.Urgent{Store: s.Store, Remedying: s.remedying()}, Checks: s.checks(), Login: s.login(),
 		ReadAdvisories: advisories.ReadHand,
+		Notify:         telling{s},
 	})
 }
 

@@ -30,6 +30,7 @@ func (s *Server) watch(ctx context.Context) {
 	tasks := &activities.Tasks{Store: s.Store, Now: time.Now}
 	s.every(ctx, judgeTasks, "judge tasks", tasks.Judge)
 	s.every(ctx, lookForDue, "look for missed cycles", s.alarm)
+	s.every(ctx, tellPeople, "tell people", s.notices.Round)
 	if s.snapshots != nil {
 		s.every(ctx, tidyDepot, "drop snapshots that nobody needs", s.snapshots.Tidy)
 	}
@@ -100,7 +101,7 @@ func (s *Server) missed(ctx context.Context) ([]starter.Missed, error) {
 
 // checks are what "patchcycle doctor" asks of the parts.
 func (s *Server) checks() []func(context.Context) wire.Check {
-	return []func(context.Context) wire.Check{s.checkDisk, s.checkEngine, s.checkCycles, s.checkMissed}
+	return []func(context.Context) wire.Check{s.checkDisk, s.checkEngine, s.checkCycles, s.checkMissed, s.checkNotify}
 }
 
 func (s *Server) checkEngine(ctx context.Context) wire.Check {
