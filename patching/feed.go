@@ -45,7 +45,7 @@ type FeedSync struct {
 	// Accepted is the reason for which a person let an edition in that would have been
 	// refused for Why; empty: nobody had to.
 	Accepted string
-	Bytes  int64  // that crossed the network or were read
+	Bytes    int64 // that crossed the network or were read
 	// Edition is the one that counts after the sync; zero: there is none yet.
 	Edition FeedEdition
 }

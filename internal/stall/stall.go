@@ -3,7 +3,6 @@ package stall
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -31,7 +30,9 @@ func (w *watched) Read(p []byte) (int, error) {
 	if n > 0 {
 		w.timer.Reset(w.after)
 	}
-	if err != nil && !errors.Is(err, io.EOF) && w.ctx.Err() != nil {
+	if err != nil && w.ctx.Err() != nil {
+		// The end too: a server that notices that it is given up ends what it sends as if
+		// that were all.
 		err = context.Cause(w.ctx)
 	}
 	return n, err

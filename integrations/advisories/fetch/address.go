@@ -41,7 +41,8 @@ func prefixes(all ...string) []netip.Prefix {
 
 // mayDial says why an address is not dialled; nil: it may be. It is asked with what a
 // name resolved to, at the moment of the connection: what it resolved to a moment
-// before proves nothing.
+// before proves nothing. An IPv4 address that is written as one of IPv6 comes here as
+// what it is.
 func mayDial(address netip.Addr, private bool) error {
 	in := func(all []netip.Prefix) bool {
 		return slices.ContainsFunc(all, func(p netip.Prefix) bool { return p.Contains(address) })

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -92,7 +93,7 @@ func (v *Visitor) try(ctx context.Context, at *url.URL, have Validators, file st
 		return got, err
 	}
 	v.ask(request, have, p)
-	response, err := v.http.Do(request)
+	response, err := v.http.Do(request) //nolint:bodyclose // closed as the body that is watched
 	if err != nil {
 		return got, v.noAnswer(ctx, err)
 	}
@@ -166,13 +167,13 @@ func (v *Visitor) noAnswer(ctx context.Context, err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // the address is said already
 	}
-	var certificate interface{ Unwrap() error }
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, errForbidden):
 		return err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.As(err, &certificate) && strings.Contains(err.Error(), "x509: "):
+	case errors.As(err, &certificate):
 		return err // waiting mends no certificate
 	}
 	return &passing{error: err}
