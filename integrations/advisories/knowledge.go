@@ -54,3 +54,25 @@ func Counted(files []File) map[string]int {
 	}
 	return counts
 }
+
+// Latest leaves out, of files in the order in which they were made, what a feed says of a
+// flaw in an earlier one: a feed that comes in changes says there what it said then.
+func Latest(files []File) []File {
+	seen := map[patching.CVE]int{} // the last file that speaks of it
+	for n, f := range files {
+		for _, r := range f.Risks {
+			seen[r.CVE] = n
+		}
+	}
+	files = slices.Clone(files)
+	for n := range files {
+		var risks []patching.Risk
+		for _, r := range files[n].Risks {
+			if seen[r.CVE] == n {
+				risks = append(risks, r)
+			}
+		}
+		files[n].Risks = risks
+	}
+	return files
+}
