@@ -1,6 +1,7 @@
 package patching
 
 import (
+	"errors"
 	"hash/fnv"
 	"math"
 	"time"
@@ -52,6 +53,17 @@ type FeedSync struct {
 
 // Counts reports whether the sync told what the newest edition is.
 func (s FeedSync) Counts() bool { return s.Result == FeedNew || s.Result == FeedUnchanged }
+
+// FeedProgress is how far a sync is.
+type FeedProgress struct {
+	// Documents are there, Of is how many are wanted, as far as that is known.
+	Documents, Of int
+	Bytes         int64  // that crossed the network
+	At            string // what is asked for now
+}
+
+// ErrFeedBusy says that a feed is being brought up to date by somebody else.
+var ErrFeedBusy = errors.New("the feed is being brought up to date already: wait until that has ended")
 
 // FeedEdition is a state of a feed.
 type FeedEdition struct {

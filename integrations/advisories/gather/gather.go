@@ -15,17 +15,8 @@ import (
 	"github.com/patchcycle/patchcycle/integrations/advisories/fetch"
 	"github.com/patchcycle/patchcycle/integrations/advisories/shelf"
 	"github.com/patchcycle/patchcycle/integrations/advisories/sources"
+	"github.com/patchcycle/patchcycle/patching"
 )
-
-// Progress is how far it is.
-type Progress struct {
-	// Documents are there, Of is how many are wanted as far as that is known.
-	Documents, Of int
-	// Bytes crossed the network.
-	Bytes int64
-	// At is what is asked for now.
-	At string
-}
 
 // Gatherer brings the documents of a source into a draft.
 type Gatherer struct {
@@ -34,9 +25,9 @@ type Gatherer struct {
 	Draft   *shelf.Draft
 	Now     time.Time
 	// Tell hears how far it is.
-	Tell func(Progress)
+	Tell func(patching.FeedProgress)
 
-	progress Progress
+	progress patching.FeedProgress
 }
 
 // Gather brings them all. It returns how many bytes crossed the network, also where it
@@ -126,7 +117,7 @@ func (g *Gatherer) tell() {
 	}
 }
 
-// read opens a document of the draft.
+// path is where a document of the draft lies.
 func (g *Gatherer) path(name string) (string, error) {
 	path, err := g.Draft.Path(name)
 	if err != nil {

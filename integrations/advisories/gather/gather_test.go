@@ -46,7 +46,7 @@ type house struct {
 	shelf  *shelf.Shelf
 	source sources.Source
 	now    time.Time
-	told   []gather.Progress
+	told   []patching.FeedProgress
 	answer http.HandlerFunc
 }
 
@@ -96,7 +96,7 @@ func (h *house) sync() (shelf.Judged, error) {
 	require.NoError(h.t, err)
 	defer d.Close()
 	h.asked, h.told = nil, nil
-	g := gather.Gatherer{Source: h.source, Visitor: v, Draft: d, Now: h.now, Tell: func(p gather.Progress) { h.told = append(h.told, p) }}
+	g := gather.Gatherer{Source: h.source, Visitor: v, Draft: d, Now: h.now, Tell: func(p patching.FeedProgress) { h.told = append(h.told, p) }}
 	if _, err := g.Gather(h.t.Context()); err != nil {
 		return shelf.Judged{Kept: d.Kept}, err
 	}
@@ -131,7 +131,7 @@ func TestOnlyWhatChangedIsBroughtAgain(t *testing.T) {
 	assert.True(t, j.New)
 	assert.Equal(t, map[string]int{"risks": 6}, j.Kept.Edition.Records)
 	assert.Equal(t, []string{"/a.csv", "/b.csv"}, h.asked)
-	assert.Equal(t, gather.Progress{Documents: 2, Of: 2, Bytes: int64(len(h.files["/a.csv"]) * 2), At: h.url + "/b.csv"}, h.told[len(h.told)-1])
+	assert.Equal(t, patching.FeedProgress{Documents: 2, Of: 2, Bytes: int64(len(h.files["/a.csv"]) * 2), At: h.url + "/b.csv"}, h.told[len(h.told)-1])
 
 	j = h.mustSync()
 	assert.False(t, j.New)
@@ -141,7 +141,7 @@ func TestOnlyWhatChangedIsBroughtAgain(t *testing.T) {
 	j = h.mustSync()
 	assert.True(t, j.New)
 	assert.Equal(t, []string{"/a.csv"}, h.asked)
-	files, err := h.shelf.Read(t.Context(), "feed")
+	files, _, err := h.shelf.Read(t.Context(), "feed")
 	require.NoError(t, err)
 	assert.Len(t, advisories.Learn(files).Risks, 7)
 }
@@ -240,7 +240,7 @@ func TestAfterTheFirstTimeOnlyChangesAreAskedForAndTheNewestCounts(t *testing.T)
 	h.source.Changes = "lastModStartDate={since}&lastModEndDate={until}"
 	h.mustSync()
 	scored := func(cve patching.CVE) float64 {
-		files, err := h.shelf.Read(t.Context(), "feed")
+		files, _, err := h.shelf.Read(t.Context(), "feed")
 		require.NoError(t, err)
 		risks := advisories.Learn(files).Risks[cve]
 		require.Len(t, risks, 1, "what was said before does not count beside it")
@@ -345,7 +345,7 @@ feeds:
 	j := h.mustSync()
 	assert.True(t, j.Kept.Edition.Signed)
 	assert.Equal(t, map[string]int{"offers": 1}, j.Kept.Edition.Records)
-	files, err := h.shelf.Read(t.Context(), "feed")
+	files, _, err := h.shelf.Read(t.Context(), "feed")
 	require.NoError(t, err)
 	offers := advisories.Learn(files).Offers
 	require.Len(t, offers, 1)

@@ -52,12 +52,13 @@ func (d *Draft) Commit(ctx context.Context, t Terms) (Judged, error) {
 	next := Kept{Documents: d.documents, Whole: d.Whole, Through: d.Through}
 	slices.SortFunc(next.Documents, func(a, b Document) int { return strings.Compare(a.Name, b.Name) })
 	next.Edition.Digest = digest(next.Documents)
-	if next.Edition.Digest != d.Kept.Edition.Digest {
+	same := func() bool { return next.Edition.Digest == d.Kept.Edition.Digest && !d.damaged }
+	if !same() {
 		if err := d.read(ctx, &next, t); err != nil {
 			return j, err
 		}
 	}
-	if next.Edition.Digest == d.Kept.Edition.Digest {
+	if same() {
 		// The same bytes; the servers may call their state otherwise now.
 		next.Edition = d.Kept.Edition
 		j.Kept = next
@@ -181,6 +182,7 @@ func (d *Draft) replace(next Kept) error {
 		return err
 	}
 	s.kept[d.name] = next
+	s.setDamaged(d.name, false)
 	return s.tidy(d.name)
 }
 

@@ -30,12 +30,11 @@ type Draft struct {
 	documents []Document
 	// fetched: each document is one that was asked for, and so has to be a feed's.
 	fetched bool
+	// damaged: the files of the edition that counts are not what they were.
+	damaged bool
 }
 
-// ErrBusy is returned for a draft of a feed that has one.
-var ErrBusy = errors.New("the feed is being brought up to date already")
-
-// Draft begins one. What a broken one has left of documents that were not whole stays,
+// Draft begins one; [patching.ErrFeedBusy] where there is one already. What a broken one has left of documents that were not whole stays,
 // for those who can go on with them. Close it.
 func (s *Shelf) Draft(name patching.FeedName, fetched bool) (*Draft, error) {
 	if !patching.ValidName(string(name)) {
@@ -44,9 +43,12 @@ func (s *Shelf) Draft(name patching.FeedName, fetched bool) (*Draft, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.drafts[name] {
-		return nil, fmt.Errorf("feed %s: %w", name, ErrBusy)
+		return nil, fmt.Errorf("feed %s: %w", name, patching.ErrFeedBusy)
 	}
-	d := &Draft{Kept: s.kept[name], shelf: s, name: name, dir: s.path(name, nextDir), fetched: fetched}
+	d := &Draft{Kept: s.kept[name], shelf: s, name: name, dir: s.path(name, nextDir), fetched: fetched, damaged: s.isDamaged(name)}
+	if d.damaged { // nothing of it can be taken over
+		d.Kept.Documents, d.Kept.Whole, d.Kept.Through = nil, time.Time{}, time.Time{}
+	}
 	if !fetched {
 		if err := os.RemoveAll(d.dir); err != nil {
 			return nil, err

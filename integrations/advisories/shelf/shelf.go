@@ -78,12 +78,29 @@ type Shelf struct {
 	mu     sync.RWMutex
 	kept   map[patching.FeedName]Kept
 	drafts map[patching.FeedName]bool
+
+	// ill guards damaged, which readers set too: the feeds of which the files are not what
+	// they were.
+	ill     sync.Mutex
+	damaged map[patching.FeedName]bool
+}
+
+func (s *Shelf) isDamaged(name patching.FeedName) bool {
+	s.ill.Lock()
+	defer s.ill.Unlock()
+	return s.damaged[name]
+}
+
+func (s *Shelf) setDamaged(name patching.FeedName, is bool) {
+	s.ill.Lock()
+	defer s.ill.Unlock()
+	s.damaged[name] = is
 }
 
 // Open opens the folder, and clears away what a crash has left in it. Nothing but this
 // shelf may write there.
 func Open(dir string, l advisories.Limits) (*Shelf, error) {
-	s := &Shelf{dir: dir, limits: l, kept: map[patching.FeedName]Kept{}, drafts: map[patching.FeedName]bool{}}
+	s := &Shelf{dir: dir, limits: l, kept: map[patching.FeedName]Kept{}, drafts: map[patching.FeedName]bool{}, damaged: map[patching.FeedName]bool{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("feeds: %w", err)
 	}
@@ -162,19 +179,20 @@ func (s *Shelf) Kept(name patching.FeedName) Kept {
 	return s.kept[name]
 }
 
-// Read reads the editions of feeds, as they are at one moment. A file that is not what
-// it was when it was accepted is an error.
-func (s *Shelf) Read(ctx context.Context, names ...patching.FeedName) (files []advisories.File, err error) {
+// Read reads the edition of a feed that counts, and says which that is. A file that is not
+// what it was when it was accepted is an error.
+func (s *Shelf) Read(ctx context.Context, name patching.FeedName) ([]advisories.File, patching.FeedEdition, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, name := range names {
-		of, err := s.read(ctx, name, s.kept[name])
-		if err != nil {
-			return nil, fmt.Errorf("feed %s: %w: bring it again, with sync or import", name, err)
+	k := s.kept[name]
+	files, err := s.read(ctx, name, k)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.setDamaged(name, true)
 		}
-		files = append(files, of...)
+		return nil, k.Edition, fmt.Errorf("feed %s: %w: bring it again, with sync or import", name, err)
 	}
-	return files, nil
+	return files, k.Edition, nil
 }
 
 func (s *Shelf) read(ctx context.Context, name patching.FeedName, k Kept) ([]advisories.File, error) {

@@ -67,8 +67,13 @@ func put(ctx context.Context, s *shelf.Shelf, terms shelf.Terms, fetched bool, f
 func has(t testing.TB, dir string) int {
 	t.Helper()
 	s := open(t, dir)
-	files, err := s.Read(t.Context(), s.Names()...)
-	require.NoError(t, err)
+	var files []advisories.File
+	for _, name := range s.Names() {
+		some, e, err := s.Read(t.Context(), name)
+		require.NoError(t, err)
+		require.Equal(t, s.Kept(name).Edition, e)
+		files = append(files, some...)
+	}
 	return len(advisories.Learn(files).Risks)
 }
 
@@ -141,7 +146,7 @@ func TestAFeedHasOneDraftAtATime(t *testing.T) {
 	d, err := s.Draft("kev", true)
 	require.NoError(t, err)
 	_, err = s.Draft("kev", true)
-	require.ErrorIs(t, err, shelf.ErrBusy)
+	require.ErrorIs(t, err, patching.ErrFeedBusy)
 	d.Close()
 	d, err = s.Draft("kev", true)
 	require.NoError(t, err)
@@ -171,11 +176,17 @@ func TestAFileThatWasChangedOnTheDiskIsNotRead(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, files, 1)
 	require.NoError(t, os.WriteFile(files[0], []byte(catalogue(10, 99)), 0o600))
-	_, err = s.Read(t.Context(), "kev")
+	_, _, err = s.Read(t.Context(), "kev")
 	require.ErrorContains(t, err, "kev.json is not what was kept")
 	require.NoError(t, os.Remove(files[0]))
-	_, err = s.Read(t.Context(), "kev")
+	_, _, err = s.Read(t.Context(), "kev")
 	require.ErrorContains(t, err, "it has 0 files where 1 were kept")
+	j, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	assert.True(t, j.New, "the same edition, brought again, mends it")
+	assert.Equal(t, 100, has(t, dir))
+	_, _, err = s.Read(t.Context(), "kev")
+	require.NoError(t, err)
 }
 
 // Each is what the disk looks like when the power goes between two steps.
