@@ -65,6 +65,9 @@ type FeedProgress struct {
 // ErrFeedBusy says that a feed is being brought up to date by somebody else.
 var ErrFeedBusy = errors.New("the feed is being brought up to date already: wait until that has ended")
 
+// ErrFeedUnasked says that a feed comes from nowhere by itself.
+var ErrFeedUnasked = errors.New("no address is known for the feed: write one into the list of feeds, or import it")
+
 // FeedEdition is a state of a feed.
 type FeedEdition struct {
 	// Digest addresses the files as they came.

@@ -93,6 +93,11 @@ func rules() map[string]rule {
 		"take-task":  {may(admin, operator, site), ofSite},
 		"done-task":  {may(admin, operator, site), ofSite},
 
+		"list-feeds":  {all, anywhere},
+		"get-feed":    {all, anywhere},
+		"sync-feeds":  {may(admin, operator, security), everything},
+		"import-feed": {may(admin, operator, security), everything}, // over a refusal: not the operator
+
 		"list-accounts":  {may(admin, security, auditor), everything},
 		"add-account":    {may(admin), everything},
 		"revoke-account": {may(admin), everything},

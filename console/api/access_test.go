@@ -50,14 +50,14 @@ var bodies = map[string]string{
 	"done-task": `{"note":"done"}`, "make-enrol-token": `{"site":"amsterdam"}`, "revoke-device": `{"reason":"lost"}`,
 	"set-asset-facts": `{"owner":"somebody"}`, "add-account": `{"name":"new-one","roles":["auditor"]}`, "revoke-account": `{"reason":"left"}`,
 	"start-cycle": `{}`, "start-emergency": `{"slug":"openssl","reason":"it burns"}`, "set-schedule": `{}`,
-	"pause-schedule": `{"reason":"holidays"}`, "resume-schedule": `{"reason":"back"}`, "lint-policy": `policy: x`, "apply-policy": `policy: x`,
+	"pause-schedule": `{"reason":"holidays"}`, "resume-schedule": `{"reason":"back"}`, "sync-feeds": `{}`, "import-feed": `a tar archive`, "lint-policy": `policy: x`, "apply-policy": `policy: x`,
 }
 
 // call sends an operation with parts that exist and a body that fits.
 func (h *house) call(op operation, token string) (int, wire.Problem) {
 	h.t.Helper()
 	path := strings.NewReplacer("{kind}", "cycle", "{policy}", "demo", "{run}", "2026-11.1", "{asset}", "a-1", "{device}", "d-a-1",
-		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678").Replace(op.path)
+		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678", "{feed}", "kev").Replace(op.path)
 	body, ok := bodies[op.id]
 	if !ok && strings.HasSuffix(op.id, "-cycle") {
 		body = `{"reason":"because","assets":["a-1"],"plan":"` + string(patching.DigestOf(nil)) + `"}`

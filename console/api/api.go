@@ -21,6 +21,8 @@ import (
 type Options struct {
 	Store   Store
 	Starter Starter
+	// Feeds are those of advisories; nil: the server keeps none.
+	Feeds Feeds
 	// Rescan asks a machine for a fresh inventory; nil leaves it to the next one
 	// that comes by itself.
 	Rescan Rescanner
@@ -104,6 +106,7 @@ func (s *server) register(mux *http.ServeMux) huma.API {
 	s.addStarts(api)
 	s.addVerbs(api)
 	s.addTasks(api)
+	s.addFeeds(api)
 	s.addAccounts(api)
 	s.addAudit(api)
 	// The framework describes its own errors whether they are used or not.

@@ -40,6 +40,7 @@ type house struct {
 	url    string
 	rescan []patching.AssetID
 	moved  []patching.DeviceID
+	feeds  *feeds
 }
 
 func newHouse(t *testing.T) *house {
@@ -49,8 +50,9 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	h.engine.store = s
+	h.feeds = &feeds{states: []patching.FeedState{{FeedSource: patching.FeedSource{Name: "kev", URL: "https://feeds.example/kev.json", Owner: "ana", StaleAfter: time.Hour}}}}
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, Rescan: h, Version: "v0.0.0-test", Now: func() time.Time { return noon },
+		Store: s, Starter: h.engine, Feeds: h.feeds, Rescan: h, Version: "v0.0.0-test", Now: func() time.Time { return noon },
 		DeviceChanged: func(d patching.DeviceID) { h.moved = append(h.moved, d) },
 		Login:         func(_ context.Context, token string) (string, error) { return "https://ui/login?for=" + token, nil },
 		Logger:        zaptest.NewLogger(t),

@@ -17,9 +17,6 @@ import (
 	"github.com/patchcycle/patchcycle/internal/unpack"
 )
 
-// ErrNoSource says that a feed comes from nowhere by itself.
-var ErrNoSource = errors.New("no address is known for the feed: write one into the list of feeds, or import it")
-
 // lastGood is the text of the file as it was when it was last in force, so that a mistake
 // that is there at the start does not stop all feeds.
 func (k *Keeper) lastGood() string { return filepath.Join(k.Dir, "feeds.yaml") }

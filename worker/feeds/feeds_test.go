@@ -239,7 +239,7 @@ func TestWithoutAListNothingIsAskedAndImportsWork(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, all)
 	_, err = k.Sync(t.Context(), "kev")
-	require.ErrorIs(t, err, feeds.ErrNoSource)
+	require.ErrorIs(t, err, patching.ErrFeedUnasked)
 	sync, err := k.Import(t.Context(), patching.FeedSync{Feed: "kev", By: "ana", From: "stick"}, packed(t, "a/kev.json", catalogue(10, 7), "a/README", "about it"))
 	require.NoError(t, err)
 	assert.Equal(t, patching.FeedNew, sync.Result)
@@ -335,10 +335,10 @@ func TestAMistakeInTheListLeavesTheOneBeforeInForceAlsoAtTheNextStart(t *testing
 	k.Reload()
 	assert.Empty(t, k.Trouble())
 	_, err := k.Sync(t.Context(), "kev")
-	require.ErrorIs(t, err, feeds.ErrNoSource, "without a list nothing is asked")
+	require.ErrorIs(t, err, patching.ErrFeedUnasked, "without a list nothing is asked")
 	k = h.open()
 	_, err = k.Sync(t.Context(), "kev")
-	require.ErrorIs(t, err, feeds.ErrNoSource)
+	require.ErrorIs(t, err, patching.ErrFeedUnasked)
 }
 
 func TestAFeedIsAskedForWhenItIsDueAndNotBefore(t *testing.T) {
@@ -379,6 +379,10 @@ func TestWhoAsksTwiceWithinAMinuteIsToldWhatCameOfTheFirst(t *testing.T) {
 	again, err := k.Sync(t.Context(), "kev")
 	require.NoError(t, err)
 	assert.Equal(t, []patching.FeedSync{first}, again)
+	started, recent, err := k.Start("ana", "kev")
+	require.NoError(t, err)
+	assert.Empty(t, started)
+	assert.Equal(t, []patching.FeedName{"kev"}, recent)
 	assert.Equal(t, 1, h.requests())
 }
 
@@ -392,9 +396,10 @@ func TestWhoAsksMeanwhileWaitsForTheSameAndImportsAreRefusedForAWhile(t *testing
 		<-reply
 		fmt.Fprint(w, catalogue(10, 100))
 	})
-	started, err := k.Start("ana", "kev")
+	started, recent, err := k.Start("ana", "kev")
 	require.NoError(t, err)
 	assert.Equal(t, []patching.FeedName{"kev"}, started)
+	assert.Empty(t, recent)
 	<-asked
 	assert.Equal(t, h.url+"/kev.json", k.Running()["kev"].At)
 	_, err = k.Import(t.Context(), patching.FeedSync{Feed: "kev"}, packed(t, "kev.json", catalogue(11, 100)))
@@ -419,7 +424,7 @@ func TestAServerThatStopsStopsAsking(t *testing.T) {
 		asked <- true
 		<-r.Context().Done()
 	})
-	_, err := k.Start("", "kev")
+	_, _, err := k.Start("", "kev")
 	require.NoError(t, err)
 	<-asked
 	k.Close()

@@ -167,14 +167,17 @@ func (k *Keeper) Sync(ctx context.Context, names ...patching.FeedName) ([]patchi
 }
 
 // Start is [Keeper.Sync] for somebody who does not wait. It returns which feeds are being
-// brought up to date now.
-func (k *Keeper) Start(by patching.AccountName, names ...patching.FeedName) ([]patching.FeedName, error) {
+// brought up to date now, and of which the last answer is so recent that it stands.
+func (k *Keeper) Start(by patching.AccountName, names ...patching.FeedName) (started, recent []patching.FeedName, err error) {
 	jobs, err := k.begin(by, names)
-	started := make([]patching.FeedName, 0, len(jobs))
 	for _, j := range jobs {
-		started = append(started, j.feed)
+		if j.recent {
+			recent = append(recent, j.feed)
+		} else {
+			started = append(started, j.feed)
+		}
 	}
-	return started, err
+	return started, recent, err
 }
 
 // begin starts what is not going on already.
@@ -189,7 +192,7 @@ func (k *Keeper) begin(by patching.AccountName, names []patching.FeedName) ([]*j
 	for _, name := range names {
 		s, _ := k.source(name)
 		if s.URL == "" {
-			return nil, fmt.Errorf("%w: %s", ErrNoSource, name)
+			return nil, fmt.Errorf("%w: %s", patching.ErrFeedUnasked, name)
 		}
 		wanted = append(wanted, s)
 	}

@@ -23,8 +23,10 @@ type job struct {
 	progress patching.FeedProgress
 	// done is closed when sync and err stand.
 	done chan struct{}
-	sync patching.FeedSync
-	err  error
+	// recent: the last answer stands.
+	recent bool
+	sync   patching.FeedSync
+	err    error
 }
 
 // start brings a feed up to date in the background. Who comes while that goes on joins,
@@ -37,7 +39,7 @@ func (k *Keeper) start(s sources.Source, by patching.AccountName) *job {
 	}
 	j := &job{feed: s.Name, done: make(chan struct{})}
 	if last := k.syncs[s.Name]; len(last) > 0 && last[0].Counts() && last[0].From == s.URL && k.Now().Sub(last[0].At) < k.Least {
-		j.sync = last[0]
+		j.sync, j.recent = last[0], true
 		close(j.done)
 		return j
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/patchcycle/patchcycle/store/sqlite"
 	"github.com/patchcycle/patchcycle/worker"
 	"github.com/patchcycle/patchcycle/worker/engine"
+	"github.com/patchcycle/patchcycle/worker/feeds"
 	"github.com/patchcycle/patchcycle/worker/rootstore"
 	"github.com/patchcycle/patchcycle/worker/snapshots"
 )
@@ -39,6 +40,7 @@ type Server struct {
 	root      *root.Server
 	depot     *depot.Depot // nil: no repositories are configured
 	snapshots *snapshots.Keeper
+	feeds     *feeds.Keeper
 	worker    *worker.Worker
 	doors     []*door
 	cancel    context.CancelFunc
@@ -101,6 +103,9 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 		return err
 	}
 	if err := s.openDepot(); err != nil {
+		return err
+	}
+	if err := s.openFeeds(ctx); err != nil {
 		return err
 	}
 	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
@@ -235,7 +240,7 @@ func kept(string, string, string) bool { return true }
 func (s *Server) api() http.Handler {
 	return api.New(api.Options{
 		Store: s.Store, Starter: s.Starter, Version: s.Config.Version, Logger: s.Config.Log.Named("api"),
-		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Checks: s.checks(), Login: s.login(),
+		Feeds: s.feeds, Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Checks: s.checks(), Login: s.login(),
 	})
 }
 
@@ -274,6 +279,9 @@ func (s *Server) Stop() {
 		}
 		if s.depot != nil {
 			s.depot.Close()
+		}
+		if s.feeds != nil {
+			s.feeds.Close()
 		}
 		s.cancel()
 		s.tasks.Wait()
