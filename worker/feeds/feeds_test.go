@@ -368,6 +368,9 @@ func TestAFeedIsAskedForWhenItIsDueAndNotBefore(t *testing.T) {
 	tend()
 	assert.Equal(t, 4, h.requests(), "after a failure it is asked for sooner")
 	assert.Equal(t, "2026.11.11", h.state().Edition.Revision)
+	h.later(-100 * 24 * time.Hour)
+	tend()
+	assert.Equal(t, 5, h.requests(), "a clock that was set back keeps nobody from asking")
 }
 
 func TestWhoAsksTwiceWithinAMinuteIsToldWhatCameOfTheFirst(t *testing.T) {

@@ -43,7 +43,7 @@ type Options struct {
 	// Seed tells this server from others, so that not all ask at the same moment.
 	Seed string
 	// Least is how long after an answer a feed is not asked for again, whoever wants it
-	// [1 min].
+	// [1 min; negative: it may be asked for at once].
 	Least time.Duration
 	Now   func() time.Time // [time.Now]
 	Log   *zap.Logger
@@ -121,7 +121,9 @@ func (k *Keeper) Tend(context.Context) error {
 			last = all[0]
 		}
 		k.mu.Unlock()
-		if due := s.Due(last, k.Seed); !due.IsZero() && !k.Now().Before(due) {
+		now := k.Now()
+		setBack := last.At.After(now.Add(time.Minute)) // the clock: what was asked then says nothing of when to ask
+		if due := s.Due(last, k.Seed); !due.IsZero() && (!now.Before(due) || setBack) {
 			k.start(s, "")
 		}
 	}

@@ -38,7 +38,7 @@ func (k *Keeper) start(s sources.Source, by patching.AccountName) *job {
 		return j
 	}
 	j := &job{feed: s.Name, done: make(chan struct{})}
-	if last := k.syncs[s.Name]; len(last) > 0 && last[0].Counts() && last[0].From == s.URL && k.Now().Sub(last[0].At) < k.Least {
+	if last := k.syncs[s.Name]; len(last) > 0 && last[0].Counts() && last[0].From == s.URL && k.recently(last[0].At) {
 		j.sync, j.recent = last[0], true
 		close(j.done)
 		return j
@@ -53,6 +53,12 @@ func (k *Keeper) start(s sources.Source, by patching.AccountName) *job {
 		k.finish(k.life, j, k.bring(k.life, j, s, by))
 	})
 	return j
+}
+
+// recently: a time that has not come is none; the clock was set back since.
+func (k *Keeper) recently(at time.Time) bool {
+	ago := k.Now().Sub(at)
+	return ago >= 0 && ago < k.Least
 }
 
 var errStops = errors.New("the server stops")

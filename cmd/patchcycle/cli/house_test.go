@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/console/api"
+	"github.com/patchcycle/patchcycle/integrations/advisories/fetch"
 	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/patching"
 	planning "github.com/patchcycle/patchcycle/patching/plan"
@@ -25,6 +26,7 @@ import (
 	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/store/sqlite"
+	"github.com/patchcycle/patchcycle/worker/feeds"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -44,6 +46,8 @@ type house struct {
 	url    string
 	env    map[string]string
 	o      Options
+	// feeds is the folder of the feeds, with feeds.yaml in it.
+	feeds string
 }
 
 func newHouse(t *testing.T) *house {
@@ -53,8 +57,15 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	clock := func() time.Time { return noon }
+	h.feeds = t.TempDir()
+	keeper, err := feeds.Open(t.Context(), feeds.Options{
+		Dir: filepath.Join(h.feeds, "kept"), File: filepath.Join(h.feeds, "feeds.yaml"), Record: s, Now: clock, Least: -1,
+		Fetch: fetch.Options{Pause: time.Nanosecond, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }},
+	})
+	require.NoError(t, err)
+	t.Cleanup(keeper.Close)
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, Version: "v0.0.0-test", Now: clock,
+		Store: s, Starter: h.engine, Feeds: keeper, Version: "v0.0.0-test", Now: clock,
 		Login: func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
 	}))
 	t.Cleanup(srv.Close)
