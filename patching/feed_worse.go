@@ -34,7 +34,7 @@ func (e FeedEdition) Worse(kept FeedEdition, now time.Time) string {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(kept.Records)) {
 		if was, is := kept.Records[kind], e.Records[kind]; is*2 < was {
-			return fmt.Sprintf("It has %d %s, and the one before had %d: less than half.", is, kind, was)
+			return fmt.Sprintf("It has less than half of the %s: %d, and the one before had %d.", kind, is, was)
 		}
 	}
 	if kept.Signed && !e.Signed {

@@ -76,7 +76,11 @@ func feedWords(f wire.Feed) string {
 func recordWords(records map[string]int) string {
 	var parts []string
 	for _, kind := range slices.Sorted(maps.Keys(records)) {
-		parts = append(parts, fmt.Sprintf("%d %s", records[kind], kind))
+		one := strings.TrimSuffix(kind, "s")
+		if stem, ok := strings.CutSuffix(kind, "ies"); ok {
+			one = stem + "y"
+		}
+		parts = append(parts, phrase.Count(records[kind], one, kind))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -73,7 +73,7 @@ func TestAFeedIsBroughtAndWhatCameOfItIsTold(t *testing.T) {
 	text.Store(catalogue(12, 3))
 	r = h.run("feed", "sync")
 	assert.Equal(t, ExitFailed, r.code)
-	assert.Equal(t, "kev: refused: It has 3 risks, and the one before had 101: less than half. The edition before stays: revision 2026.11.11, made 11 Nov 2026 00:00 UTC, 101 risks.\n", r.out)
+	assert.Equal(t, "kev: refused: It has less than half of the risks: 3, and the one before had 101. The edition before stays: revision 2026.11.11, made 11 Nov 2026 00:00 UTC, 101 risks.\n", r.out)
 	r = h.run("feed", "sync", "--json")
 	assert.Equal(t, ExitFailed, r.code)
 	assert.Contains(t, r.out, `"result": "refused"`)

@@ -111,7 +111,8 @@ func (d *Draft) read(ctx context.Context, next *Kept, t Terms) error {
 			continue
 		}
 		if d.fetched {
-			return &Refused{Why: fmt.Sprintf("%s is no feed that we can read: is the address right?", f.Name)}
+			doc, _ := next.Document(f.Name)
+			return &Refused{Why: fmt.Sprintf("What came from %s is no feed that we can read: is the address right?", doc.Address)}
 		}
 		if err := d.leaveOut(next, f.Name); err != nil {
 			return err
