@@ -107,7 +107,9 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 
 // Close stops what is going on and waits.
 func (k *Keeper) Close() {
-	k.end()
+	k.mu.Lock()
+	k.end() // nothing begins after it
+	k.mu.Unlock()
 	k.work.Wait()
 }
 
@@ -136,13 +138,14 @@ func (k *Keeper) sources() []sources.Source {
 	return k.config.Feeds
 }
 
-func (k *Keeper) source(name patching.FeedName) (sources.Source, bool) {
-	all := k.sources()
-	i := slices.IndexFunc(all, func(s sources.Source) bool { return s.Name == name })
-	if i < 0 {
-		return sources.Source{FeedSource: patching.FeedSource{Name: name}}, false
+// source is where a feed comes from; from nowhere, if the list does not say.
+func (k *Keeper) source(name patching.FeedName) sources.Source {
+	for _, s := range k.sources() {
+		if s.Name == name {
+			return s
+		}
 	}
-	return all[i], true
+	return sources.Source{FeedSource: patching.FeedSource{Name: name}}
 }
 
 // Sync brings feeds up to date and waits for them; without names all that are asked for.
@@ -192,7 +195,7 @@ func (k *Keeper) begin(by patching.AccountName, names []patching.FeedName) ([]*j
 		}
 	}
 	for _, name := range names {
-		s, _ := k.source(name)
+		s := k.source(name)
 		if s.URL == "" {
 			return nil, fmt.Errorf("%w: %s", patching.ErrFeedUnasked, name)
 		}

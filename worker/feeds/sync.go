@@ -50,7 +50,9 @@ func (k *Keeper) start(s sources.Source, by patching.AccountName) *job {
 	}
 	k.jobs[s.Name] = j
 	k.work.Go(func() {
-		k.finish(k.life, j, k.bring(k.life, j, s, by))
+		ctx, cancel := context.WithTimeoutCause(k.life, bringIn, fmt.Errorf("it took more than %s in all", bringIn))
+		defer cancel()
+		k.finish(ctx, j, k.bring(ctx, j, s, by))
 	})
 	return j
 }
@@ -60,6 +62,9 @@ func (k *Keeper) recently(at time.Time) bool {
 	ago := k.Now().Sub(at)
 	return ago >= 0 && ago < k.Least
 }
+
+// bringIn is how long a feed may take: all pages of NVD without a key take half an hour.
+const bringIn = 6 * time.Hour
 
 var errStops = errors.New("the server stops")
 
@@ -114,7 +119,8 @@ func (k *Keeper) Import(ctx context.Context, asked patching.FeedSync, files io.R
 	defer k.work.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(k.life, cancel)()
+	unhook := context.AfterFunc(k.life, cancel)
+	defer unhook()
 	k.finish(ctx, j, k.unpack(ctx, asked, files))
 	return j.sync, j.err
 }
@@ -130,7 +136,7 @@ func (k *Keeper) unpack(ctx context.Context, asked patching.FeedSync, files io.R
 	if sync.Bytes, err = d.Unpack(files); err != nil {
 		return failed(sync, err)
 	}
-	s, _ := k.source(asked.Feed)
+	s := k.source(asked.Feed)
 	return k.judge(ctx, d, s, sync)
 }
 
@@ -231,6 +237,6 @@ func (k *Keeper) tell(sync patching.FeedSync) {
 		k.Log.Info("a feed was brought up to date", fields...)
 		return
 	}
-	s, _ := k.source(sync.Feed)
+	s := k.source(sync.Feed)
 	k.Log.Warn("a feed was not brought up to date", append(fields, zap.String("owner", s.Owner))...)
 }

@@ -74,7 +74,7 @@ func (o feedImportOptions) run(ctx context.Context, s *session, name patching.Fe
 		from = fmt.Sprintf("%s and others, %s", paths[0][:min(len(paths[0]), 300)], phrase.Count(len(files), "file"))
 	}
 	sync, err := c.ImportFeed(ctx, name, from, o.accept, r)
-	r.Close() // ends the packer where the server did not want the rest
+	_ = r.Close() // ends the packer where the server did not want the rest
 	var broken brokenFile
 	switch {
 	case errors.As(<-packed, &broken):

@@ -18,6 +18,9 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
+// maxBytes is what may come of one feed: several times all of NVD.
+const maxBytes = 16 << 30
+
 // Gatherer brings the documents of a source into a draft.
 type Gatherer struct {
 	Source  sources.Source
@@ -99,6 +102,9 @@ func (g *Gatherer) document(ctx context.Context, name string, at *url.URL) (shel
 	g.progress.Bytes += got.Bytes
 	if err != nil {
 		return was, err
+	}
+	if g.progress.Bytes > maxBytes {
+		return was, fmt.Errorf("%s: more than %d bytes came of the feed: make several of it, or is it without an end?", at.Redacted(), int64(maxBytes))
 	}
 	doc := shelf.Document{Name: name, Address: at.String(), Validators: got.Validators}
 	if got.Unchanged && known {

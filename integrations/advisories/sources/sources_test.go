@@ -53,7 +53,7 @@ func TestWhatIsWrongIsSaidAllAtOnceByLineWithTheWayOut(t *testing.T) {
 	for text, says := range map[string]string{
 		"":                    "0 feeds: write a list",
 		"feeds: []":           "0 feeds: write a list",
-		"feeds:\n- nmae: kev": "unknown field",
+		"feeds:\n- label: kev": "unknown field",
 		"proxy: ftp://x\nfeeds:\n- {name: one, owner: ana}":          `feeds.yaml:1: proxy "ftp://x": want http://host:port`,
 		"feeds:\n- {name: One, owner: ana}":                          `feeds.yaml:2: name "One": want lower-case letters`,
 		"feeds:\n- {name: one}":                                      `feeds.yaml:2: feed "one" has no owner`,
