@@ -36,22 +36,6 @@ func catalogue(day, flaws int) string {
 	return b.String()
 }
 
-// bomb is a gigabyte in a megabyte.
-func bomb(t *testing.T) string {
-	t.Helper()
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	_, err := io.WriteString(w, `{"catalogVersion":"2026.11.11","vulnerabilities":[`)
-	require.NoError(t, err)
-	blank := bytes.Repeat([]byte(" "), 1<<20)
-	for range 1 << 10 {
-		_, err := w.Write(blank)
-		require.NoError(t, err)
-	}
-	require.NoError(t, w.Close())
-	return b.String()
-}
-
 func open(t testing.TB, dir string) *shelf.Shelf {
 	t.Helper()
 	s, err := shelf.Open(dir, advisories.DefaultLimits())
@@ -113,7 +97,6 @@ func TestAnEditionThatIsWorseOrUnreadableLeavesTheOneBefore(t *testing.T) {
 		"it shrank by half":   {catalogue(11, 49), "less than half", true},
 		"it went back":        {catalogue(9, 100), "before the one that is kept", true},
 		"it is truncated":     {catalogue(11, 100)[:5000], "It cannot be read", false},
-		"it is a bomb":        {bomb(t), "it unpacks to more than is right", false},
 		"it is an error page": {"<html><body>Sign in", "is the address right?", false},
 		"it is empty":         {"", "is the address right?", false},
 		"it lies of itself":   {strings.Replace(catalogue(11, 100), `"count":100`, `"count":500`, 1), "it was cut or changed", false},
@@ -133,6 +116,26 @@ func TestAnEditionThatIsWorseOrUnreadableLeavesTheOneBefore(t *testing.T) {
 		_, err = put(t.Context(), s, terms, true, "kev.json", catalogue(10, 100))
 		require.NoError(t, err)
 	}
+}
+
+func TestABombIsRefusedAndTheOneBeforeStays(t *testing.T) {
+	dir := t.TempDir()
+	limits := advisories.DefaultLimits()
+	limits.Plain = 2 << 20
+	s, err := shelf.Open(dir, limits)
+	require.NoError(t, err)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, true, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	_, err = io.WriteString(w, catalogue(11, 100)+strings.Repeat(" ", 4<<20))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon, Accept: true}, true, "kev.json", bomb.String())
+	var refused *shelf.Refused
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Why, "it unpacks to more than is right")
+	assert.Equal(t, 100, has(t, dir))
 }
 
 func TestWhatAPersonAcceptsIsSaid(t *testing.T) {

@@ -51,8 +51,8 @@ func TestWhatIsWrongIsSaidAllAtOnceByLineWithTheWayOut(t *testing.T) {
 		return "feeds:\n  - name: one\n    owner: ana\n    " + strings.Join(lines, "\n    ") + "\n"
 	}
 	for text, says := range map[string]string{
-		"":                    "0 feeds: write a list",
-		"feeds: []":           "0 feeds: write a list",
+		"":                     "0 feeds: write a list",
+		"feeds: []":            "0 feeds: write a list",
 		"feeds:\n- label: kev": "unknown field",
 		"proxy: ftp://x\nfeeds:\n- {name: one, owner: ana}":          `feeds.yaml:1: proxy "ftp://x": want http://host:port`,
 		"feeds:\n- {name: One, owner: ana}":                          `feeds.yaml:2: name "One": want lower-case letters`,
