@@ -1,6 +1,11 @@
 package patching
 
-import "time"
+import (
+	"errors"
+	"hash/fnv"
+	"math"
+	"time"
+)
 
 // FeedName names a source of advisories or of what is known about flaws, as the
 // people who run the server call it: "kev", "debian-security".
@@ -38,10 +43,30 @@ type FeedSync struct {
 	From   string
 	Result FeedResult
 	Why    string // of a refusal or failure, a sentence with the way out
-	Bytes  int64  // that crossed the network or were read
+	// Accepted is the reason for which a person let an edition in that would have been
+	// refused for Why; empty: nobody had to.
+	Accepted string
+	Bytes    int64 // that crossed the network or were read
 	// Edition is the one that counts after the sync; zero: there is none yet.
 	Edition FeedEdition
 }
+
+// Counts reports whether the sync told what the newest edition is.
+func (s FeedSync) Counts() bool { return s.Result == FeedNew || s.Result == FeedUnchanged }
+
+// FeedProgress is how far a sync is.
+type FeedProgress struct {
+	// Documents are there, Of is how many are wanted, as far as that is known.
+	Documents, Of int
+	Bytes         int64  // that crossed the network
+	At            string // what is asked for now
+}
+
+// ErrFeedBusy says that a feed is being brought up to date by somebody else.
+var ErrFeedBusy = errors.New("the feed is being brought up to date already: wait until that has ended")
+
+// ErrFeedUnasked says that a feed comes from nowhere by itself.
+var ErrFeedUnasked = errors.New("no address is known for the feed: write one into the list of feeds, or import it")
 
 // FeedEdition is a state of a feed.
 type FeedEdition struct {
@@ -65,6 +90,46 @@ type FeedState struct {
 	Asked time.Time
 	// Trouble is why the newest sync was refused or failed; empty: it was not.
 	Trouble string
+}
+
+// State is how the feed stands, by the edition that is kept and its syncs, in any order.
+// What came before the newest sync of each kind does not count.
+func (s FeedSource) State(kept FeedEdition, syncs []FeedSync) FeedState {
+	state := FeedState{FeedSource: s, Edition: kept}
+	var newest FeedSync
+	for _, sync := range syncs {
+		if sync.Counts() && sync.At.After(state.Asked) {
+			state.Asked = sync.At
+		}
+		if !sync.At.Before(newest.At) {
+			newest = sync
+		}
+	}
+	if !newest.Counts() {
+		state.Trouble = newest.Why
+	}
+	return state
+}
+
+// FeedRetry is how soon a feed is asked for again that did not come or was refused, if
+// it is not asked for more often anyway.
+const FeedRetry = 15 * time.Minute
+
+// Due is when the feed is asked for again after a sync; zero: never, for it comes by
+// import alone. Each feed is due at its own moment, up to a tenth of its time early, so
+// that the feeds of many servers are not asked for all at once; seed tells servers apart.
+func (s FeedSource) Due(last FeedSync, seed string) time.Time {
+	if s.URL == "" || s.Every <= 0 {
+		return time.Time{}
+	}
+	every := s.Every
+	if !last.Counts() {
+		every = min(every, FeedRetry)
+	}
+	spread := fnv.New32a()
+	_, _ = spread.Write([]byte(seed + "\n" + string(s.Name))) // a hash takes all that it is given
+	early := time.Duration(float64(every) / 10 * float64(spread.Sum32()) / math.MaxUint32)
+	return last.At.Add(every - early)
 }
 
 // Age is how old what the feed says is: since it was last known to be the newest. A

@@ -17,6 +17,7 @@ var (
 	aCycle    = kind{"cycle", "patchcycle cycle list"}
 	aTask     = kind{"task", "patchcycle task list --all"}
 	aDevice   = kind{"device", "patchcycle enrol list"}
+	aFeed     = kind{"feed", "patchcycle feed list"}
 	anAccount = kind{"account", "patchcycle user list"}
 
 	aReview     = kind{"review", "patchcycle urgency list --all"}

@@ -110,6 +110,10 @@ func rules() map[string]rule {
 		"get-advisory":      {all, anywhere},
 		"add-advisories":    {may(author, operator, security), everything},
 		"withdraw-advisory": {may(author, operator, security), everything},
+		"list-feeds":        {all, anywhere},
+		"get-feed":          {all, anywhere},
+		"sync-feeds":        {may(admin, operator, security), everything},
+		"import-feed":       {may(admin, operator, security), everything}, // over a refusal: not the operator
 
 		"list-accounts":  {may(admin, security, auditor), everything},
 		"add-account":    {may(admin), everything},

@@ -57,6 +57,7 @@ var bodies = map[string]string{
 	"add-workaround":  `{"advisory":"DSA-1","what":"switch it off","owner":"it","reason":"no fix yet"}`,
 	"step-workaround": `{"state":"in place","assets":["a-1"],"note":"seen"}`,
 	"add-advisories":  "advisories:\n  - id: LOCAL-2\n    title: A test\n    platform: debian\n    package: agent\n",
+	"sync-feeds":      `{}`, "import-feed": `a tar archive`,
 }
 
 // call sends an operation with parts that exist and a body that fits.
@@ -64,7 +65,7 @@ func (h *house) call(op operation, token string) (int, wire.Problem) {
 	h.t.Helper()
 	path := strings.NewReplacer("{kind}", "cycle", "{policy}", "demo", "{run}", "2026-11.1", "{asset}", "a-1", "{device}", "d-a-1",
 		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678", "{decision}", "workaround-1", "{advisory}", "LOCAL-1",
-		"{recipient}", "ops").Replace(op.path)
+		"{recipient}", "ops", "{feed}", "kev").Replace(op.path)
 	body, ok := bodies[op.id]
 	if !ok && strings.HasSuffix(op.id, "-cycle") {
 		body = `{"reason":"because","assets":["a-1"],"plan":"` + string(patching.DigestOf(nil)) + `"}`

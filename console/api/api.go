@@ -21,6 +21,8 @@ import (
 type Options struct {
 	Store   Store
 	Starter Starter
+	// Feeds are those of advisories; nil: the server keeps none.
+	Feeds Feeds
 	// Rescan asks a machine for a fresh inventory; nil leaves it to the next one
 	// that comes by itself.
 	Rescan Rescanner
@@ -115,6 +117,7 @@ func (s *server) register(mux *http.ServeMux) huma.API {
 	s.addExceptions(api)
 	s.addWorkArounds(api)
 	s.addHandAdvisories(api)
+	s.addFeeds(api)
 	s.addAccounts(api)
 	s.addAudit(api)
 	s.addNotify(api)

@@ -43,6 +43,7 @@ type house struct {
 	rescan []patching.AssetID
 	moved  []patching.DeviceID
 	teller teller
+	feeds  *feeds
 }
 
 func newHouse(t *testing.T) *house {
@@ -52,10 +53,12 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
 	h.engine.store = s
+	h.feeds = &feeds{states: []patching.FeedState{{FeedSource: patching.FeedSource{Name: "kev", URL: "https://feeds.example/kev.json", Owner: "ana", StaleAfter: time.Hour}}}}
 	srv := httptest.NewServer(api.New(api.Options{
 		Urgent: h,
 		Store:  s, Starter: h.engine, Rescan: h, ReadAdvisories: advisories.ReadHand, Version: "v0.0.0-test", Now: func() time.Time { return noon },
 		Notify:        &h.teller,
+		Feeds:         h.feeds,
 		DeviceChanged: func(d patching.DeviceID) { h.moved = append(h.moved, d) },
 		Login:         func(_ context.Context, token string) (string, error) { return "https://ui/login?for=" + token, nil },
 		Logger:        zaptest.NewLogger(t),

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -34,6 +35,7 @@ type fleetStore interface {
 	Device(ctx context.Context, id patching.DeviceID) (patching.Device, error)
 	Devices(ctx context.Context, states ...patching.DeviceState) ([]patching.Device, error)
 	SetDeviceState(ctx context.Context, id patching.DeviceID, to patching.DeviceState) error
+	FeedSyncs(ctx context.Context, name patching.FeedName, limit int) ([]patching.FeedSync, error)
 	Parts(ctx context.Context) (map[string]time.Time, error)
 }
 
@@ -116,4 +118,16 @@ type Urgent interface {
 	// Coming is what a policy's machines miss, when its next monthly cycle starts, and
 	// which one is open.
 	Coming(ctx context.Context, p patching.PolicyName) (r plan.Remediation, next time.Time, running patching.CycleID, err error)
+}
+
+// Feeds are those of advisories that the server keeps. A feed that cannot be asked for is
+// a [patching.ErrFeedUnasked], one that is at work a [patching.ErrFeedBusy].
+type Feeds interface {
+	States() []patching.FeedState
+	Running() map[patching.FeedName]patching.FeedProgress
+	// Trouble says why the list of feeds is not in force as it stands.
+	Trouble() string
+	Start(by patching.AccountName, names ...patching.FeedName) (started, recent []patching.FeedName, err error)
+	// Import takes a tar archive. What came of it is in the answer.
+	Import(ctx context.Context, asked patching.FeedSync, files io.Reader) (patching.FeedSync, error)
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/patchcycle/patchcycle/internal/stall"
 )
 
 // upstream reads from archives: from the configured hosts and no others.
@@ -82,9 +84,7 @@ func (u *upstream) open(ctx context.Context, base *url.URL, path string) (io.Rea
 		}
 		return nil, fmt.Errorf("the archive answers %s", response.Status)
 	}
-	w := &watched{body: response.Body, ctx: ctx, cancel: cancel, stall: u.stall}
-	w.timer = time.AfterFunc(u.stall, func() { cancel(fmt.Errorf("the archive sent nothing for %s", u.stall)) })
-	return w, nil
+	return stall.Watch(ctx, cancel, response.Body, "the archive", u.stall), nil
 }
 
 // openBelow opens a file of a local archive; links that lead out of it are refused.
@@ -99,30 +99,4 @@ func openBelow(dir, path string) (io.ReadCloser, error) {
 		return nil, errGone
 	}
 	return f, err
-}
-
-// watched is a body that is given up when nothing comes.
-type watched struct {
-	body   io.ReadCloser
-	ctx    context.Context // the body's own: it says why it was given up
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	stall  time.Duration
-}
-
-func (w *watched) Read(p []byte) (int, error) {
-	n, err := w.body.Read(p)
-	if n > 0 {
-		w.timer.Reset(w.stall)
-	}
-	if err != nil && !errors.Is(err, io.EOF) && w.ctx.Err() != nil {
-		err = context.Cause(w.ctx)
-	}
-	return n, err
-}
-
-func (w *watched) Close() error {
-	w.timer.Stop()
-	w.cancel(nil)
-	return w.body.Close()
 }

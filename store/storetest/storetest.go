@@ -73,6 +73,7 @@ func Run(t *testing.T, engine Engine) {
 		{"strange receipts", strangeReceipts},
 		{"corrections", corrections},
 		{"presence", presence},
+		{"feeds", feeds},
 		{"votes", votes},
 		{"tasks", tasks},
 		{"decisions of people", decisionsOfPeople},

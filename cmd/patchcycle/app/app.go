@@ -57,7 +57,7 @@ func (p program) serve(ctx context.Context, o cli.ServeOptions, measures string)
 	s, err := serve.Start(ctx, serve.Config{
 		Dir: o.DataDir, DatabaseURL: o.DatabaseURL, TemporalAddress: o.TemporalAddress, TemporalToken: o.TemporalToken,
 		Fleet: o.Fleet, Uplink: o.Uplink, UplinkCert: o.UplinkCert, UplinkKey: o.UplinkKey, API: o.API, UI: o.UI,
-		Frontend: o.TemporalPort, Repositories: o.Repositories, Version: p.version, Log: log,
+		Frontend: o.TemporalPort, Repositories: o.Repositories, Feeds: o.Feeds, Version: p.version, Log: log,
 	})
 	if err != nil {
 		return err

@@ -100,3 +100,13 @@ func (e *env) completeAdvisories(c *cobra.Command, args []string, _ string) ([]c
 		return out, err
 	})
 }
+
+func (e *env) completeFeeds(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return e.complete(c, args, func(ctx context.Context, asking *client.Client) (out []cobra.Completion, err error) {
+		all, err := asking.Feeds(ctx)
+		for _, one := range all.Items {
+			out = append(out, string(one.Name))
+		}
+		return out, err
+	})
+}

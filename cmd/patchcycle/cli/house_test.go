@@ -19,6 +19,7 @@ import (
 	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/console/api"
 	"github.com/patchcycle/patchcycle/integrations/advisories"
+	"github.com/patchcycle/patchcycle/integrations/advisories/fetch"
 	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
@@ -29,6 +30,7 @@ import (
 	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/store/sqlite"
+	"github.com/patchcycle/patchcycle/worker/feeds"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -48,6 +50,8 @@ type house struct {
 	url    string
 	env    map[string]string
 	o      Options
+	// feeds is the folder of the feeds, with feeds.yaml in it.
+	feeds string
 }
 
 func newHouse(t *testing.T) *house {
@@ -59,11 +63,17 @@ func newHouse(t *testing.T) *house {
 	clock := func() time.Time { return noon }
 	tables, err := urgency.Shipped()
 	require.NoError(t, err)
+	h.feeds = t.TempDir()
+	keeper, err := feeds.Open(t.Context(), feeds.Options{
+		Dir: filepath.Join(h.feeds, "kept"), File: filepath.Join(h.feeds, "feeds.yaml"), Record: s, Now: clock, Least: -1,
+		Fetch: fetch.Options{Pause: time.Nanosecond, Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }},
+	})
+	require.NoError(t, err)
+	t.Cleanup(keeper.Close)
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, ReadAdvisories: advisories.ReadHand, Version: "v0.0.0-test", Now: clock,
-		Urgent: &activities.Urgent{Store: s, Remedying: &activities.Remedying{Store: s, Now: clock, Feeds: feeds{}, Tables: tables}},
+		Store: s, Starter: h.engine, Feeds: keeper, ReadAdvisories: advisories.ReadHand, Notify: teller{}, Version: "v0.0.0-test", Now: clock,
+		Urgent: &activities.Urgent{Store: s, Remedying: &activities.Remedying{Store: s, Now: clock, Feeds: told{}, Tables: tables}},
 		Login:  func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
-		Notify: teller{},
 	}))
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
@@ -73,14 +83,14 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-// feeds say that all versions of bash up to 5.3 are affected.
-type feeds struct{}
+// told says that all versions of bash up to 5.3 are affected.
+type told struct{}
 
-func (feeds) Sync(context.Context, ...patching.FeedName) ([]patching.FeedSync, error) {
+func (told) Sync(context.Context, ...patching.FeedName) ([]patching.FeedSync, error) {
 	return nil, nil
 }
 
-func (feeds) Knowledge(context.Context) (assess.Knowledge, []patching.FeedState, error) {
+func (told) Knowledge(context.Context) (assess.Knowledge, []patching.FeedState, error) {
 	return assess.Knowledge{Advisories: assess.NewIndex([]patching.Advisory{{
 		ID: "HOUSE-1", Kind: "security", CVEs: []patching.CVE{"CVE-2099-0001"}, Published: noon.AddDate(0, 0, -1),
 		Affected: []patching.Affected{{

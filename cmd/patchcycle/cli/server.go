@@ -23,6 +23,8 @@ type ServeOptions struct {
 	// Repositories is the file that lists the repositories of which snapshots are
 	// kept; empty: none are.
 	Repositories string
+	// Feeds is the file that says where feeds come from; empty: feeds.yaml in DataDir.
+	Feeds string
 	// API is an address for the API beside the socket; empty: none.
 	API string
 	// UI is where Temporal's pages are; empty: none.
@@ -54,6 +56,7 @@ It stops on SIGTERM and on Ctrl-C; cycles that run are taken up at the next star
 	f.StringVar(&o.UplinkCert, "uplink-cert", "", "certificate of the uplink, in PEM")
 	f.StringVar(&o.UplinkKey, "uplink-key", "", "its key")
 	f.StringVar(&o.Repositories, "repositories", "", "file that lists package repositories: they are mirrored for the machines, and plans are made from snapshots of them; see docs/repositories.md (default: none)")
+	f.StringVar(&o.Feeds, "feeds", "", "file that says where feeds of advisories come from; see docs/feeds.md (default: feeds.yaml in the data directory; without it nothing is asked)")
 	f.StringVar(&o.API, "api", "", "an address of this machine for the API, beside the socket; a proxy in front of it does TLS (default: none)")
 	f.StringVar(&o.UI, "ui", "127.0.0.1:7441", "where Temporal's pages are; empty: nowhere")
 	f.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")

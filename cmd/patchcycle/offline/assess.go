@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/cli"
@@ -39,7 +38,8 @@ func Assess(ctx context.Context, o cli.AssessOptions) (cli.Assessment, error) {
 		return cli.Assessment{}, fmt.Errorf("feeds: %w", err)
 	}
 	files, refused = advisories.Link(files, refused, nil, o.Now)
-	k, feeds, unread := learn(files)
+	k := advisories.Learn(files)
+	feeds, unread := lines(files)
 	for _, r := range refused {
 		feeds = append(feeds, cli.AssessedFeed{File: r.Name, Refused: r.Err.Error()})
 	}
@@ -106,37 +106,25 @@ func regimesOf(o cli.AssessOptions) ([]urgency.Table, error) {
 	return chosen, nil
 }
 
-// learn puts together what files say, a line for each of them, and the names of those that
-// say nothing.
-func learn(files []advisories.File) (assess.Knowledge, []cli.AssessedFeed, []string) {
-	var (
-		k     assess.Knowledge
-		all   []patching.Advisory
-		risks []patching.Risk
-	)
+// lines are the feeds as they were read, and the names of the files that say nothing.
+func lines(files []advisories.File) ([]cli.AssessedFeed, []string) {
 	feeds, unread := []cli.AssessedFeed{}, []string{}
 	for _, f := range files {
 		if len(f.Feeds) == 0 {
 			unread = append(unread, f.Name)
 			continue
 		}
-		all, risks = append(all, f.Advisories...), append(risks, f.Risks...)
-		k.Lifecycles, k.Offers = append(k.Lifecycles, f.Lifecycles...), append(k.Offers, f.Offers...)
 		line := cli.AssessedFeed{File: f.Name, Feeds: f.Feeds, Revision: f.Revision, Records: f.Records(), Documents: f.Documents, Skipped: f.Skipped}
 		if !f.Made.IsZero() {
 			line.Made = &f.Made
 		}
 		if len(f.Lists) > 0 {
-			signed := !slices.ContainsFunc(f.Lists, func(l advisories.List) bool { return !l.Signed })
+			signed := advisories.Signed([]advisories.File{f})
 			line.Signed = &signed
-		}
-		if slices.Contains(f.Feeds, "kev") && f.Made.After(k.Catalogue) {
-			k.Catalogue = f.Made
 		}
 		feeds = append(feeds, line)
 	}
-	k.Advisories, k.Risks = assess.NewIndex(all), assess.RisksBy(risks)
-	return k, feeds, unread
+	return feeds, unread
 }
 
 // windowsBuild is Windows as one package, whose version is its build. Where only the first

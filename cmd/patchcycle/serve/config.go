@@ -32,6 +32,9 @@ type Config struct {
 	// Repositories is the file that lists the package repositories of which
 	// snapshots are kept; empty: none are.
 	Repositories string
+	// Feeds is the file that says where feeds of advisories come from; empty: feeds.yaml
+	// in Dir, if it is there.
+	Feeds string
 	// API is a TCP address for the API beside the unix socket; empty: none.
 	API string
 	// UI is where Temporal's pages are; empty: none.

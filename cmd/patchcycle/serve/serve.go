@@ -28,6 +28,7 @@ import (
 	"github.com/patchcycle/patchcycle/store/sqlite"
 	"github.com/patchcycle/patchcycle/worker"
 	"github.com/patchcycle/patchcycle/worker/engine"
+	"github.com/patchcycle/patchcycle/worker/feeds"
 	"github.com/patchcycle/patchcycle/worker/notices"
 	"github.com/patchcycle/patchcycle/worker/rootstore"
 	"github.com/patchcycle/patchcycle/worker/snapshots"
@@ -45,6 +46,7 @@ type Server struct {
 	depot     *depot.Depot // nil: no repositories are configured
 	snapshots *snapshots.Keeper
 	notices   *notices.Keeper
+	feeds     *feeds.Keeper
 	worker    *worker.Worker
 	doors     []*door
 	cancel    context.CancelFunc
@@ -110,6 +112,9 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 		return err
 	}
 	if err := s.openTables(); err != nil {
+		return err
+	}
+	if err := s.openFeeds(ctx); err != nil {
 		return err
 	}
 	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
@@ -254,7 +259,7 @@ func (s *Server) reports() *activities.Reports {
 }
 
 func (s *Server) remedying() *activities.Remedying {
-	return &activities.Remedying{Store: s.Store, Now: time.Now, Tables: s.tables}
+	return &activities.Remedying{Store: s.Store, Now: time.Now, Feeds: s.feeds, Tables: s.tables}
 }
 
 // kept says whether an old version can still be had, where the server keeps no
@@ -269,6 +274,7 @@ func (s *Server) api() http.Handler {
 		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Urgent: &activities.Urgent{Store: s.Store, Remedying: s.remedying()}, Checks: s.checks(), Login: s.login(),
 		ReadAdvisories: advisories.ReadHand,
 		Notify:         telling{s},
+		Feeds:          s.feeds,
 	})
 }
 
@@ -307,6 +313,9 @@ func (s *Server) Stop() {
 		}
 		if s.depot != nil {
 			s.depot.Close()
+		}
+		if s.feeds != nil {
+			s.feeds.Close()
 		}
 		s.cancel()
 		s.tasks.Wait()

@@ -22,6 +22,7 @@ const (
 	judgeTasks = 5 * time.Second
 	lookForDue = time.Minute
 	tidyDepot  = time.Hour
+	tendFeeds  = 30 * time.Second
 )
 
 // watch looks after what no workflow does: tasks that wait for a rescan, and
@@ -34,6 +35,7 @@ func (s *Server) watch(ctx context.Context) {
 	if s.snapshots != nil {
 		s.every(ctx, tidyDepot, "drop snapshots that nobody needs", s.snapshots.Tidy)
 	}
+	s.every(ctx, tendFeeds, "bring feeds up to date", s.feeds.Tend)
 	s.every(ctx, lookAtDisk, "look at the disk", s.lookAtRoom)
 	s.tasks.Go(func() {
 		select {
@@ -101,7 +103,7 @@ func (s *Server) missed(ctx context.Context) ([]starter.Missed, error) {
 
 // checks are what "patchcycle doctor" asks of the parts.
 func (s *Server) checks() []func(context.Context) wire.Check {
-	return []func(context.Context) wire.Check{s.checkDisk, s.checkEngine, s.checkCycles, s.checkMissed, s.checkNotify}
+	return []func(context.Context) wire.Check{s.checkDisk, s.checkEngine, s.checkCycles, s.checkMissed, s.checkFeeds, s.checkNotify}
 }
 
 func (s *Server) checkEngine(ctx context.Context) wire.Check {

@@ -93,6 +93,8 @@ type request struct {
 	body        any
 	text        []byte
 	contentType string
+	// stream is sent in the place of text, once: such a request is not repeated.
+	stream io.Reader
 	// key makes the request safe to repeat; so does being a GET.
 	key string
 }
@@ -185,7 +187,11 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	if len(r.query) > 0 {
 		where += "?" + r.query.Encode()
 	}
-	q, err := http.NewRequestWithContext(ctx, r.method, where, bytes.NewReader(text))
+	var content io.Reader = bytes.NewReader(text)
+	if r.stream != nil {
+		content = r.stream
+	}
+	q, err := http.NewRequestWithContext(ctx, r.method, where, content)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
