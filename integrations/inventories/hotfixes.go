@@ -82,7 +82,7 @@ func (h *Host) readHotFixProperties(text []byte) error {
 	return eachLine(text, func(line string) error {
 		m := hotFixProperty.FindStringSubmatch(line)
 		switch {
-		case m == nil || m[2] == "":
+		case len(m) == 0 || m[2] == "":
 			return nil
 		case m[1] == "HotFixID":
 			return h.took(m[2], machine)
