@@ -14,7 +14,7 @@ import (
 )
 
 func newAsset(e *env) *cobra.Command {
-	return group("asset", "Look at machines and what they miss", newAssetList(e), newAssetShow(e), newAssetSet(e))
+	return group("asset", "Look at machines and what they miss", newAssetList(e), newAssetShow(e), newAssetSet(e), newAssetReconcile(e))
 }
 
 type assetListOptions struct {

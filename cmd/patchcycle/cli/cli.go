@@ -38,6 +38,8 @@ type Options struct {
 	EngineAbandon func(ctx context.Context, o EngineOptions, cycle string) (words string, err error)
 	// Assess assesses a machine by files.
 	Assess func(context.Context, AssessOptions) (Assessment, error)
+	// Reconcile holds a scanner's findings against ours, by files.
+	Reconcile func(context.Context, ReconcileOptions) (Reconciliation, error)
 	// Sim runs the simulated fleet, a process that the demo starts. It parses its
 	// arguments itself.
 	Sim func(ctx context.Context, args []string, out, errs io.Writer) error
