@@ -209,3 +209,33 @@ func (out *Assets) unknown(j *Judged, ids map[patching.AssetID]bool) {
 	}
 	out.Changes = append(out.Changes, a)
 }
+
+// Digest addresses what taking the list would change: it is the same as long as that is.
+func (a Assets) Digest() patching.Digest {
+	var b strings.Builder
+	b.WriteString("assets v1\n")
+	for _, r := range a.Rows {
+		switch r.Verdict {
+		case OnlyThey:
+			fmt.Fprintf(&b, "new\t%s\t%q\n", r.Match, said(&r.Asset))
+		case Differs:
+			for _, d := range r.Differences {
+				if d.Taken {
+					fmt.Fprintf(&b, "set\t%s\t%s\t%q\t%q\n", r.Match, d.Field, d.Ours, d.Theirs)
+				}
+			}
+		case Same, Ambiguous, Duplicate: // change nothing
+		}
+	}
+	return patching.DigestOf([]byte(b.String()))
+}
+
+// said is all that a row says.
+func said(a *patching.Asset) (all []string) {
+	for _, f := range fields() {
+		if v := f.get(a); len(v) > 0 {
+			all = append(all, string(f.name)+"="+strings.Join(v, ","))
+		}
+	}
+	return all
+}
