@@ -45,7 +45,7 @@ func (s *server) importAssets(ctx context.Context, in *importInput) (wire.AssetC
 		return wire.AssetComparison{}, err
 	}
 	found := reconcile.CompareAssets(rows, known)
-	out := comparison(in.Body.Source, found, known)
+	out := comparison(in.Body, found, known)
 	if in.Body.Agreed == "" || in.Body.Agreed == out.Digest && out.Changes == 0 {
 		return out, nil
 	}
@@ -80,9 +80,9 @@ func listedRow(i int, r wire.ListedAsset) (reconcile.Row, error) {
 	}}, nil
 }
 
-func comparison(source string, found reconcile.Assets, known []patching.Asset) wire.AssetComparison {
+func comparison(list wire.AssetList, found reconcile.Assets, known []patching.Asset) wire.AssetComparison {
 	out := wire.AssetComparison{
-		Source: source, Same: found.Count(reconcile.Same), Differs: found.Count(reconcile.Differs), OnlyThey: found.Count(reconcile.OnlyThey),
+		Source: list.Source, Same: found.Count(reconcile.Same), Differs: found.Count(reconcile.Differs), OnlyThey: found.Count(reconcile.OnlyThey),
 		Ambiguous: found.Count(reconcile.Ambiguous), Duplicates: found.Count(reconcile.Duplicate), OnlyWe: len(found.OnlyWe),
 		Changes: len(found.Changes), Digest: string(found.Digest()), Rows: []wire.ComparedAsset{}, OnlyWeList: []wire.KnownAsset{},
 	}
@@ -91,7 +91,7 @@ func comparison(source string, found reconcile.Assets, known []patching.Asset) w
 		names[a.ID] = a.Hostname
 	}
 	for _, r := range found.Rows {
-		if r.Verdict == reconcile.Same && !r.Unmanaged {
+		if r.Verdict == reconcile.Same && !r.Unmanaged && !list.All {
 			continue
 		}
 		row := wire.ComparedAsset{

@@ -10,6 +10,7 @@ import (
 type AssetList struct {
 	Source string        `json:"source" minLength:"1" maxLength:"200" doc:"What the list is called, such as its file's name."`
 	Rows   []ListedAsset `json:"rows" maxItems:"100000"`
+	All    bool          `json:"all,omitempty" doc:"Answer with all rows, also those that say what we know of a machine with an agent."`
 	Agreed string        `json:"agreed,omitempty" doc:"The digest of the changes that somebody saw and wants made. None: nothing is changed, and the answer says what would be."`
 }
 
@@ -49,7 +50,7 @@ type AssetComparison struct {
 	Digest  string `json:"digest" doc:"Of the changes: give it as agreed to have them made."`
 	Applied bool   `json:"applied" doc:"Whether they were made."`
 
-	Rows       []ComparedAsset `json:"rows" doc:"All rows but those that say what we know of a machine with an agent."`
+	Rows       []ComparedAsset `json:"rows" doc:"All rows but those that say what we know of a machine with an agent, unless all were asked for."`
 	OnlyWeList []KnownAsset    `json:"only_we_list" doc:"The first thousand of what is not in the list."`
 }
 
