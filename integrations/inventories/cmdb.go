@@ -48,7 +48,7 @@ var headings = map[string][]string{
 	string(reconcile.Owner):        {"owned by", "asset owner", "system owner", "responsible", "contact", "assigned to", "managed by", "support group"},
 	string(reconcile.BusinessUnit): {"bu", "unit", "department", "division", "cost center", "cost centre", "company"},
 	string(reconcile.Exposure):     {"network exposure", "reachable from", "zone exposure"},
-	string(reconcile.Criticality):  {"business criticality", "busines criticality", "importance", "tier", "asset criticality"},
+	string(reconcile.Criticality):  {"business criticality", "busines criticality", "importance", "tier", "asset criticality"}, //nolint:misspell // ServiceNow's own column is called so
 	string(reconcile.DataClass):    {"data classification", "classification", "data sensitivity", "confidentiality"},
 	string(reconcile.Tags):         {"tag", "labels", "label", "keywords"},
 	string(reconcile.Services):     {"service", "business service", "business services", "application", "applications", "supports"},
@@ -61,11 +61,7 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 
 // severalOf reports whether a machine can have several of a field.
 func severalOf(field string) bool {
-	switch reconcile.Field(field) {
-	case reconcile.MACs, reconcile.Addresses, reconcile.Tags, reconcile.Services:
-		return true
-	}
-	return false
+	return slices.Contains([]reconcile.Field{reconcile.MACs, reconcile.Addresses, reconcile.Tags, reconcile.Services}, reconcile.Field(field))
 }
 
 // ReadCMDB reads a list of assets, packed or not. An error is about the file; what is
@@ -170,6 +166,7 @@ func setField(a *patching.Asset, field, value string) (err error) {
 		a.Exposure, err = meaning(value, exposures)
 	case reconcile.Criticality:
 		a.Criticality, err = meaning(value, criticalities)
+	default: // names are above
 	}
 	return err
 }

@@ -149,12 +149,12 @@ func (x *index) enrolledFirst(f found, j *Judged) found {
 	return f
 }
 
-func (out *Assets) matched(j *Judged, a *patching.Asset) {
-	j.Match, j.Unmanaged, j.Verdict = a.ID, a.Device == "", Same
-	changed := *a
+func (a *Assets) matched(j *Judged, known *patching.Asset) {
+	j.Match, j.Unmanaged, j.Verdict = known.ID, known.Device == "", Same
+	changed := *known
 	taken := false
 	for _, f := range fields() {
-		d, differs := f.compare(&j.Asset, a)
+		d, differs := f.compare(&j.Asset, known)
 		if !differs {
 			continue
 		}
@@ -166,7 +166,7 @@ func (out *Assets) matched(j *Judged, a *patching.Asset) {
 		}
 	}
 	if taken {
-		out.Changes = append(out.Changes, changed)
+		a.Changes = append(a.Changes, changed)
 	}
 }
 
@@ -184,30 +184,35 @@ func (f field) compare(row, a *patching.Asset) (Difference, bool) {
 	return Difference{Field: f.name, Theirs: theirs, Ours: ours, Taken: !reports}, true
 }
 
-func (out *Assets) unknown(j *Judged, ids map[patching.AssetID]bool) {
-	j.Verdict, j.Unmanaged = OnlyThey, true
+func (a *Assets) unknown(j *Judged, ids map[patching.AssetID]bool) {
 	j.Match = idOf(&j.Asset)
+	if j.Match == "" { // a serial such as "N/A", and nothing else
+		j.Verdict = Ambiguous
+		j.Why = append(j.Why, "Nothing that it says tells machines apart.")
+		return
+	}
+	j.Verdict, j.Unmanaged = OnlyThey, true
 	if ids[j.Match] { // the id is taken by what a stronger key speaks against
 		for n := 2; ids[j.Match]; n++ {
 			j.Match = patching.AssetID(fmt.Sprintf("%s-%d", idOf(&j.Asset), n))
 		}
 	}
 	ids[j.Match] = true
-	a := j.Asset
-	a.ID = j.Match
-	if a.Site == "" {
-		a.Site = patching.Roaming
+	becomes := j.Asset
+	becomes.ID = j.Match
+	if becomes.Site == "" {
+		becomes.Site = patching.Roaming
 	}
-	if a.Exposure == "" {
-		a.Exposure = patching.ExposureUnknown
+	if becomes.Exposure == "" {
+		becomes.Exposure = patching.ExposureUnknown
 	}
-	if a.Criticality == "" {
-		a.Criticality = patching.CriticalityUnknown
+	if becomes.Criticality == "" {
+		becomes.Criticality = patching.CriticalityUnknown
 	}
-	if a.Owner == "" {
-		j.Why = append(j.Why, "Nobody manages it, and the list names no owner.")
+	if becomes.Owner == "" {
+		j.Why = append(j.Why, "No owner is named.")
 	}
-	out.Changes = append(out.Changes, a)
+	a.Changes = append(a.Changes, becomes)
 }
 
 // Digest addresses what taking the list would change: it is the same as long as that is.

@@ -100,7 +100,7 @@ func TestAMachineThatNobodyManagesIsKeptWithItsOwner(t *testing.T) {
 	require.Equal(t, patching.Roaming, all.Changes[0].Site)
 	require.Equal(t, patching.ExposureUnknown, all.Changes[0].Exposure)
 	j, _ = compare(patching.Asset{Hostname: "nas"}, web())
-	require.Contains(t, j.Why[0], "names no owner")
+	require.Equal(t, []string{"No owner is named."}, j.Why)
 }
 
 func TestWhoeverMayBeMeantIsNamedAndNothingIsChanged(t *testing.T) {
@@ -118,6 +118,13 @@ func TestWhoeverMayBeMeantIsNamedAndNothingIsChanged(t *testing.T) {
 	require.Equal(t, patching.AssetID("a"), j.Match, "the other is what an earlier list made of it")
 	require.Contains(t, j.Why[0], "b has the same hostname and no agent")
 	require.Len(t, all.OnlyWe, 1)
+}
+
+func TestARowThatTellsNoMachineApartBecomesNone(t *testing.T) {
+	j, all := compare(patching.Asset{Serial: "To be filled by O.E.M.", Addresses: []string{"127.0.0.1"}}, web())
+	require.Equal(t, reconcile.Ambiguous, j.Verdict)
+	require.Contains(t, j.Why[0], "tells machines apart")
+	require.Empty(t, all.Changes)
 }
 
 func TestAMachineThatTheListHasTwiceIsADuplicateOfTheFirst(t *testing.T) {

@@ -43,7 +43,7 @@ func Main(b build.Info, args []string) int {
 			_ = c.Flags().MarkHidden("fleet-arg")
 		},
 		EngineStatus: engineStatus, EngineRebuild: p.rebuild, EngineAbandon: p.abandon, Assess: offline.Assess, Reconcile: offline.Reconcile,
-		ReadAssets: offline.ReadAssets, Sweep: offline.Sweep, Sim: runSim, Hindrance: machine.Hindrance,
+		ReadAssets: offline.ReadAssets, Sweep: offline.Sweep, Networks: offline.Networks, Sim: runSim, Hindrance: machine.Hindrance,
 	}, args, os.Stdin, os.Stdout, os.Stderr)
 }
 

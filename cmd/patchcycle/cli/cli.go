@@ -44,6 +44,8 @@ type Options struct {
 	ReadAssets func(context.Context, AssetFile) (AssetTable, error)
 	// Sweep looks who answers in networks that a file lists.
 	Sweep func(context.Context, SweepOptions) (Swept, error)
+	// Networks names those that a file lists for sweeps, none if it cannot be read.
+	Networks func(file string) []string
 	// Sim runs the simulated fleet, a process that the demo starts. It parses its
 	// arguments itself.
 	Sim func(ctx context.Context, args []string, out, errs io.Writer) error

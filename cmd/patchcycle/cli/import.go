@@ -68,7 +68,8 @@ It shows what would change, and asks. Rows that cannot be used are named by line
 column, and then nothing is changed without --skip-bad. Read again, the same list
 changes nothing.
 
-Columns are known by their headings (docs/inventories.md), or by --map. The fields: ` + listedFields() + `.`,
+Columns are known by their headings (docs/inventories.md), or by --map. The fields:
+` + listedFields() + `.`,
 		Example: "patchcycle asset import cmdb.csv --dry-run\npatchcycle asset import cmdb.csv --map \"Server Name=hostname\" --map Notes=",
 		RunE: func(c *cobra.Command, args []string) error {
 			o.File = args[0]

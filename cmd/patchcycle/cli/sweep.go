@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +86,13 @@ many addresses, for how long (docs/inventories.md). Probes leave from this machi
 				return usage(c, "something is missing: %s", c.UseLine())
 			}
 			return nil
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if e.Networks == nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			left := slices.DeleteFunc(e.Networks(o.File), func(name string) bool { return slices.Contains(args, name) })
+			return left, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
 			o.Names = args

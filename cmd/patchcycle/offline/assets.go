@@ -84,6 +84,15 @@ func Sweep(ctx context.Context, o cli.SweepOptions) (cli.Swept, error) {
 	return out, nil
 }
 
+// Networks names those that a file lists.
+func Networks(file string) []string {
+	c, err := sweep.ReadConfig(file)
+	if err != nil {
+		return nil
+	}
+	return c.Names()
+}
+
 // ownAddresses are this machine's, with the networks that they are in.
 func ownAddresses() (all []netip.Prefix, err error) {
 	addrs, err := net.InterfaceAddrs()

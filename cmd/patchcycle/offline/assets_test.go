@@ -53,7 +53,7 @@ func (o *office) run(in string, args ...string) (code int, out, errs string) {
 	o.t.Helper()
 	var stdout, stderr bytes.Buffer
 	code = cli.Run(o.t.Context(), cli.Options{
-		ReadAssets: offline.ReadAssets, Sweep: o.sweep, Now: func() time.Time { return noon },
+		ReadAssets: offline.ReadAssets, Sweep: o.sweep, Networks: offline.Networks, Now: func() time.Time { return noon },
 		Env: func(k string) string { return o.env[k] }, Terminal: func(io.Writer) int { return 0 },
 	}, append([]string{"asset"}, args...), strings.NewReader(in), &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
