@@ -18,7 +18,7 @@ func findings(t *testing.T, text string) inventories.Findings {
 	return f
 }
 
-// Serves G1.
+// Serves G1, L9.
 func TestARealReportOfTrivyIsReadWithWhatItCallsUnfixed(t *testing.T) {
 	f, err := inventories.ReadFindings(inplace.Open(t, "feeds/golden/trivy/debian-buster/report.json.golden"), inventories.CMDBOptions{})
 	require.NoError(t, err)

@@ -55,7 +55,7 @@ func osvReport(t *testing.T, name string) (string, patching.PackageSet) {
 	return string(text), set
 }
 
-// Serves G1.
+// Serves G1, L9.
 func TestOSVScannersReportDiffersFromOursInModuleStreamsOnly(t *testing.T) {
 	x := assess.NewIndex(read(t, "feeds/osv/AlmaLinux-8-10").Advisories)
 	for name, release := range map[string]string{"alma_8": "8", "alma_10": "10"} {
@@ -78,7 +78,7 @@ func TestOSVScannersReportDiffersFromOursInModuleStreamsOnly(t *testing.T) {
 	}
 }
 
-// Serves G1.
+// Serves G1, L9.
 func TestTrivysReportIsExplainedPairByPair(t *testing.T) {
 	type one struct{ Name, Version, Release, Arch, SrcName, SrcVersion, SrcRelease string }
 	m := assess.Machine{Platform: patching.Platform{ID: "debian", Release: "10"}}

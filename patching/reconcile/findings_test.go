@@ -53,7 +53,7 @@ func only(t require.TestingT, f reconcile.Findings, pack, flaw string) reconcile
 	return reconcile.Finding{}
 }
 
-// Serves G1.
+// Serves G1, L9.
 func TestWhatOnlyTheyReportHasItsReason(t *testing.T) {
 	for reason, c := range map[reconcile.Reason]struct {
 		claim reconcile.Claim

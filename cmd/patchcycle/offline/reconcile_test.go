@@ -42,7 +42,7 @@ const scan = "Host,Package,Installed,CVE,Fixed in\n" +
 	"web-1,glibc,2.34-60.el9,CVE-2020-0001,2.34-70.el9\n" +
 	"web-2,glibc,2.34-60.el9,CVE-2020-0002,\n"
 
-// Serves G1.
+// Serves G1, L9.
 func TestAScannersFindingsAreHeldAgainstOursFromFilesAlone(t *testing.T) {
 	d := newDesk(t)
 	code, r, errs := d.reconcile(t, "", "--inventory", d.inventory, "--findings", d.findings(t, scan), "--asset", "WEB-1")

@@ -41,7 +41,7 @@ func addresses(p Plan) (all []string) {
 	return all
 }
 
-// Serves G1.
+// Serves G1, L2.
 func TestASweepTriesWhatIsListedAndNamedAndNothingElse(t *testing.T) {
 	c, err := config(t, listed)
 	require.NoError(t, err)

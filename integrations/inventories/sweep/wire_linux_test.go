@@ -226,7 +226,7 @@ func plan(t *testing.T, rate int, exclude string) Plan {
 	return p
 }
 
-// Serves G1.
+// Serves G1, L2.
 func TestASweepFindsWhoAnswersAndSaysHow(t *testing.T) {
 	s := newStreet(t, true)
 	r, heard := s.sweep(plan(t, 200, "10.99.0.6"))
