@@ -18,8 +18,11 @@ import (
 // limit bounds the time of a request.
 func (s *server) limit(c huma.Context, next func(huma.Context)) {
 	within := answerIn
-	if c.Operation().OperationID == "watch-cycle" {
+	switch c.Operation().OperationID {
+	case "watch-cycle":
 		within += watchAtMax
+	case "import-assets":
+		within += importAtMost
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), within)
 	defer cancel()

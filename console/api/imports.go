@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -19,6 +20,9 @@ import (
 // maxList is what a list of assets may have in bytes: some hundred for each row.
 const maxList = 64 << 20
 
+// importAtMost is what a list of the largest size takes more than other requests.
+const importAtMost = 2 * time.Minute
+
 // onlyWeShown is how many of those that a list does not have are named.
 const onlyWeShown = 1000
 
@@ -27,7 +31,7 @@ type importInput struct{ Body wire.AssetList }
 func (s *server) addImports(api huma.API) {
 	op := about("assets", "import-assets", http.MethodPost, "/assets/import", "Hold a list of machines against what is known, and take it in")
 	op.Description = "Without a digest in agreed nothing is changed. With one, the changes are made if they are still those that it was about."
-	op.MaxBodyBytes = maxList
+	op.MaxBodyBytes, op.BodyReadTimeout = maxList, importAtMost
 	handle(s, api, op, s.importAssets)
 }
 

@@ -153,7 +153,7 @@ func (a *Assets) matched(j *Judged, known *patching.Asset) {
 	j.Match, j.Unmanaged, j.Verdict = known.ID, known.Device == "", Same
 	changed := *known
 	taken := false
-	for _, f := range fields() {
+	for _, f := range fields {
 		d, differs := f.compare(&j.Asset, known)
 		if !differs {
 			continue
@@ -237,7 +237,7 @@ func (a Assets) Digest() patching.Digest {
 
 // said is all that a row says.
 func said(a *patching.Asset) (all []string) {
-	for _, f := range fields() {
+	for _, f := range fields {
 		if v := f.get(a); len(v) > 0 {
 			all = append(all, string(f.name)+"="+strings.Join(v, ","))
 		}

@@ -43,30 +43,28 @@ type field struct {
 }
 
 // fields are all of them, in the order in which they are shown.
-func fields() []field {
-	return []field{
-		one(Hostname, true, func(a *patching.Asset) *string { return &a.Hostname }, strings.ToLower),
-		one(Serial, true, func(a *patching.Asset) *string { return &a.Serial }, plainSerial),
-		one(Cloud, true, func(a *patching.Asset) *string { return &a.Cloud }, strings.ToLower),
-		many(MACs, true, func(a *patching.Asset) *[]string { return &a.MACs }, plainMAC),
-		many(Addresses, true, func(a *patching.Asset) *[]string { return &a.Addresses }, plainAddress),
-		one(Vendor, true, func(a *patching.Asset) *string { return &a.Vendor }, strings.ToLower),
-		one(Model, true, func(a *patching.Asset) *string { return &a.Model }, strings.ToLower),
-		one(OS, true, func(a *patching.Asset) *string { return &a.OS.Name }, strings.ToLower),
-		one(Site, false, func(a *patching.Asset) *patching.SiteName { return &a.Site }, as),
-		one(Owner, false, func(a *patching.Asset) *string { return &a.Owner }, as),
-		one(BusinessUnit, false, func(a *patching.Asset) *string { return &a.BusinessUnit }, as),
-		one(Exposure, false, func(a *patching.Asset) *patching.Exposure { return &a.Exposure }, notUnknown),
-		one(Criticality, false, func(a *patching.Asset) *patching.Criticality { return &a.Criticality }, notUnknown),
-		one(DataClass, false, func(a *patching.Asset) *string { return &a.DataClass }, as),
-		many(Tags, false, func(a *patching.Asset) *[]string { return &a.Tags }, as),
-		many(Services, false, func(a *patching.Asset) *[]string { return &a.Services }, as),
-	}
+var fields = []field{
+	one(Hostname, true, func(a *patching.Asset) *string { return &a.Hostname }, strings.ToLower),
+	one(Serial, true, func(a *patching.Asset) *string { return &a.Serial }, plainSerial),
+	one(Cloud, true, func(a *patching.Asset) *string { return &a.Cloud }, strings.ToLower),
+	many(MACs, true, func(a *patching.Asset) *[]string { return &a.MACs }, plainMAC),
+	many(Addresses, true, func(a *patching.Asset) *[]string { return &a.Addresses }, plainAddress),
+	one(Vendor, true, func(a *patching.Asset) *string { return &a.Vendor }, strings.ToLower),
+	one(Model, true, func(a *patching.Asset) *string { return &a.Model }, strings.ToLower),
+	one(OS, true, func(a *patching.Asset) *string { return &a.OS.Name }, strings.ToLower),
+	one(Site, false, func(a *patching.Asset) *patching.SiteName { return &a.Site }, as),
+	one(Owner, false, func(a *patching.Asset) *string { return &a.Owner }, as),
+	one(BusinessUnit, false, func(a *patching.Asset) *string { return &a.BusinessUnit }, as),
+	one(Exposure, false, func(a *patching.Asset) *patching.Exposure { return &a.Exposure }, notUnknown),
+	one(Criticality, false, func(a *patching.Asset) *patching.Criticality { return &a.Criticality }, notUnknown),
+	one(DataClass, false, func(a *patching.Asset) *string { return &a.DataClass }, as),
+	many(Tags, false, func(a *patching.Asset) *[]string { return &a.Tags }, as),
+	many(Services, false, func(a *patching.Asset) *[]string { return &a.Services }, as),
 }
 
 // Fields names them.
 func Fields() (all []Field) {
-	for _, f := range fields() {
+	for _, f := range fields {
 		all = append(all, f.name)
 	}
 	return all

@@ -77,10 +77,13 @@ func plainSerial(text string) string {
 	return s
 }
 
+// withoutSigns takes out what parts the bytes of a hardware address.
+var withoutSigns = strings.NewReplacer(":", "", "-", "", ".", "", " ", "")
+
 // plainMAC is a hardware address as twelve small digits, however it is written; empty: it
 // is none.
 func plainMAC(text string) string {
-	plain := strings.ToLower(strings.NewReplacer(":", "", "-", "", ".", "", " ", "").Replace(text))
+	plain := strings.ToLower(withoutSigns.Replace(text))
 	if b, err := hex.DecodeString(plain); err != nil || len(b) != 6 {
 		return ""
 	}
