@@ -78,6 +78,9 @@ func ReadCMDB(in io.Reader, o CMDBOptions) (CMDB, error) {
 	if !slices.ContainsFunc(out.Columns, func(c Column) bool { return slices.Contains(identities, c.Field) }) {
 		return CMDB{}, fmt.Errorf("line 1: no heading tells machines apart (%s): say which does, such as --map %q", strings.Join(t.headings, ", "), t.headings[0]+"=hostname")
 	}
+	if len(t.rows) > maxAssets {
+		return CMDB{}, fmt.Errorf("line %d: more than %d machines are not read at once: part the file", t.rows[maxAssets].line, maxAssets)
+	}
 	for _, r := range t.rows {
 		row, bad := readAsset(r, out.Columns)
 		if len(bad) > 0 {
@@ -89,6 +92,9 @@ func ReadCMDB(in io.Reader, o CMDBOptions) (CMDB, error) {
 	slices.SortStableFunc(out.Bad, func(a, b Bad) int { return a.Line - b.Line })
 	return out, nil
 }
+
+// maxAssets is what the API takes in one request.
+const maxAssets = 100_000
 
 // identities are the fields of which a row needs one.
 var identities = []string{string(reconcile.Hostname), fqdn, string(reconcile.Serial), string(reconcile.Cloud), string(reconcile.MACs), string(reconcile.Addresses)}

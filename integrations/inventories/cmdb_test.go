@@ -101,18 +101,19 @@ func TestAListThatCannotBeReadIsRefusedWithTheWayOut(t *testing.T) {
 		o    inventories.CMDBOptions
 		says string
 	}{
-		"":                                   {says: "neither comma"},
-		"hello\nworld\n":                     {says: "neither comma"},
-		"color,size\nred,1\n":                {says: `no heading tells machines apart (color, size): say which does, such as --map "color=hostname"`},
-		"name,host\na,b\n":                   {says: `the columns "name" and "host" are both hostname: leave one out with --map "host="`},
-		"name,owner\na,M\xfcller\n":          {says: "line 2: byte 0xFC is no UTF-8: save it as UTF-8, or say --encoding latin-1 or windows-1252"},
-		"name,owner\na,b\x00\n":              {says: "zero bytes"},
-		"name,owner\na,b\n":                  {inventories.CMDBOptions{Encoding: "ebcdic"}, `encoding "ebcdic": want one of`},
-		"name,owner\na,c\n":                  {inventories.CMDBOptions{Map: map[string]string{"owner": "boss"}}, "--map owner=boss: there is no such field: write one of address"},
-		"name,owner\na,d\n":                  {inventories.CMDBOptions{Map: map[string]string{"boss": "owner"}}, `no column is called "boss": there are name, owner`},
-		"name,\"owner\na,e\n":                {says: "line"},
-		strings.Repeat("a,b\n", 1_000_100):   {inventories.CMDBOptions{Map: map[string]string{"a": "hostname"}}, "more than 1000000 rows"},
-		strings.Repeat("a,bbbbbbb\n", 7<<20): {says: "64 MB"},
+		"":                          {says: "neither comma"},
+		"hello\nworld\n":            {says: "neither comma"},
+		"color,size\nred,1\n":       {says: `no heading tells machines apart (color, size): say which does, such as --map "color=hostname"`},
+		"name,host\na,b\n":          {says: `the columns "name" and "host" are both hostname: leave one out with --map "host="`},
+		"name,owner\na,M\xfcller\n": {says: "line 2: byte 0xFC is no UTF-8: save it as UTF-8, or say --encoding latin-1 or windows-1252"},
+		"name,owner\na,b\x00\n":     {says: "zero bytes"},
+		"name,owner\na,b\n":         {inventories.CMDBOptions{Encoding: "ebcdic"}, `encoding "ebcdic": want one of`},
+		"name,owner\na,c\n":         {inventories.CMDBOptions{Map: map[string]string{"owner": "boss"}}, "--map owner=boss: there is no such field: write one of address"},
+		"name,owner\na,d\n":         {inventories.CMDBOptions{Map: map[string]string{"boss": "owner"}}, `no column is called "boss": there are name, owner`},
+		"name,\"owner\na,e\n":       {says: "line"},
+		"name,ip\n" + strings.Repeat("a,\n", 100_001): {says: "line 100002: more than 100000 machines"},
+		strings.Repeat("a,b\n", 1_000_100):            {inventories.CMDBOptions{Map: map[string]string{"a": "hostname"}}, "more than 1000000 rows"},
+		strings.Repeat("a,bbbbbbb\n", 7<<20):          {says: "64 MB"},
 	} {
 		_, err := inventories.ReadCMDB(strings.NewReader(text), c.o)
 		require.ErrorContains(t, err, c.says, "%.60q", text)

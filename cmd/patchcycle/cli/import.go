@@ -190,9 +190,16 @@ func (s *session) printColumns(all []AssetColumn) {
 	}
 }
 
+// comparedShown is how many rows people are shown: who has more reads them by a program.
+const comparedShown = 200
+
 func (s *session) printComparison(found wire.AssetComparison) {
 	var rows [][]string
-	for _, r := range found.Rows {
+	for i, r := range found.Rows {
+		if i == comparedShown {
+			s.note("%d more rows are in --json.", len(found.Rows)-comparedShown)
+			break
+		}
 		var words []string
 		for _, d := range r.Differences {
 			word := fmt.Sprintf("%s: %s (here: %s)", d.Field, strings.Join(d.Theirs, ", "), first(strings.Join(d.Ours, ", "), "nothing"))

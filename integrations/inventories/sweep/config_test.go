@@ -157,3 +157,20 @@ func TestTheNeighbourCacheIsReadWithoutItsOpenQuestions(t *testing.T) {
 		}
 	}
 }
+
+func FuzzNetworks(f *testing.F) {
+	f.Add([]byte(listed))
+	f.Add([]byte("networks: [{name: a, ranges: ['::/0']}]"))
+	file := filepath.Join(f.TempDir(), "networks.yaml")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		require.NoError(t, os.WriteFile(file, text, 0o600))
+		c, err := ReadConfig(file)
+		if err != nil {
+			return
+		}
+		p, err := c.Plan(c.Names(), nil)
+		if err == nil {
+			require.LessOrEqual(t, len(p.Targets), mostAddresses)
+		}
+	})
+}

@@ -90,7 +90,8 @@ func Run(ctx context.Context, p Plan, o Options) (Result, error) {
 	if err == nil {
 		err = s.connect(within)
 	}
-	if err != nil && within.Err() == nil {
+	over := errors.Is(err, context.DeadlineExceeded)
+	if err != nil && !over && !errors.Is(err, context.Canceled) {
 		return Result{}, err
 	}
 	s.neighbours()
@@ -98,7 +99,7 @@ func Run(ctx context.Context, p Plan, o Options) (Result, error) {
 	switch {
 	case ctx.Err() != nil:
 		out.Broken = "interrupted"
-	case within.Err() != nil:
+	case over:
 		out.Broken = fmt.Sprintf("the %s that it may take are over", p.Time)
 	}
 	for _, one := range s.seen {
