@@ -33,8 +33,10 @@ func standpoint() reconcile.Standpoint {
 	source.Affected[0].Source = true
 	m := assess.Machine{Platform: patching.Platform{ID: "almalinux", Release: "9.4"}}
 	m.Packages.Packages = []patching.Package{
-		{Name: "bash", Version: "5.1.8-4.el9", Arch: "x86_64"}, {Name: "glibc", Version: "2.34-60.el9", Arch: "x86_64"},
-		{Name: "nginx", Version: "1:1.22.1-3.el9", Arch: "x86_64"}, {Name: "openssl-libs", Version: "1:3.0.7-1.el9", Arch: "x86_64", Source: "openssl"},
+		{Name: "bash", Version: "5.1.8-4.el9", Arch: "x86_64"},
+		{Name: "glibc", Version: "2.34-60.el9", Arch: "x86_64"},
+		{Name: "nginx", Version: "1:1.22.1-3.el9", Arch: "x86_64"},
+		{Name: "openssl-libs", Version: "1:3.0.7-1.el9", Arch: "x86_64", Source: "openssl"},
 	}
 	return reconcile.Standpoint{Machine: m, AsOf: noon, Advisories: assess.NewIndex([]patching.Advisory{
 		advisory("ALSA-1", "bash", "5.1.8-9.el9", "CVE-2026-0001", "CVE-2026-0011"), advisory("ALSA-2", "glibc", "2.34-50.el9", "CVE-2026-0002"),

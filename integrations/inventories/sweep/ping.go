@@ -47,8 +47,8 @@ func (s *sweep) ping(ctx context.Context) (notSent string, err error) {
 			}
 			continue
 		}
-		err = s.echo(ctx, f, conn, datagram, targets)
-		if err = errors.Join(err, conn.Close()); err != nil {
+		asked := s.echo(ctx, f, conn, datagram, targets)
+		if err := errors.Join(asked, conn.Close()); err != nil {
 			return notSent, err
 		}
 	}
