@@ -53,28 +53,30 @@ func (s *Store) PutAsset(ctx context.Context, a patching.Asset) error {
 // until its first inventory. Device, Relay, Seen and ClockOff come from enrolment
 // and from what devices say alone.
 func (s *Store) PutAssets(ctx context.Context, assets []patching.Asset) error {
-	said := assignments(assetsTable.columns[1:machineFacts])
-	kept := "carries_patchcycle = v.carries_patchcycle, " + assignments(assetsTable.columns[machineFacts+1:])
-	err := s.inTx(ctx, SerialFleet, func(t *tx) error {
-		rows, err := assetRows(assets)
-		if err != nil {
-			return err
-		}
-		for _, query := range []string{
-			"UPDATE assets SET " + said + " FROM {rows} AS v WHERE assets.id = v.id AND assets.inventoried = 0",
-			"UPDATE assets SET " + kept + " FROM {rows} AS v WHERE assets.id = v.id",
-		} {
-			if _, err := t.bulk(ctx, query, assetsTable.columns, rows); err != nil {
-				return err
-			}
-		}
-		_, err = t.merge(ctx, assetsTable, "(id) DO NOTHING", rows)
-		return err
-	})
+	err := s.inTx(ctx, SerialFleet, func(t *tx) error { return t.putAssets(ctx, assets) })
 	if err != nil {
 		return fmt.Errorf("keep %d assets: %w", len(assets), err)
 	}
 	return nil
+}
+
+func (t *tx) putAssets(ctx context.Context, assets []patching.Asset) error {
+	said := assignments(assetsTable.columns[1:machineFacts])
+	kept := "carries_patchcycle = v.carries_patchcycle, " + assignments(assetsTable.columns[machineFacts+1:])
+	rows, err := assetRows(assets)
+	if err != nil {
+		return err
+	}
+	for _, query := range []string{
+		"UPDATE assets SET " + said + " FROM {rows} AS v WHERE assets.id = v.id AND assets.inventoried = 0",
+		"UPDATE assets SET " + kept + " FROM {rows} AS v WHERE assets.id = v.id",
+	} {
+		if _, err := t.bulk(ctx, query, assetsTable.columns, rows); err != nil {
+			return err
+		}
+	}
+	_, err = t.merge(ctx, assetsTable, "(id) DO NOTHING", rows)
+	return err
 }
 
 // Asset returns an asset by its id.

@@ -72,6 +72,7 @@ func rules() map[string]rule {
 		"get-asset":         {all, ofSite},
 		"get-findings":      {all, ofSite},
 		"set-asset-facts":   {may(admin, operator, site), ofSite},
+		"import-assets":     {may(admin, operator), everything},
 		"list-enrol-tokens": {all, ofSite},
 		"make-enrol-token":  {may(admin, operator, site), ofSite},
 		"list-devices":      {all, ofSite},

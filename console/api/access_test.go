@@ -48,6 +48,7 @@ func operations(t *testing.T) []operation {
 // bodies are what operations take besides their path; the rest take an act, or nothing.
 var bodies = map[string]string{
 	"done-task": `{"note":"done"}`, "make-enrol-token": `{"site":"amsterdam"}`, "revoke-device": `{"reason":"lost"}`,
+	"import-assets":   `{"source":"cmdb.csv","rows":[{"line":2,"hostname":"nas"}]}`,
 	"set-asset-facts": `{"owner":"somebody"}`, "add-account": `{"name":"new-one","roles":["auditor"]}`, "revoke-account": `{"reason":"left"}`,
 	"start-cycle": `{}`, "start-emergency": `{"slug":"openssl","reason":"it burns"}`, "set-schedule": `{}`,
 	"pause-schedule": `{"reason":"holidays"}`, "resume-schedule": `{"reason":"back"}`, "lint-policy": `policy: x`, "apply-policy": `policy: x`,

@@ -23,6 +23,8 @@ func (s *server) limit(c huma.Context, next func(huma.Context)) {
 		within += watchAtMax
 	case "import-feed":
 		within = importIn
+	case "import-assets":
+		within += importAtMost
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), within)
 	defer cancel()

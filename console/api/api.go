@@ -107,6 +107,7 @@ func (s *server) register(mux *http.ServeMux) huma.API {
 	s.addPolicies(api)
 	s.addSchedules(api)
 	s.addAssets(api)
+	s.addImports(api)
 	s.addEnrolment(api)
 	s.addCycles(api)
 	s.addPlans(api)

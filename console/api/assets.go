@@ -121,9 +121,19 @@ func (s *server) asset(ctx context.Context, id patching.AssetID) (wire.AssetDeta
 		}
 	}
 	out.Asset = assetShape(a, n)
+	told, err := s.Store.Imports(ctx, id, importsShown)
+	if err != nil {
+		return out, err
+	}
+	for _, i := range told {
+		out.Imported = append(out.Imported, wire.Imported{Source: i.Source, At: i.At, By: i.By})
+	}
 	out.Outside, err = s.outside(ctx, a)
 	return out, err
 }
+
+// importsShown is how many of the lists that told of a machine are named.
+const importsShown = 10
 
 // outsideLooks is how many of the last inventories that showed other packages are
 // looked through for changes that no order made.

@@ -26,6 +26,8 @@ type Store interface {
 type fleetStore interface {
 	Contents(ctx context.Context, ds []patching.Digest) (map[patching.Digest][]byte, error)
 	PutAsset(ctx context.Context, a patching.Asset) error
+	PutImported(context.Context, []patching.Asset, store.Import) error
+	Imports(context.Context, patching.AssetID, int) ([]store.Import, error)
 	Asset(ctx context.Context, id patching.AssetID) (patching.Asset, error)
 	Changes(ctx context.Context, a patching.AssetID, limit int) ([]store.Changed, error)
 	Assets(ctx context.Context, want store.AssetFilter) ([]patching.Asset, error)

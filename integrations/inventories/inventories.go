@@ -32,6 +32,9 @@ type Host struct {
 	Packages patching.PackageSet
 	// KBs are the updates of Windows that are installed, as KB and digits.
 	KBs []string
+	// Others counts components of a bill of materials that no package manager of the
+	// system installed, by the type of their purl (npm, golang, maven).
+	Others map[string]int
 	// Guessed is how the system was found out where the file does not name it; empty:
 	// it does.
 	Guessed string
@@ -48,7 +51,7 @@ type format struct {
 }
 
 // formats in the order in which they are tried.
-var formats = []format{ours, jsonLines, dpkgStatus, systemInfo, dpkgQuery, rpmQuery}
+var formats = []format{cycloneJSON, spdxJSON, ours, jsonLines, cycloneXML, spdxTags, dpkgStatus, systemInfo, hotFixes, dpkgQuery, rpmQuery}
 
 // Formats names them.
 func Formats() (all []string) {
@@ -70,7 +73,9 @@ func Read(in io.Reader) (Host, error) {
 	if err != nil {
 		return Host{}, fmt.Errorf("%w (more than %d MB are not read)", err, maxBytes>>20)
 	}
-	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	if text, err = plainText(text); err != nil {
+		return Host{}, err
+	}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return Host{}, errors.New("it is empty")
 	}
@@ -172,7 +177,7 @@ var ubuntus = map[string]string{
 	"9.4ubuntu": "16.04", "10.1ubuntu": "18.04", "11ubuntu5": "20.04", "12ubuntu4": "22.04", "13ubuntu10": "24.04",
 }
 
-// guess finds the system out by packages that only it has.
+// guess finds the system out, where the file does not name it, by packages that only it has.
 func (h *Host) guess() {
 	for _, p := range h.Packages.Packages {
 		for _, c := range carriers {

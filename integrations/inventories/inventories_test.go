@@ -149,7 +149,7 @@ func TestTheSystemIsFoundByThePackageThatNamesIt(t *testing.T) {
 func TestWhatIsNoInventoryIsRefusedWithItsLine(t *testing.T) {
 	for text, says := range map[string]string{
 		"":                               "empty",
-		"hello":                          "want one of our JSON",
+		"hello":                          "want one of CycloneDX JSON",
 		"bash\t5.1\nnonsense\n":          "line 2",
 		"a\t1\n-oAPT::x\t1\n":            "line 2",
 		"a-1-1.x86_64\nb\n":              "line 2",
@@ -172,6 +172,12 @@ func FuzzInventories(f *testing.F) {
 	f.Add([]byte("a-1-1.x86_64\n"))
 	f.Add([]byte("Package: a\nStatus: install ok installed\nVersion: 1\n"))
 	f.Add([]byte("OS Version:  10.0.20348 N/A Build 20348\n [01]: KB5004330\n"))
+	f.Add([]byte("SPDXVersion: SPDX-2.3\nPackageName: a\nExternalRef: PACKAGE-MANAGER purl pkg:deb/debian/a@1\n"))
+	f.Add([]byte(`{"spdxVersion": "SPDX-2.3", "packages": [{"name": "a", "externalRefs": [{"referenceType": "purl", "referenceLocator": "pkg:deb/a@1"}]}]}`))
+	f.Add([]byte(cyclone(component("pkg:rpm/fedora/bash@5-1?epoch=1&distro=fedora-40"))))
+	for _, text := range hotFixes() {
+		f.Add([]byte(text))
+	}
 	text, err := json.Marshal(inventories.Document{})
 	require.NoError(f, err)
 	f.Add(text)

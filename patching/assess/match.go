@@ -65,6 +65,10 @@ type Index struct {
 	// platforms are those for which anything is published.
 	platforms map[patching.Platform]bool
 
+	// naming are the places of advisories by the flaws that they name, see [Index.Naming].
+	once   sync.Once
+	naming map[string][]int32
+
 	mu sync.Mutex
 	// known are answers for packages on a platform: fleets have the same ones.
 	known map[question][]Match

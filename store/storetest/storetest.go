@@ -47,6 +47,7 @@ func Run(t *testing.T, engine Engine) {
 		{"devices", devices},
 		{"assets", assets},
 		{"lists of assets", assetLists},
+		{"imports", imports},
 		{"policies", policies},
 		{"cycles", cycles},
 		{"plans", plans},

@@ -42,7 +42,8 @@ func Main(b build.Info, args []string) int {
 			c.Flags().StringArrayVar(&fleetArgs, "fleet-arg", nil, "argument for the fleet's process, for crash tests")
 			_ = c.Flags().MarkHidden("fleet-arg")
 		},
-		EngineStatus: engineStatus, EngineRebuild: p.rebuild, EngineAbandon: p.abandon, Assess: offline.Assess, Sim: runSim, Hindrance: machine.Hindrance,
+		EngineStatus: engineStatus, EngineRebuild: p.rebuild, EngineAbandon: p.abandon, Assess: offline.Assess, Reconcile: offline.Reconcile,
+		ReadAssets: offline.ReadAssets, Sweep: offline.Sweep, Networks: offline.Networks, Sim: runSim, Hindrance: machine.Hindrance,
 	}, args, os.Stdin, os.Stdout, os.Stderr)
 }
 

@@ -74,8 +74,9 @@ func newAssess(e *env) *cobra.Command {
 be patched. Needs no server and no network: the inventory and the feeds are files.
 
 The inventory is recognised by what is in it: a dpkg status file, the output of
-dpkg-query -W, rpm -qa or Windows' systeminfo, or our own JSON (docs/assess.md).
-Feeds are read as they were downloaded, packed or not, in subfolders too.
+dpkg-query -W, rpm -qa, Windows' systeminfo, wmic qfe or Get-HotFix, a CycloneDX or
+SPDX bill of materials, or our own JSON (docs/assess.md). Feeds are read as they were
+downloaded, packed or not, in subfolders too.
 
 Ends with code 0 whatever is found, 1 only by --fail-on, and 2 if the inventory
 or a feed cannot be used: what was refused is named, and counts for nothing.`,
@@ -147,15 +148,10 @@ func (o assessFlags) run(ctx context.Context, e *env, c *cobra.Command) error {
 
 // verdict is how the command ends.
 func (o assessFlags) verdict(a Assessment) error {
-	var refused []string
-	for _, f := range a.Feeds {
-		if f.Refused != "" {
-			refused = append(refused, f.Refused)
-		}
+	if err := refusedFeeds(a.Feeds); err != nil {
+		return err
 	}
 	switch {
-	case len(refused) > 0:
-		return Fail(ExitUsage, "Fetch it anew, or take it out of the folder: what it would say is missing from the result.", "feed refused: %s", strings.Join(refused, "; "))
 	case o.failOn == "":
 		return nil
 	case a.Blind:
@@ -171,6 +167,20 @@ func (o assessFlags) verdict(a Assessment) error {
 		return &Failure{Code: ExitFailed, Words: fmt.Sprintf("%d of %d findings are %s or more urgent", n, len(a.Findings), o.failOn)}
 	}
 	return nil
+}
+
+// refusedFeeds is how a command ends of whose feeds some cannot be used.
+func refusedFeeds(feeds []AssessedFeed) error {
+	var refused []string
+	for _, f := range feeds {
+		if f.Refused != "" {
+			refused = append(refused, f.Refused)
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	return Fail(ExitUsage, "Fetch it anew, or take it out of the folder: what it would say is missing from the result.", "feed refused: %s", strings.Join(refused, "; "))
 }
 
 // dateOrTime reads a day, as its end, or a time.

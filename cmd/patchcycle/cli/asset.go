@@ -14,7 +14,8 @@ import (
 )
 
 func newAsset(e *env) *cobra.Command {
-	return group("asset", "Look at machines and what they miss", newAssetList(e), newAssetShow(e), newAssetFindings(e), newAssetSet(e))
+	return group("asset", "Look at machines and what they miss, and find those that nobody manages",
+		newAssetList(e), newAssetShow(e), newAssetFindings(e), newAssetSet(e), newAssetImport(e), newAssetSweep(e), newAssetReconcile(e))
 }
 
 type assetListOptions struct {
@@ -138,7 +139,16 @@ func (s *session) printAsset(a wire.AssetDetail) {
 		"Addresses", strings.Join(append(a.Addresses, a.MACs...), ", "), "Serial", a.Serial, "Cloud", a.Cloud,
 		"Model", strings.TrimSpace(a.Vendor+" "+a.Model), "Lets patchcycle", strings.Join(a.Allowed, ", "), "Also patched by", strings.Join(a.OtherManagers, ", "),
 		"Patchcycle itself", yes(a.CarriesPatchcycle), "Heard through", a.Relay, "Enrolled as", string(a.Device),
-		"Seen", s.when(a.Seen), "Clock off", a.ClockOff, "Inventory of", s.when(a.Inventoried))
+		"Listed by", listedBy(s, a.Imported), "Seen", s.when(a.Seen), "Clock off", a.ClockOff, "Inventory of", s.when(a.Inventoried))
+}
+
+// listedBy are the lists from elsewhere that told of a machine.
+func listedBy(s *session, all []wire.Imported) string {
+	var words []string
+	for _, i := range all {
+		words = append(words, fmt.Sprintf("%s (%s, %s)", i.Source, i.By, s.when(i.At)))
+	}
+	return strings.Join(words, ", ")
 }
 
 type assetSetOptions struct {

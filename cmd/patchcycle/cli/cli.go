@@ -38,6 +38,14 @@ type Options struct {
 	EngineAbandon func(ctx context.Context, o EngineOptions, cycle string) (words string, err error)
 	// Assess assesses a machine by files.
 	Assess func(context.Context, AssessOptions) (Assessment, error)
+	// Reconcile holds a scanner's findings against ours, by files.
+	Reconcile func(context.Context, ReconcileOptions) (Reconciliation, error)
+	// ReadAssets reads a list of assets.
+	ReadAssets func(context.Context, AssetFile) (AssetTable, error)
+	// Sweep looks who answers in networks that a file lists.
+	Sweep func(context.Context, SweepOptions) (Swept, error)
+	// Networks names those that a file lists for sweeps, none if it cannot be read.
+	Networks func(file string) []string
 	// Sim runs the simulated fleet, a process that the demo starts. It parses its
 	// arguments itself.
 	Sim func(ctx context.Context, args []string, out, errs io.Writer) error

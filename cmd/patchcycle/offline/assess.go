@@ -4,6 +4,7 @@ package offline
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -13,55 +14,87 @@ import (
 	"github.com/patchcycle/patchcycle/integrations/inventories"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/urgency"
 )
 
 // Assess assesses a machine by an inventory and a folder of feeds.
 func Assess(ctx context.Context, o cli.AssessOptions) (cli.Assessment, error) {
-	host, err := readInventory(o)
-	if err != nil {
-		return cli.Assessment{}, err
-	}
 	regimes, err := regimesOf(o)
 	if err != nil {
 		return cli.Assessment{}, err
 	}
+	d, err := lay(ctx, o)
+	if err != nil {
+		return cli.Assessment{}, err
+	}
+	asset := patching.Asset{Hostname: d.host.Hostname, Exposure: d.host.Exposure, Criticality: d.host.Criticality, DataClass: d.host.DataClass}
+	sheet := assess.NewSheet(d.known, d.machine, asset, assess.Judgement{Regimes: regimes, Unknown: urgency.Unknown(o.Unknown), AsOf: o.AsOf})
+	sheet.BlindSpots = append(sheet.BlindSpots, d.doubts()...)
+	return cli.Assessment{Sheet: sheet, Feeds: d.feeds, Unread: d.unread}, nil
+}
+
+// desk is what lies ready: a machine, and what feeds say.
+type desk struct {
+	host    inventories.Host
+	machine assess.Machine
+	known   assess.Knowledge
+	feeds   []cli.AssessedFeed
+	unread  []string
+}
+
+func lay(ctx context.Context, o cli.AssessOptions) (d desk, err error) {
+	if d.host, err = readInventory(o); err != nil {
+		return d, err
+	}
 	info, err := os.Stat(o.Feeds)
 	switch {
 	case err != nil:
-		return cli.Assessment{}, cli.Fail(cli.ExitUsage, "Give the folder that the feeds were downloaded into.", "feeds: %v", err)
+		return d, cli.Fail(cli.ExitUsage, "Give the folder that the feeds were downloaded into.", "feeds: %v", err)
 	case !info.IsDir():
-		return cli.Assessment{}, cli.Fail(cli.ExitUsage, "Give the folder that it is in.", "feeds: %s is a file", o.Feeds)
+		return d, cli.Fail(cli.ExitUsage, "Give the folder that it is in.", "feeds: %s is a file", o.Feeds)
 	}
 	files, refused, err := advisories.ReadFolder(ctx, os.DirFS(o.Feeds), advisories.DefaultLimits())
 	if err != nil {
-		return cli.Assessment{}, fmt.Errorf("feeds: %w", err)
+		return d, fmt.Errorf("feeds: %w", err)
 	}
 	files, refused = advisories.Link(files, refused, nil, o.Now)
-	k := advisories.Learn(files)
-	feeds, unread := lines(files)
+	d.known = advisories.Learn(files)
+	d.feeds, d.unread = lines(files)
 	for _, r := range refused {
-		feeds = append(feeds, cli.AssessedFeed{File: r.Name, Refused: r.Err.Error()})
+		d.feeds = append(d.feeds, cli.AssessedFeed{File: r.Name, Refused: r.Err.Error()})
 	}
-	m := assess.Machine{Platform: host.OS, Packages: host.Packages, Kernel: host.Kernel, Entitlements: o.Entitlements}
+	host := d.host
+	d.machine = assess.Machine{Platform: host.OS, Packages: host.Packages, Kernel: host.Kernel, Entitlements: o.Entitlements}
 	if host.OS.ID == "windows" {
-		m.Packages = windowsBuild(host, k.Advisories)
+		d.machine.Packages = windowsBuild(host, d.known.Advisories)
 	} else {
-		m.Offers = assess.Candidates(k.Offers, host.OS, host.Packages)
+		d.machine.Offers = assess.Candidates(d.known.Offers, host.OS, host.Packages)
 	}
-	asset := patching.Asset{Hostname: host.Hostname, Exposure: host.Exposure, Criticality: host.Criticality, DataClass: host.DataClass}
-	sheet := assess.NewSheet(k, m, asset, assess.Judgement{Regimes: regimes, Unknown: urgency.Unknown(o.Unknown), AsOf: o.AsOf})
+	return d, nil
+}
+
+// doubts are what the inventory leaves open.
+func (d desk) doubts() (all []assess.BlindSpot) {
+	spot := func(what, format string, args ...any) {
+		all = append(all, assess.BlindSpot{What: what, Why: fmt.Sprintf(format, args...)})
+	}
+	host := d.host
 	if host.Guessed != "" {
-		sheet.BlindSpots = append(sheet.BlindSpots, assess.BlindSpot{
-			What: "the system", Why: fmt.Sprintf("The inventory does not name it: %s %s by %s.", host.OS.ID, host.OS.Release, host.Guessed),
-		})
+		spot("the system", "The inventory does not name it: %s %s by %s.", host.OS.ID, host.OS.Release, host.Guessed)
 	}
-	if host.OS.ID == "windows" && strings.Count(host.Build, ".") == 2 {
-		sheet.BlindSpots = append(sheet.BlindSpots, assess.BlindSpot{
-			What: "the build", Why: "The last of its numbers is not in the inventory: it is taken from the newest update that is installed and that a feed knows, or counts as 0.",
-		})
+	if host.OS.ID == "windows" {
+		switch strings.Count(host.Build, ".") {
+		case 0, 1:
+			spot("the build", "The inventory names no build of Windows, by which updates are told: give it with --os windows:10.0.20348.")
+		case 2:
+			spot("the build", "The last of its numbers is not in the inventory: it is taken from the newest update that is installed and that a feed knows, or counts as 0.")
+		}
 	}
-	return cli.Assessment{Sheet: sheet, Feeds: feeds, Unread: unread}, nil
+	for _, kind := range slices.Sorted(maps.Keys(host.Others)) {
+		spot("components of "+kind, "%s that no package manager of the system installed: advisories about them are not matched.", phrase.Count(host.Others[kind], "component"))
+	}
+	return all
 }
 
 func readInventory(o cli.AssessOptions) (inventories.Host, error) {
@@ -87,6 +120,9 @@ func readInventory(o cli.AssessOptions) (inventories.Host, error) {
 			return host, cli.Fail(cli.ExitUsage, "Write ID:VERSION as /etc/os-release has them, such as debian:12.", "--os %q names no system", o.OS)
 		}
 		host.OS, host.Guessed = patching.Platform{ID: strings.ToLower(id), Release: release}, ""
+		if host.OS.ID == "windows" {
+			host.SetWindows(release)
+		}
 	}
 	return host, nil
 }

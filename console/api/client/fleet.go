@@ -39,6 +39,11 @@ func (c *Client) SetAssetFacts(ctx context.Context, id patching.AssetID, f wire.
 	return ask[wire.AssetDetail](ctx, c, request{method: http.MethodPatch, path: at("assets", string(id)), body: f})
 }
 
+// ImportAssets holds a list of machines against what is known. With Agreed it is taken in.
+func (c *Client) ImportAssets(ctx context.Context, l wire.AssetList) (wire.AssetComparison, error) {
+	return ask[wire.AssetComparison](ctx, c, request{method: http.MethodPost, path: at("assets", "import"), body: l})
+}
+
 // MakeEnrolToken makes a token that lets machines enrol.
 func (c *Client) MakeEnrolToken(ctx context.Context, n wire.NewEnrolToken) (wire.EnrolToken, error) {
 	return ask[wire.EnrolToken](ctx, c, request{method: http.MethodPost, path: at("enrol-tokens"), body: n})

@@ -57,6 +57,7 @@ type AssetDetail struct {
 	Patches           []MissingPatch    `json:"patches" doc:"What it misses."`
 	KeptBack          []string          `json:"kept_back,omitempty" doc:"Offered, but held, phased, or in need of removals."`
 	Broken            []string          `json:"broken,omitempty" doc:"Half installed: somebody has to repair it."`
+	Imported          []Imported        `json:"imported,omitempty" doc:"Lists from elsewhere that told of it, the newest first."`
 	Outside           []OutsideChange   `json:"outside,omitempty" doc:"What changed on it lately and no order did, the newest last."`
 }
 
