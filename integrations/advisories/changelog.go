@@ -32,9 +32,10 @@ var changelog = Feed{
 	Read: func(doc Document, into *Content) error { return readChangelog(doc, into, "") },
 }
 
-// ReadChangelog reads one that a package of a release of Debian carries ("12"; empty: not
-// known), and counts for that where it does not say more itself. What does not look like
-// one is [ErrUnknown]. Name is for errors.
+// ReadChangelog reads one of a package that a release of Debian carries ("12"; empty: not
+// known). It counts for that release, whatever it says itself: packages come into a release
+// as they are, and maintainers write down the wrong suite. What does not look like a
+// changelog is [ErrUnknown]. Name is for errors.
 func ReadChangelog(name string, text []byte, release string) ([]patching.Advisory, error) {
 	head := Head{Name: name, Start: text[:min(len(text), headBytes)]}
 	if !changelog.Mine(head) {
@@ -129,13 +130,13 @@ func readChangelog(doc Document, into *Content, carrier string) error {
 	into.Edition(newest.version, newest.at)
 	// Whoever has a release's own version has the fixes of its own updates: a
 	// backport's history, which is another release's, says nothing of that.
-	if newest.backport() {
+	if carrier == "" && newest.backport() {
 		return nil
 	}
 	fixed := fixedBy(r.changes)
 	for i := range r.changes {
 		if c := &r.changes[i]; len(fixed[i]) > 0 {
-			into.Advisories = append(into.Advisories, c.advisory(fixed[i], newest, cmp.Or(newest.release(), carrier)))
+			into.Advisories = append(into.Advisories, c.advisory(fixed[i], newest, cmp.Or(carrier, newest.release())))
 		}
 	}
 	return nil

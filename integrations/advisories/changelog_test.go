@@ -167,6 +167,25 @@ func TestAChangelogCountsForTheReleaseOfItsNewestEntry(t *testing.T) {
 	require.ErrorContains(t, err, `tool 1.0-1ubuntu2, is for "jammy-security": want a suite of Debian's`)
 }
 
+func TestAChangelogCountsForTheReleaseThatCarriesItWhateverItSays(t *testing.T) {
+	for suite, others := range map[string][]string{
+		"unstable": nil, "bookworm-security": nil, "bookworm-backports": nil, "bullseye-security": {"11"}, "trixie": {"13"},
+	} {
+		all, err := ReadChangelog("tool", []byte(entry("1.0-1", suite, someDay, "  * CVE-2026-0001")), "12")
+		require.NoError(t, err)
+		require.Len(t, all, 1, suite)
+		var releases []string
+		for _, on := range all[0].Affected {
+			releases = append(releases, on.Release)
+		}
+		require.Equal(t, append([]string{"12"}, others...), releases, suite)
+	}
+	_, err := ReadChangelog("tool", []byte("Version 1.0\n"), "12")
+	require.ErrorIs(t, err, ErrUnknown)
+	_, err = ReadChangelog("tool", []byte("tool (1.0-1) unstable; urgency=low\n"), "12")
+	require.ErrorContains(t, err, "tool: the entry of tool 1.0-1 has no end")
+}
+
 func TestARebuildSaysNothingOfItsSource(t *testing.T) {
 	require.Empty(t, fixedIn(t, entry("1.0-1+b2", "sid", someDay, "  * Rebuild for CVE-2026-0001"), entry("1.0-1", "unstable", someDay, "  * New")))
 	rebuilt := strings.Replace(entry("1.0-1.0.1", "sid", someDay, "  * Rebuild for CVE-2026-0001"), "urgency=medium", "urgency=low, binary-only=yes", 1)
