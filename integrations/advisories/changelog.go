@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/version"
 )
 
 // changelog are the changelogs of Debian's packages, as deb-changelog(5) describes them:
@@ -133,13 +134,33 @@ func readChangelog(doc Document, into *Content, carrier string) error {
 	if carrier == "" && newest.backport() {
 		return nil
 	}
-	fixed := fixedBy(r.changes)
+	fixed, first := fixedBy(r.changes), firstWith(r.changes)
 	for i := range r.changes {
 		if c := &r.changes[i]; len(fixed[i]) > 0 {
-			into.Advisories = append(into.Advisories, c.advisory(fixed[i], newest, cmp.Or(carrier, newest.release())))
+			a := c.advisory(fixed[i], first[i], cmp.Or(carrier, newest.release()))
+			// No entry is younger than the one above all: such a date is a slip of the pen.
+			if !newest.at.IsZero() && c.at.After(newest.at) {
+				a.Published = time.Time{}
+			}
+			into.Advisories = append(into.Advisories, a)
 		}
 	}
 	return nil
+}
+
+// firstWith is, by entry, the lowest version that has what the entry changed: its own, or
+// one above it. What a release takes over from unstable is rebuilt there under a lower
+// version: 2.9.14-1.3~deb12u1 stands above 2.9.14-1.3.
+func firstWith(newestFirst []change) []string {
+	lowest, first := map[string]string{}, make([]string, len(newestFirst))
+	for i, c := range newestFirst {
+		v, known := lowest[c.source]
+		if !known || !c.rebuild && version.Debian.Older(c.version, v) {
+			v = c.version
+		}
+		lowest[c.source], first[i] = v, v
+	}
+	return first
 }
 
 // debian refuses a package of another distribution: versions there go their own ways.
@@ -155,26 +176,23 @@ func (c *change) debian() error {
 
 // advisory is what an entry says that fixes flaws. It is named as Debian names the files
 // of a version (openssl_3.0.17-1~deb12u2.dsc), with the epoch: neither part has a "_".
-// Release is the one that the changelog as a whole is of; empty: any.
-func (c *change) advisory(cves []string, newest *change, release string) patching.Advisory {
+// First is the first version that has it, in the release that the changelog as a whole is
+// of; empty: any.
+func (c *change) advisory(cves []string, first, release string) patching.Advisory {
 	a := patching.Advisory{
 		ID: patching.AdvisoryID(c.source + "_" + c.version), Feed: "changelog", Kind: "security",
 		Title: c.source + " " + c.version, Published: c.at,
 	}
 	a.SetCVEs(cves...)
-	// No entry is younger than the one above all: such a date is a slip of the pen.
-	if !newest.at.IsZero() && c.at.After(newest.at) {
-		a.Published = time.Time{}
-	}
-	releases := []string{release}
-	if own := c.release(); release != "" && own != "" && own != release && !c.backport() {
-		releases = append(releases, own)
-	}
-	for _, release := range releases {
+	affects := func(release, fixed string) {
 		a.Affected = append(a.Affected, patching.Affected{
 			Platform: patching.Platform{ID: "debian", Release: release}, Package: c.source, Source: true,
-			Ranges: []patching.VersionRange{{Fixed: c.version}},
+			Ranges: []patching.VersionRange{{Fixed: fixed}},
 		})
+	}
+	affects(release, first)
+	if own := c.release(); release != "" && own != "" && own != release && !c.backport() {
+		affects(own, c.version)
 	}
 	return a
 }

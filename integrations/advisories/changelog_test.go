@@ -167,6 +167,17 @@ func TestAChangelogCountsForTheReleaseOfItsNewestEntry(t *testing.T) {
 	require.ErrorContains(t, err, `tool 1.0-1ubuntu2, is for "jammy-security": want a suite of Debian's`)
 }
 
+func TestWhatAReleaseTookOverUnderALowerVersionHasTheFix(t *testing.T) {
+	fixed := fixedIn(t,
+		entry("2.0-1.3~deb12u2", "bookworm-security", someDay, "  * Fix CVE-2026-0003"),
+		entry("2.0-1.3~deb12u1", "bookworm", someDay, "  * Rebuild for bookworm"),
+		entry("2.0-1.3", "unstable", someDay, "  * Fix CVE-2026-0002"),
+		entry("2.0-1.2", "unstable", someDay, "  * Fix CVE-2026-0001"))
+	require.Equal(t, map[string][]patching.CVE{
+		"2.0-1.3~deb12u2": {"CVE-2026-0003"}, "2.0-1.3~deb12u1": {"CVE-2026-0002"}, "2.0-1.2": {"CVE-2026-0001"},
+	}, fixed)
+}
+
 func TestAChangelogCountsForTheReleaseThatCarriesItWhateverItSays(t *testing.T) {
 	for suite, others := range map[string][]string{
 		"unstable": nil, "bookworm-security": nil, "bookworm-backports": nil, "bullseye-security": {"11"}, "trixie": {"13"},
