@@ -40,10 +40,10 @@ type Told struct {
 }
 
 // Bounds of the search for a source's changelog: packages of one source often link to the
-// documents of one among them. The kernel's largest takes ten seconds to read through.
+// documents of one among them. The kernel's has 70 MB, and takes a minute to read through.
 const (
 	maxLooks = 4
-	patience = 3 * time.Minute
+	patience = 15 * time.Minute
 	maxKept  = 64 << 20
 )
 
