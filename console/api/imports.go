@@ -26,7 +26,7 @@ const importAtMost = 2 * time.Minute
 // onlyWeShown is how many of those that a list does not have are named.
 const onlyWeShown = 1000
 
-type importInput struct{ Body wire.AssetList }
+type assetsImport struct{ Body wire.AssetList }
 
 func (s *server) addImports(api huma.API) {
 	op := about("assets", "import-assets", http.MethodPost, "/assets/import", "Hold a list of machines against what is known, and take it in")
@@ -35,7 +35,7 @@ func (s *server) addImports(api huma.API) {
 	handle(s, api, op, s.importAssets)
 }
 
-func (s *server) importAssets(ctx context.Context, in *importInput) (wire.AssetComparison, error) {
+func (s *server) importAssets(ctx context.Context, in *assetsImport) (wire.AssetComparison, error) {
 	rows := make([]reconcile.Row, 0, len(in.Body.Rows))
 	for i, r := range in.Body.Rows {
 		row, err := listedRow(i, r)

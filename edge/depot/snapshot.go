@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -194,6 +195,9 @@ func (d *Depot) Snapshots() []SnapshotID {
 	slices.Sort(ids)
 	return ids
 }
+
+// Open opens a file that a snapshot has, after it was checked. Close it.
+func (d *Depot) Open(f File) (*os.File, error) { return d.blobs.open(f) }
 
 // Check reads a snapshot's files through. Its error names each one that is lost
 // or was changed.

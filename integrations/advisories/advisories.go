@@ -78,6 +78,7 @@ var feeds = []Feed{
 	vulnrichment,
 	endoflife,
 	distroinfo,
+	changelog,
 }
 
 // Feeds lists them.

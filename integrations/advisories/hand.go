@@ -44,7 +44,7 @@ type handEntry struct {
 }
 
 var (
-	handID       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$`)
+	handID       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:._+~-]{0,63}$`)
 	handSeverity = regexp.MustCompile(`^[a-z][a-z-]{0,31}$`)
 	handPlatform = regexp.MustCompile(`^([a-z][a-z0-9._-]{0,31})(?: +(\S.{0,99}))?$`)
 	handURL      = regexp.MustCompile(`^https?://[^\s()]{1,1000}$`)
@@ -104,7 +104,7 @@ func (c *handChecker) want(ok bool, n int, e handEntry, w plainyaml.Word, field,
 
 func (c *handChecker) advisory(n int, e handEntry) patching.Advisory {
 	a := patching.Advisory{ID: patching.AdvisoryID(e.ID.Text), Feed: "hand", Kind: e.Kind.Text, Severity: e.Severity.Text, Title: e.Title.Text}
-	c.want(handID.MatchString(e.ID.Text), n, e, e.ID, "id", "want 1 to 64 letters, digits and :._-, such as LOCAL-2026-1")
+	c.want(handID.MatchString(e.ID.Text), n, e, e.ID, "id", "want 1 to 64 letters, digits and :._+~-, such as LOCAL-2026-1")
 	if line := c.lines[e.ID.Text]; line > 0 {
 		c.add(e.ID, "id", fmt.Sprintf("it is there already, in line %d: choose another", line))
 	}

@@ -68,7 +68,7 @@ func (d *dpkg) after(e Event) pkg {
 	}
 	next := pkg{Package: patching.Package{Name: e.Package, Arch: e.Arch, Version: e.Version, Source: p.Source}, phase: e.Phase, before: before}
 	if o, ok := d.catalog.find(e.Package, e.Version); ok {
-		next.Source = o.Source
+		next.Source, next.SourceVersion = o.Source, o.SourceVersion
 	}
 	if p.Version == e.Version {
 		next.misfires = p.misfires

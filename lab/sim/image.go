@@ -179,7 +179,7 @@ func (c *catalog) text(d patching.Digest) ([]byte, bool) {
 }
 
 func packageOf(p debian.Stanza) patching.Package {
-	return patching.Package{Name: p.Name, Arch: p.Arch, Version: p.Version, Source: p.Source}
+	return patching.Package{Name: p.Name, Arch: p.Arch, Version: p.Version, Source: p.Source, SourceVersion: p.SourceVersion}
 }
 
 func sourceOf(p debian.Stanza) string {

@@ -1,5 +1,5 @@
-// Package snapshots lets cycles have their packages frozen in a depot, and
-// remembers which cycle needs which snapshot. Neither the depot nor the cycle's
+// Package snapshots lets cycles have their packages frozen in a depot, remembers
+// which cycle needs which snapshot, and reads what the packages say that they fix. Neither the depot nor the cycle's
 // activities know the other.
 package snapshots
 
@@ -33,8 +33,11 @@ type Keeper struct {
 	Depot  *depot.Depot
 	Record Record
 	Now    func() time.Time
+	// Cache is a folder for what was read of packages. It is made if it is not there, and
+	// can be removed at any time.
+	Cache string
 
-	// mu: nothing is dropped between a freeze and its record.
+	// mu: nothing is dropped between a freeze and its record, or while it is read.
 	mu sync.RWMutex
 }
 
@@ -107,7 +110,7 @@ func (k *Keeper) Tidy(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return k.forget()
 }
 
 func key(c patching.CycleID) string { return "snapshots of " + string(c) }

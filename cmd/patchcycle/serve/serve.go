@@ -206,7 +206,7 @@ func (s *Server) openDepot() error {
 	if err != nil {
 		return err
 	}
-	s.snapshots = &snapshots.Keeper{Depot: s.depot, Record: s.Store, Now: time.Now}
+	s.snapshots = &snapshots.Keeper{Depot: s.depot, Record: s.Store, Now: time.Now, Cache: filepath.Join(s.Config.Dir, "changelogs")}
 	return nil
 }
 
