@@ -4,6 +4,7 @@
 package golden
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"os"
@@ -257,5 +258,21 @@ func TestUpdatesOfWindowsAreThoseOfItsBuild(t *testing.T) {
 			slices.Sort(want)
 			require.Equal(t, want, slices.Compact(got))
 		})
+	}
+}
+
+// Serves G1. A single version that is taken for none has a whole inventory refused.
+func TestWhateverIsInstalledOnRealMachinesIsAPackage(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(inplace.Path(t, "feeds/inventories/hosts"), "*.json.gz"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		v := decode[vuls](t, "feeds/inventories/hosts/"+filepath.Base(file))
+		if v.Family == "windows" {
+			continue
+		}
+		for _, p := range v.machine("").Packages.Packages {
+			require.NoError(t, patching.ValidatePackage(p.Name, cmp.Or(p.Arch, "all"), p.Version), filepath.Base(file))
+		}
 	}
 }

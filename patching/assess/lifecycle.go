@@ -1,6 +1,7 @@
 package assess
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -23,10 +24,14 @@ func EndsOf(all []patching.Lifecycle, p patching.Platform, asOf time.Time) (ends
 		if product == "" || l.Product != product || !slices.Contains(releases(p.Release), l.Release) || !l.SecurityEnded && (l.SecurityEnd.IsZero() || l.SecurityEnd.After(asOf.Add(soon))) {
 			continue
 		}
-		ends = append(ends, EndOfLife{
+		e := EndOfLife{
 			Product: l.Product, Release: l.Release, Ends: known(l.SecurityEnd), Extended: known(l.ExtendedEnd),
 			Ended: l.SecurityEnded || l.SecurityEnd.Before(asOf), Feed: l.Feed,
-		})
+		}
+		// The same feed may be there twice, as a whole and a product a file.
+		if !slices.ContainsFunc(ends, func(o EndOfLife) bool { return reflect.DeepEqual(o, e) }) {
+			ends = append(ends, e)
+		}
 	}
 	return ends
 }

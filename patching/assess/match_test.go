@@ -256,3 +256,29 @@ func TestPackagesOfWhichAdvisoriesMaySpeakAreABlindSpot(t *testing.T) {
 	assert.Contains(t, spots(alma8, has("nginx", "1.22-1.module_el8.8.0+1")), "packages of module streams: nginx")
 	assert.NotContains(t, spots(alma8, has("nginx", "1.22-1.el8")), "packages of module streams: nginx", "it is of none")
 }
+
+// Serves G1.
+func TestAMachineIsOfferedNothingFromTheListsOfAnotherRelease(t *testing.T) {
+	offers := []patching.Offer{{Name: "bash", Arch: "amd64", Version: "5.2.37", Suite: "trixie"}, {Name: "bash", Arch: "amd64", Version: "5.2.15", Suite: "bookworm-security"}}
+	set := patching.PackageSet{Packages: []patching.Package{has("bash", "5.0")}}
+	of := func(id, release string) map[assess.Installed]string {
+		return assess.Candidates(offers, patching.Platform{ID: id, Release: release}, set)
+	}
+	bash := assess.Installed{Name: "bash", Arch: "amd64"}
+	require.Equal(t, map[assess.Installed]string{bash: "5.2.15"}, of("debian", "12"))
+	require.Equal(t, map[assess.Installed]string{bash: "5.2.15"}, of("debian", "12.5"))
+	require.Nil(t, of("debian", "11"))
+	require.Nil(t, of("ubuntu", "22.04"))
+	require.Nil(t, of("ubuntu", "31.10"), "a release that nobody has named yet")
+	offers[0].Suite = ""
+	require.Equal(t, map[assess.Installed]string{bash: "5.2.37"}, of("debian", "11"), "a bare list may be of any")
+}
+
+// Serves G1.
+func TestASupportThatTwoFilesOfAFeedTellEndsOnce(t *testing.T) {
+	l := patching.Lifecycle{Feed: "endoflife", Product: "debian", Release: "12", SecurityEnd: scanned}
+	require.Len(t, assess.EndsOf([]patching.Lifecycle{l, l}, bookworm, scanned), 1)
+	other := l
+	other.Feed = "distroinfo"
+	require.Len(t, assess.EndsOf([]patching.Lifecycle{l, other, l}, bookworm, scanned), 2)
+}
