@@ -66,8 +66,6 @@ func (d differences) publish(t *testing.T) {
 // flaw is a package and a CVE.
 type flaw struct{ name, cve string }
 
-func nobody(flaw) string { return "" }
-
 // asFeed reads documents as if they lay in a folder.
 func asFeed(t *testing.T, documents map[string][]byte) []patching.Advisory {
 	t.Helper()
