@@ -65,7 +65,7 @@ type Index struct {
 	// platforms are those for which anything is published.
 	platforms map[patching.Platform]bool
 
-	mu sync.Mutex
+	mu sync.RWMutex
 	// known are answers for packages on a platform: fleets have the same ones.
 	known map[question][]Match
 }
@@ -109,6 +109,11 @@ func NewIndex(advisories []patching.Advisory) *Index {
 	return x
 }
 
+// Forget returns the same index without what it remembers of packages it was asked about.
+func (x *Index) Forget() *Index {
+	return &Index{advisories: x.advisories, about: x.about, streams: x.streams, platforms: x.platforms, known: map[question][]Match{}}
+}
+
 // Covers reports whether anything is published for a platform.
 func (x *Index) Covers(p patching.Platform) bool {
 	return slices.ContainsFunc(releases(p.Release), func(release string) bool {
@@ -144,13 +149,20 @@ func (x *Index) Match(m Machine, asOf time.Time) []Match {
 	var all []Match
 	aside := olderKernels(m, order)
 	for i, p := range m.Packages.Packages {
-		for _, f := range x.matches(m.Platform, p, order) {
-			f.Aside = x.judge(m, &f, order, asOf, aside[i])
-			if f.Entitlement != "" && slices.Contains(m.Entitlements, f.Entitlement) {
-				f.Entitlement = ""
-			}
-			all = append(all, f)
+		all = x.appendMatches(all, m, p, order, asOf, aside[i])
+	}
+	return all
+}
+
+// appendMatches adds those of one package. Of the machine they depend on its platform, on
+// its entitlements and on what it is offered of this package, and on nothing else.
+func (x *Index) appendMatches(all []Match, m Machine, p patching.Package, order version.Order, asOf time.Time, olderKernel bool) []Match {
+	for _, f := range x.matches(m.Platform, p, order) {
+		f.Aside = x.judge(m, &f, order, asOf, olderKernel)
+		if f.Entitlement != "" && slices.Contains(m.Entitlements, f.Entitlement) {
+			f.Entitlement = ""
 		}
+		all = append(all, f)
 	}
 	return all
 }
@@ -195,9 +207,9 @@ func (x *Index) sameStream(m Machine, f *Match, order version.Order) bool {
 // matches looks at one package, whoever has it.
 func (x *Index) matches(on patching.Platform, p patching.Package, order version.Order) []Match {
 	q := question{on, p}
-	x.mu.Lock()
+	x.mu.RLock()
 	all, ok := x.known[q]
-	x.mu.Unlock()
+	x.mu.RUnlock()
 	if ok {
 		return all
 	}

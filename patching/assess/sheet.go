@@ -121,51 +121,9 @@ type Judgement struct {
 	AsOf    time.Time
 }
 
-// NewSheet assesses a machine.
+// NewSheet assesses a machine. Whoever assesses many makes an [Assessor].
 func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
-	order, _ := version.OrderOf(m.ID)
-	rows := map[patching.Package][]Match{}
-	var unsure doubts
-	// Empty, not nil: whoever reads the document need not ask.
-	s := Sheet{Findings: []SheetRow{}, Aside: []SheetAside{}, EndOfLife: []EndOfLife{}, BlindSpots: []BlindSpot{}}
-	for _, f := range k.Advisories.Match(m, j.AsOf) {
-		switch f.Aside {
-		case "":
-			rows[f.Package] = append(rows[f.Package], f)
-		case NotPublished: // nobody could know
-		default:
-			a := SheetAside{Package: f.Package.Name, Advisory: f.Advisory.ID, Reason: f.Aside}
-			if !slices.Contains(s.Aside, a) {
-				s.Aside = append(s.Aside, a)
-			}
-			unsure.add(f)
-		}
-	}
-	for _, p := range m.Packages.Packages {
-		matches := Unite(rows[p])
-		delete(rows, p)
-		offer, offered := m.Offers[Installed{p.Name, p.Arch}]
-		offered = offered && order.Older(p.Version, offer)
-		if len(matches) == 0 && !offered {
-			continue
-		}
-		if m.ID == "windows" {
-			s.Findings = append(s.Findings, k.updates(p, matches, on, j)...)
-			continue
-		}
-		row := SheetRow{Package: p.Name, Arch: p.Arch, Installed: p.Version, Fixed: highest(order, matches)}
-		if offered {
-			row.Candidate = &offer
-		}
-		k.judge(&row, matches, on, j)
-		s.Findings = append(s.Findings, row)
-	}
-	slices.SortFunc(s.Findings, func(a, b SheetRow) int {
-		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Arch, b.Arch), strings.Compare(a.Installed, b.Installed))
-	})
-	s.Blind, s.BlindSpots = blindSpots(k, m, unsure)
-	s.EndOfLife = append(s.EndOfLife, EndsOf(k.Lifecycles, m.Platform, j.AsOf)...)
-	return s
+	return NewAssessor(k, j).Sheet(m, on)
 }
 
 // updates are rows of Windows: each update that the vendor released for a newer build.
