@@ -3,7 +3,6 @@ package assess
 import (
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -64,10 +63,6 @@ type Index struct {
 	streams map[streamKey][]string
 	// platforms are those for which anything is published.
 	platforms map[patching.Platform]bool
-
-	mu sync.RWMutex
-	// known are answers for packages on a platform: fleets have the same ones.
-	known map[question][]Match
 }
 
 type subject struct {
@@ -83,16 +78,11 @@ type streamKey struct {
 	name     string
 }
 
-type question struct {
-	patching.Platform
-	patching.Package
-}
-
 // NewIndex makes an index of advisories, which must not be changed afterwards.
 func NewIndex(advisories []patching.Advisory) *Index {
 	x := &Index{
 		advisories: advisories, about: map[subject][]statement{}, streams: map[streamKey][]string{},
-		platforms: map[patching.Platform]bool{}, known: map[question][]Match{},
+		platforms: map[patching.Platform]bool{},
 	}
 	for i := range advisories {
 		for j := range advisories[i].Affected {
@@ -107,11 +97,6 @@ func NewIndex(advisories []patching.Advisory) *Index {
 		}
 	}
 	return x
-}
-
-// Forget returns the same index without what it remembers of packages it was asked about.
-func (x *Index) Forget() *Index {
-	return &Index{advisories: x.advisories, about: x.about, streams: x.streams, platforms: x.platforms, known: map[question][]Match{}}
 }
 
 // Covers reports whether anything is published for a platform.
@@ -205,23 +190,13 @@ func (x *Index) sameStream(m Machine, f *Match, order version.Order) bool {
 }
 
 // matches looks at one package, whoever has it.
-func (x *Index) matches(on patching.Platform, p patching.Package, order version.Order) []Match {
-	q := question{on, p}
-	x.mu.RLock()
-	all, ok := x.known[q]
-	x.mu.RUnlock()
-	if ok {
-		return all
-	}
+func (x *Index) matches(on patching.Platform, p patching.Package, order version.Order) (all []Match) {
 	source, sourceVersion := sourceOf(p)
 	for _, release := range releases(on.Release) {
 		at := patching.Platform{ID: on.ID, Release: release}
 		all = x.ask(all, subject{at, p.Name, false}, p, p.Version, order)
 		all = x.ask(all, subject{at, source, true}, p, sourceVersion, order)
 	}
-	x.mu.Lock()
-	x.known[q] = all
-	x.mu.Unlock()
 	return all
 }
 

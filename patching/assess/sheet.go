@@ -1,9 +1,7 @@
 package assess
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -123,20 +121,7 @@ type Judgement struct {
 
 // NewSheet assesses a machine. Whoever assesses many makes an [Assessor].
 func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
-	return NewAssessor(k, j).Sheet(m, on)
-}
-
-// updates are rows of Windows: each update that the vendor released for a newer build.
-func (k Knowledge) updates(p patching.Package, matches []Match, on patching.Asset, j Judgement) (rows []SheetRow) {
-	for _, f := range matches {
-		row := SheetRow{Package: string(f.Advisory.ID), Installed: p.Version}
-		if f.Fixed != "" {
-			row.Fixed = &f.Fixed
-		}
-		k.judge(&row, []Match{f}, on, j)
-		rows = append(rows, row)
-	}
-	return rows
+	return NewAssessor(k, j).Kind(m).Sheet(on)
 }
 
 // highest is the version that clears all; nil if one has none.
@@ -152,41 +137,6 @@ func highest(order version.Order, matches []Match) *string {
 		}
 	}
 	return top
-}
-
-// judge fills in what advisories say, and how urgent that is.
-func (k Knowledge) judge(row *SheetRow, matches []Match, on patching.Asset, j Judgement) {
-	row.Advisories, row.CVEs, row.Deadlines = []patching.AdvisoryID{}, []patching.CVE{}, []SheetDeadline{}
-	var all []urgency.Deadline
-	for _, f := range matches {
-		if !slices.Contains(row.Advisories, f.Advisory.ID) {
-			row.Advisories = append(row.Advisories, f.Advisory.ID)
-		}
-		row.CVEs = append(row.CVEs, f.CVEs...)
-		if f.Fixed == "" {
-			row.Unfixed = append(row.Unfixed, f.Advisory.ID)
-		}
-		if f.Entitlement != "" && !slices.Contains(row.Needs, f.Entitlement) {
-			row.Needs = append(row.Needs, f.Entitlement)
-		}
-		flaw := k.weigh(f.CVEs, j.AsOf)
-		row.know(flaw)
-		facts := urgency.NewFacts(on, *f.Advisory, flaw, urgency.Seen{})
-		facts.NoPatch = f.Fixed == ""
-		all = append(all, urgency.Judge(facts, j.Regimes, j.Unknown, j.AsOf)...)
-	}
-	slices.Sort(row.Advisories)
-	slices.Sort(row.CVEs)
-	row.CVEs = slices.Compact(row.CVEs)
-	slices.SortStableFunc(all, func(a, b urgency.Deadline) int {
-		return cmp.Or(strings.Compare(string(a.Advisory), string(b.Advisory)), strings.Compare(a.Regime, b.Regime))
-	})
-	for _, d := range all {
-		row.Deadlines = append(row.Deadlines, sheetDeadline(d))
-	}
-	if d, ok := urgency.Binding(all); ok {
-		row.Lane, row.Due = &d.Lane, known(d.Due)
-	}
 }
 
 func (k Knowledge) weigh(cves []patching.CVE, asOf time.Time) urgency.Flaw {
