@@ -81,7 +81,7 @@ func TestOffersOfDebianAreSignedByDebiansOwnKeys(t *testing.T) {
 		signed bool
 	}{
 		"dists/bookworm-security/main/binary-amd64/Packages.xz": {"bookworm-security", 3003, true},
-		updates:                          {"bookworm-updates", 32, true},
+		updates: {"bookworm-updates", 32, true},
 		// No release names it; it lies below that of bookworm, and is of no other suite.
 		"dists/bookworm/main/trimmed.xz": {"bookworm", 700, false},
 	} {

@@ -70,16 +70,9 @@ func TestMatchesAreThoseOfOSVScannerWithModuleStreamsApart(t *testing.T) {
 	x := assess.NewIndex(read(t, "feeds/osv/AlmaLinux-8-10").Advisories)
 	for name, release := range map[string]string{"alma_8": "8", "alma_10": "10"} {
 		t.Run(name, func(t *testing.T) {
-			type packages struct {
-				Results []struct {
-					Packages []struct {
-						Package struct{ Name, Version string }
-					}
-				}
-			}
 			m := assess.Machine{Platform: patching.Platform{ID: "almalinux", Release: release}}
 			m.Packages.Manager = "dnf"
-			for _, r := range decode[packages](t, "feeds/golden/osv-scanner/"+name+".input.osv-scanner.json.gz").Results {
+			for _, r := range decode[scannerInput](t, "feeds/golden/osv-scanner/"+name+".input.osv-scanner.json.gz").Results {
 				for _, p := range r.Packages {
 					m.Packages.Packages = append(m.Packages.Packages, patching.Package{Name: p.Package.Name, Version: p.Package.Version})
 				}

@@ -121,7 +121,16 @@ func (a *Assessor) Kind(m Machine) *Kind {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Arch, b.Arch), strings.Compare(a.Version, b.Version))
 	})
 	s.Blind, s.BlindSpots = blindSpots(a.k, m, unsure)
-	s.EndOfLife = append(s.EndOfLife, EndsOf(a.k.Lifecycles, m.Platform, a.j.AsOf)...)
+	ends, open := EndsOf(a.k.Lifecycles, m.Platform, a.j.AsOf), []string(nil)
+	if m.ID == "windows" {
+		ends, open = endsOfWindows(a.k.Lifecycles, m, a.j.AsOf)
+	}
+	s.EndOfLife = append(s.EndOfLife, ends...)
+	if len(open) > 0 {
+		s.BlindSpots = append(s.BlindSpots, BlindSpot{
+			What: "the edition", Why: "Support of some that have its build has ended, or ends soon, and of others not: " + strings.Join(open, ", ") + ".",
+		})
+	}
 	kind.sheet = s
 	return kind
 }

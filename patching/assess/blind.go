@@ -50,6 +50,9 @@ func blindSpots(k Knowledge, m Machine, unsure doubts) (blind bool, all []BlindS
 	if m.Offers == nil && m.ID != "windows" {
 		spot("candidates", "No list of packages for its system is among the feeds: what the machine can be given is not known.")
 	}
+	if m.ID == "windows" {
+		spot("what runs on Windows, and .NET Framework", "The build tells of Windows itself: updates of other products of Microsoft's are not looked for.")
+	}
 	sourced := func(p patching.Package) bool { return p.Source != "" }
 	if order, _ := version.OrderOf(m.ID); order == version.Debian && !slices.ContainsFunc(m.Packages.Packages, sourced) {
 		spot("source packages", "The inventory does not name them, and advisories are about them: what is built from a source of another name is not matched. A dpkg status file has them.")

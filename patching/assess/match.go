@@ -174,16 +174,18 @@ func modular(v string) bool {
 	return strings.Contains(v, ".module_") || strings.Contains(v, ".module+")
 }
 
-// sameStream reports whether the fix is one of the stream that the package is of. Where
-// no feed tells the advisory's stream, what the machine's own manager offers decides: it
-// offers nothing of another stream.
+// sameStream reports whether the fix is one of the stream that the package is of. What the
+// machine's own manager offers, where that is known, has the last word: it offers nothing of
+// another stream, nor of another build of the same one (perl-IO-Socket-SSL:2.066 is built
+// for each stream of perl), which no feed tells apart.
 func (x *Index) sameStream(m Machine, f *Match, order version.Order) bool {
-	if streams := x.streams[streamKey{f.Advisory.ID, f.Package.Name}]; len(streams) > 0 {
-		return slices.Contains(streams, patching.ModuleStream(f.Package.Module))
+	streams := x.streams[streamKey{f.Advisory.ID, f.Package.Name}]
+	if f.Package.Module == "" || len(streams) > 0 && !slices.Contains(streams, patching.ModuleStream(f.Package.Module)) {
+		return false
 	}
 	offer, ok := m.Offers[Installed{f.Package.Name, f.Package.Arch}]
-	if !ok || f.Package.Module == "" {
-		return false
+	if !ok {
+		return len(streams) > 0
 	}
 	c, known := order.Compare(offer, f.Fixed)
 	return known && c >= 0

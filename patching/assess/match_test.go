@@ -282,3 +282,30 @@ func TestASupportThatTwoFilesOfAFeedTellEndsOnce(t *testing.T) {
 	other.Feed = "distroinfo"
 	require.Len(t, assess.EndsOf([]patching.Lifecycle{l, other, l}, bookworm, scanned), 2)
 }
+
+// Serves G1, G11.
+func TestTheEndOfWindowsIsThatOfAllEditionsOfItsBuild(t *testing.T) {
+	release := func(product, name, build string, end time.Time) patching.Lifecycle {
+		return patching.Lifecycle{Feed: "endoflife", Product: product, Release: name, Latest: build, SecurityEnd: end}
+	}
+	past, future := scanned.AddDate(0, -1, 0), scanned.AddDate(3, 0, 0)
+	k := assess.Knowledge{Advisories: assess.NewIndex(nil), Lifecycles: []patching.Lifecycle{
+		release("windows", "10-22h2", "10.0.19045", past), release("windows", "11-23h2-w", "10.0.22631", past),
+		release("windows", "11-23h2-e", "10.0.22631", future), release("windows", "10-1809-e", "10.0.17763", past),
+		release("windows-server", "2019", "10.0.17763", future), release("windows-server", "2012-r2", "6.3.9600", past),
+	}}
+	sheet := func(product, build string) assess.Sheet {
+		m := assess.Machine{Platform: patching.Platform{ID: "windows", Release: product}}
+		m.Packages.Packages = []patching.Package{{Name: "windows", Version: build}}
+		return assess.NewSheet(k, m, patching.Asset{}, assess.Judgement{AsOf: scanned})
+	}
+	s := sheet("Windows 10 Version 22H2 for x64-based Systems", "10.0.19045.5011")
+	require.Len(t, s.EndOfLife, 1)
+	require.Equal(t, "10-22h2", s.EndOfLife[0].Release)
+	s = sheet("Windows 11 Version 23H2 for x64-based Systems", "10.0.22631.4")
+	require.Empty(t, s.EndOfLife)
+	require.Contains(t, s.BlindSpots, assess.BlindSpot{What: "the edition", Why: "Support of some that have its build has ended, or ends soon, and of others not: 11-23h2-w."})
+	require.Empty(t, sheet("Windows Server 2019", "10.0.17763.1").EndOfLife)
+	require.Len(t, sheet("Windows Server 2012 R2", "6.3.9600.22869").EndOfLife, 1)
+	require.Empty(t, sheet("Windows 10 Version 22H2 for x64-based Systems", "10.0.190451.1").EndOfLife, "not another build that begins so")
+}
