@@ -41,6 +41,8 @@ type Match struct {
 	Entitlement string
 	// Aside is why it does not count; empty: it counts.
 	Aside Aside
+	// release is the one that the advisory is published for: "8" of a machine's "8.8".
+	release string
 }
 
 // Aside is why a package that an advisory seems to be about is none that it is about.
@@ -53,6 +55,7 @@ const (
 	OlderKernel  Aside = "A newer kernel is installed, and this one does not run."
 	TakenBack    Aside = "The advisory was withdrawn."
 	NotPublished Aside = "The advisory was published later."
+	OtherRelease Aside = "The machine is on a prolonged minor release, whose own advisories are about the same flaws."
 )
 
 // Index finds the advisories about a package. It may be used by many at a time.
@@ -164,8 +167,31 @@ func (x *Index) judge(m Machine, f *Match, order version.Order, asOf time.Time, 
 		return OlderKernel
 	case modular(f.Fixed) && !x.sameStream(m, f, order):
 		return OtherStream
+	case x.prolonged(m, f):
+		return OtherRelease
 	}
 	return ""
+}
+
+// prolonged reports whether a machine is kept on a minor release for longer (RHEL's EUS and
+// the like), and that one has advisories of its own about all of the match's flaws: their
+// fixes are older versions than those of the main release, which it is not offered.
+func (x *Index) prolonged(m Machine, f *Match) bool {
+	if len(m.Entitlements) == 0 || len(f.CVEs) == 0 || f.release == m.Release || f.release == "" {
+		return false
+	}
+	own := x.about[subject{m.Platform, f.Package.Name, false}]
+	return !slices.ContainsFunc(f.CVEs, func(c patching.CVE) bool {
+		return !slices.ContainsFunc(own, func(at statement) bool {
+			a := &x.advisories[at.advisory]
+			affected := &a.Affected[at.affected]
+			about := a.CVEs
+			if len(affected.CVEs) > 0 {
+				about = affected.CVEs
+			}
+			return affected.Entitlement != "" && slices.Contains(m.Entitlements, affected.Entitlement) && slices.Contains(about, c)
+		})
+	})
 }
 
 // modular reports whether a version was built in a module: the build system of the RHEL
@@ -210,7 +236,7 @@ func (x *Index) ask(all []Match, s subject, p patching.Package, has string, orde
 			continue
 		}
 		fixed, is, known := affects(affected, has, order)
-		m := Match{Package: p, Advisory: advisory, Fixed: fixed, Source: affected.Source, CVEs: advisory.CVEs, Entitlement: affected.Entitlement}
+		m := Match{Package: p, Advisory: advisory, Fixed: fixed, Source: affected.Source, CVEs: advisory.CVEs, Entitlement: affected.Entitlement, release: s.Release}
 		if len(affected.CVEs) > 0 {
 			m.CVEs = affected.CVEs
 		}

@@ -309,3 +309,30 @@ func TestTheEndOfWindowsIsThatOfAllEditionsOfItsBuild(t *testing.T) {
 	require.Len(t, sheet("Windows Server 2012 R2", "6.3.9600.22869").EndOfLife, 1)
 	require.Empty(t, sheet("Windows 10 Version 22H2 for x64-based Systems", "10.0.190451.1").EndOfLife, "not another build that begins so")
 }
+
+// Serves G1.
+func TestAProlongedMinorReleaseIsJudgedByItsOwnAdvisories(t *testing.T) {
+	rhel := func(release string) patching.Platform { return patching.Platform{ID: "rhel", Release: release} }
+	about := func(cves ...patching.CVE) func(*patching.Advisory) {
+		return func(a *patching.Advisory) { a.CVEs = cves }
+	}
+	eus := func(a *patching.Advisory) { a.Affected[0].Entitlement = "rhel-eus" }
+	x := assess.NewIndex([]patching.Advisory{
+		fixes("RHSA-main", rhel("8"), "openssl", "1:1.1.1k-12.el8_10", about("CVE-2026-1000")),
+		fixes("RHSA-eus", rhel("8.8"), "openssl", "1:1.1.1k-9.el8_8.2", about("CVE-2026-1000"), eus),
+		fixes("RHSA-only-main", rhel("8"), "openssl", "1:1.1.1k-14.el8_10", about("CVE-2026-1000", "CVE-2026-2000")),
+	})
+	count := func(v string, entitlements ...string) (ids []string) {
+		m := assess.Machine{Platform: rhel("8.8"), Entitlements: entitlements}
+		m.Packages.Packages = []patching.Package{has("openssl", v)}
+		for _, f := range x.Match(m, scanned) {
+			if f.Aside == "" && f.Entitlement == "" {
+				ids = append(ids, string(f.Advisory.ID))
+			}
+		}
+		return ids
+	}
+	require.Equal(t, []string{"RHSA-eus", "RHSA-only-main"}, count("1:1.1.1k-9.el8_7", "rhel-eus"))
+	require.Equal(t, []string{"RHSA-only-main"}, count("1:1.1.1k-9.el8_8.2", "rhel-eus"), "fixed, by the fix of its own release")
+	require.Equal(t, []string{"RHSA-main", "RHSA-only-main"}, count("1:1.1.1k-9.el8_8.2"), "without the right to it, the next release is the way")
+}
