@@ -58,7 +58,7 @@ func matched(x *assess.Index, m assess.Machine, asOf time.Time) (count, streams 
 		if f.Aside == "" {
 			count[pair{f.Package.Name, string(f.Advisory.ID)}] = true
 		}
-		if f.Aside == assess.OtherStream {
+		if f.Aside == assess.OtherStream || f.Aside == assess.OtherBuild {
 			streams[pair{f.Package.Name, string(f.Advisory.ID)}] = true
 		}
 	}
@@ -164,7 +164,7 @@ func TestAgreementOfAdvisoriesWithDnfIsTheRecordedOne(t *testing.T) {
 			open := map[string]bool{} // as the golden has it: streams are no matter
 			counting := map[string]bool{}
 			for _, f := range x.Match(m, golden.AsOf) {
-				if f.Aside == "" || f.Aside == assess.OtherStream {
+				if f.Aside == "" || f.Aside == assess.OtherStream || f.Aside == assess.OtherBuild {
 					open[f.Package.Name] = true
 				}
 				if f.Aside == "" {

@@ -1,6 +1,7 @@
 package assess
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -51,6 +52,7 @@ type Aside string
 // The reasons. Their words are for people.
 const (
 	OtherStream  Aside = "The fix belongs to a module stream, and the package is not known to be of that stream."
+	OtherBuild   Aside = "The fix is the same release of the same module, built anew, and the machine is not known to be offered it."
 	OtherOrder   Aside = "The versions cannot be compared."
 	OlderKernel  Aside = "A newer kernel is installed, and this one does not run."
 	TakenBack    Aside = "The advisory was withdrawn."
@@ -165,10 +167,10 @@ func (x *Index) judge(m Machine, f *Match, order version.Order, asOf time.Time, 
 		return TakenBack
 	case olderKernel:
 		return OlderKernel
-	case modular(f.Fixed) && !x.sameStream(m, f, order):
-		return OtherStream
 	case x.prolonged(m, f):
 		return OtherRelease
+	case modular(f.Fixed):
+		return x.moduleAside(m, f, order)
 	}
 	return ""
 }
@@ -200,21 +202,38 @@ func modular(v string) bool {
 	return strings.Contains(v, ".module_") || strings.Contains(v, ".module+")
 }
 
-// sameStream reports whether the fix is one of the stream that the package is of. What the
-// machine's own manager offers, where that is known, has the last word: it offers nothing of
-// another stream, nor of another build of the same one (perl-IO-Socket-SSL:2.066 is built
-// for each stream of perl), which no feed tells apart.
-func (x *Index) sameStream(m Machine, f *Match, order version.Order) bool {
+// moduleAside is why a fix that was built in a module is none for the package; empty: it is
+// one. What the machine's own manager offers, where that is known, has the last word: it
+// offers nothing of another stream, nor of another build of the same one
+// (perl-IO-Socket-SSL:2.066 is built for each stream of perl), which no feed tells apart.
+func (x *Index) moduleAside(m Machine, f *Match, order version.Order) Aside {
 	streams := x.streams[streamKey{f.Advisory.ID, f.Package.Name}]
 	if f.Package.Module == "" || len(streams) > 0 && !slices.Contains(streams, patching.ModuleStream(f.Package.Module)) {
-		return false
+		return OtherStream
+	}
+	why := Aside("")
+	switch {
+	case len(streams) == 0:
+		why = OtherStream
+	case beforeModule(f.Package.Version) == beforeModule(f.Fixed):
+		why = OtherBuild
 	}
 	offer, ok := m.Offers[Installed{f.Package.Name, f.Package.Arch}]
 	if !ok {
-		return len(streams) > 0
+		return why
 	}
-	c, known := order.Compare(offer, f.Fixed)
-	return known && c >= 0
+	if c, known := order.Compare(offer, f.Fixed); known && c >= 0 {
+		return ""
+	}
+	return cmp.Or(why, OtherBuild)
+}
+
+// beforeModule is a version without what the module's build adds to the release.
+func beforeModule(v string) string {
+	if i := strings.Index(v, ".module"); i >= 0 {
+		return v[:i]
+	}
+	return v
 }
 
 // matches looks at one package, whoever has it.

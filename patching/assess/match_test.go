@@ -97,7 +97,7 @@ func TestWhoIsAffectedIsSaidByPackageReleaseAndVersion(t *testing.T) {
 
 // Serves G1.
 func TestAFixOfAModuleCountsForItsStreamAlone(t *testing.T) {
-	const fix = "1:1.24.0-1.module_el8.9.0+1"
+	const fix, rebuilt = "1:1.24.0-1.module_el8.9.0+1", "1:1.22.0-1.module_el8.9.0+7"
 	nginx := func(module string) patching.Package {
 		return has("nginx", "1:1.22.0-1.module_el8.8.0+1", func(p *patching.Package) { p.Module = module })
 	}
@@ -115,6 +115,9 @@ func TestAFixOfAModuleCountsForItsStreamAlone(t *testing.T) {
 		"nobody names the stream":          {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.24"), "", assess.OtherStream},
 		"nobody does, and dnf offers it":   {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.24"), fix, ""},
 		"nobody does, and dnf offers less": {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.22"), "1:1.22.1-1.module_el8.9.0+1", assess.OtherStream},
+		"its stream, and dnf offers less":  {[]patching.Advisory{fixes("A", alma8, "nginx", fix, ofModule("nginx:1.24"))}, nginx("nginx:1.24"), "1:1.22.1-1.module_el8.9.0+1", assess.OtherBuild},
+		"the same release, built anew":     {[]patching.Advisory{fixes("A", alma8, "nginx", rebuilt, ofModule("nginx:1.22"))}, nginx("nginx:1.22"), "", assess.OtherBuild},
+		"built anew, and dnf offers it":    {[]patching.Advisory{fixes("A", alma8, "nginx", rebuilt, ofModule("nginx:1.22"))}, nginx("nginx:1.22"), rebuilt, ""},
 		"a fix that is of no module":       {[]patching.Advisory{fixes("A", alma8, "nginx", "1:1.24.0-1.el8")}, nginx(""), "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
