@@ -108,7 +108,7 @@ func goFiles(t *testing.T, ending string) map[string][]byte {
 
 var (
 	parserName = regexp.MustCompile(`^(Parse|parse|Read|read|Decode|decode|Unmarshal|scan)([A-Z]|$)`)
-	fuzzTarget = regexp.MustCompile(`(?ms)^func Fuzz\w+\(.*?^}`)
+	fuzzTarget = regexp.MustCompile(`(?s)\nfunc Fuzz\w+\(.*?\n}`)
 )
 
 // notFuzzed are functions that are called like parsers and understand nothing.

@@ -3,7 +3,6 @@ package unpack_test
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"io"
 	"testing"
 
@@ -41,7 +40,7 @@ func FuzzReader(f *testing.F) {
 		n, err := io.Copy(io.Discard, r)
 		require.LessOrEqual(t, n, int64(size)+1)
 		if n > size {
-			require.True(t, errors.Is(err, unpack.ErrBomb))
+			require.ErrorIs(t, err, unpack.ErrBomb)
 		}
 	})
 }
