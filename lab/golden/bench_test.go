@@ -87,9 +87,11 @@ func peakMiB(pid int) (float64, bool) {
 // BenchmarkLoadAlmaLinux reads all of AlmaLinux 8 and 10's OSV records, with KEV and what
 // is here of EPSS, and makes the index.
 func BenchmarkLoadAlmaLinux(b *testing.B) {
+	cpu := spent(b)
 	for b.Loop() {
 		almaLinux(b)
 	}
+	b.ReportMetric(1000*(spent(b)-cpu)/float64(b.N), "cpu-ms")
 	reportPeak(b)
 }
 
@@ -99,9 +101,11 @@ func BenchmarkMachine(b *testing.B) {
 	for _, name := range []string{"alma_8", "alma_10"} {
 		b.Run(name, func(b *testing.B) {
 			m := host(b, name)
+			cpu := spent(b)
 			for b.Loop() {
 				require.NotEmpty(b, assess.NewSheet(k, m, patching.Asset{}, j).Findings)
 			}
+			b.ReportMetric(1000*(spent(b)-cpu)/float64(b.N), "cpu-ms")
 		})
 	}
 }
