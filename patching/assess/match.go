@@ -42,6 +42,8 @@ type Match struct {
 	Entitlement string
 	// Aside is why it does not count; empty: it counts.
 	Aside Aside
+	// known: it is of another stream for sure, as both streams are known.
+	known bool
 	// release is the one that the advisory is published for: "8" of a machine's "8.8".
 	release string
 }
@@ -209,6 +211,7 @@ func modular(v string) bool {
 func (x *Index) moduleAside(m Machine, f *Match, order version.Order) Aside {
 	streams := x.streams[streamKey{f.Advisory.ID, f.Package.Name}]
 	if f.Package.Module == "" || len(streams) > 0 && !slices.Contains(streams, patching.ModuleStream(f.Package.Module)) {
+		f.known = f.Package.Module != ""
 		return OtherStream
 	}
 	why := Aside("")

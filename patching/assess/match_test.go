@@ -244,6 +244,7 @@ func TestASheetSaysWhatIsKnownAndNothingElse(t *testing.T) {
 func TestPackagesOfWhichAdvisoriesMaySpeakAreABlindSpot(t *testing.T) {
 	k := assess.Knowledge{Advisories: assess.NewIndex([]patching.Advisory{
 		fixes("A", bookworm, "tool", "not a version !"), fixes("B", alma8, "nginx", "1.24-1.module_el8.9.0+1"),
+		fixes("C", alma8, "squid", "4.15-1.module_el8.9.0+1", ofModule("squid:4")),
 	})}
 	spots := func(on patching.Platform, p patching.Package) (all []string) {
 		m := assess.Machine{Platform: on, Packages: patching.PackageSet{Packages: []patching.Package{p}}}
@@ -257,6 +258,10 @@ func TestPackagesOfWhichAdvisoriesMaySpeakAreABlindSpot(t *testing.T) {
 	}
 	assert.Contains(t, spots(bookworm, has("tool", "1")), "packages whose versions cannot be compared: tool")
 	assert.Contains(t, spots(alma8, has("nginx", "1.22-1.module_el8.8.0+1")), "packages of module streams: nginx")
+	squid := has("squid", "3.5-1.module_el8.8.0+1")
+	assert.Contains(t, spots(alma8, squid), "packages of module streams: squid")
+	squid.Module = "squid:3"
+	assert.NotContains(t, spots(alma8, squid), "packages of module streams: squid", "both are known")
 	assert.NotContains(t, spots(alma8, has("nginx", "1.22-1.el8")), "packages of module streams: nginx", "it is of none")
 }
 
