@@ -1,7 +1,6 @@
 package assess_test
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -71,7 +70,7 @@ func TestAnAssessorSaysOfEachMachineWhatItWouldSayOfItAlone(t *testing.T) {
 	wait.Wait()
 	findings := 0
 	for n, one := range all {
-		require.Equal(t, assess.NewSheet(k, one.m, one.on, j), got[n], fmt.Sprintf("%+v", one))
+		require.Equal(t, assess.NewSheet(k, one.m, one.on, j), got[n], "%+v", one)
 		findings += len(got[n].Findings)
 	}
 	require.Greater(t, findings, len(all)/2)
