@@ -114,10 +114,15 @@ histories: ## Record workflow histories of a release, for the tests that replay 
 	go run ./lab/histories
 
 .PHONY: bench
-bench: ## Measure start, rest, cycles of growing size, and waves of real machines (as root); the figures of docs/performance.md.
+bench: ## Measure start, rest, cycles of growing size, waves of real machines (as root), assessment; the figures of docs/performance.md.
 	@# The real machines first: whatever they lack is said at once.
 	go run ./lab/real -cycle waves
 	go run ./lab/bench
+	tools/bench-assess
+
+.PHONY: bench-assess
+bench-assess: ## Measure what assessing costs, beside osv-scanner; PATCHCYCLE_SHARED says where the real feeds are.
+	@tools/bench-assess
 
 ##@ Keep
 

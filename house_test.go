@@ -3,6 +3,9 @@ package patchcycle_test
 import (
 	"bytes"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"maps"
 	"os"
@@ -101,4 +104,73 @@ func goFiles(t *testing.T, ending string) map[string][]byte {
 	})
 	require.NoError(t, err)
 	return found
+}
+
+var (
+	parserName = regexp.MustCompile(`^(Parse|parse|Read|read|Decode|decode|Unmarshal|scan)([A-Z]|$)`)
+	fuzzTarget = regexp.MustCompile(`(?s)\nfunc Fuzz\w+\(.*?\n}`)
+)
+
+// notFuzzed are functions that are called like parsers and understand nothing.
+var notFuzzed = map[string]string{
+	"internal/unpack.ReadAtMost":    "it counts bytes",
+	"worker/snapshots.readPackage":  "internal/deb reads it, and has a target",
+	"cmd/patchcycle-agent/cli.read": "it counts bytes, and gives them to parsers of other packages",
+}
+
+// Serves G4. Whoever writes a parser of what comes from outside is told here that a fuzz
+// target is missing: one that calls it, for what other packages may call, and any of the
+// package's for its own helpers.
+func TestEveryParserHasAFuzzTarget(t *testing.T) {
+	targets := map[string]string{}
+	for name, src := range goFiles(t, "_test.go") {
+		for _, text := range fuzzTarget.FindAll(src, -1) {
+			targets[path.Dir(name)] += string(text)
+		}
+	}
+	parsers := 0
+	for name, src := range goFiles(t, ".go") {
+		dir, _, _ := strings.Cut(name, "/")
+		if strings.HasSuffix(name, "_test.go") || dir == "lab" || dir == "e2e" {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, src, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, d := range file.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || !parserName.MatchString(f.Name.Name) || !takesText(f) {
+				continue
+			}
+			parsers++
+			at := path.Dir(name) + "." + f.Name.Name
+			called := regexp.MustCompile(`\b` + f.Name.Name + `[\[(]`).MatchString(targets[path.Dir(name)])
+			switch {
+			case notFuzzed[at] != "", called, !f.Name.IsExported() && targets[path.Dir(name)] != "":
+			default:
+				t.Errorf("%s: no fuzz target of its package calls %s", name, f.Name.Name)
+			}
+		}
+	}
+	require.Greater(t, parsers, 40)
+}
+
+// takesText reports whether a function is given bytes to make sense of. To a Read method
+// they are what it fills, and a method of a type that is no one else's business is called
+// by the package's own parsers.
+func takesText(f *ast.FuncDecl) bool {
+	if f.Recv != nil && f.Name.IsExported() {
+		return false
+	}
+	return slices.ContainsFunc(f.Type.Params.List, func(p *ast.Field) bool {
+		switch kind := p.Type.(type) {
+		case *ast.ArrayType:
+			of, ok := kind.Elt.(*ast.Ident)
+			return ok && kind.Len == nil && of.Name == "byte"
+		case *ast.SelectorExpr:
+			return kind.Sel.Name == "Reader" || kind.Sel.Name == "RawMessage"
+		case *ast.Ident:
+			return kind.Name == "Document" || kind.Name == "string" && strings.HasPrefix(f.Name.Name, "Parse")
+		}
+		return false
+	})
 }

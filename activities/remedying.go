@@ -125,7 +125,7 @@ func (r *Remedying) likes(ctx context.Context, g plan.Grounds, items []patching.
 		return nil, fmt.Errorf("assets: %w", err)
 	}
 	s := sorter{
-		grounds: g, read: read, looks: map[kind]assess.Look{}, after: map[kindAfter]assess.Look{}, likes: map[like]*plan.Likes{},
+		grounds: g, read: read, looks: map[kind]*assess.Kind{}, after: map[kindAfter]*assess.Kind{}, likes: map[like]*plan.Likes{},
 		reaches: map[patching.RingName]time.Time{},
 	}
 	for _, ring := range f.Rings {
@@ -159,14 +159,14 @@ func (r *Remedying) grounds(ctx context.Context, pol *policy.Policy, kind patchi
 		g.Regimes = append(g.Regimes, chosen...)
 	}
 	if r.Feeds == nil {
-		g.Judge = assess.NewJudge(assess.Knowledge{Advisories: assess.NewIndex(nil)}, g.Judgement)
+		g.Assessor = assess.NewAssessor(assess.Knowledge{Advisories: assess.NewIndex(nil)}, g.Judgement)
 		return g, nil
 	}
 	know, feeds, err := r.Feeds.Knowledge(ctx)
 	if err != nil {
 		return g, fmt.Errorf("feeds: %w", err)
 	}
-	g.Feeds, g.Judge = feeds, assess.NewJudge(know, g.Judgement)
+	g.Feeds, g.Assessor = feeds, assess.NewAssessor(know, g.Judgement)
 	return g, nil
 }
 
@@ -198,8 +198,8 @@ type like struct {
 type sorter struct {
 	grounds plan.Grounds
 	read    *reader
-	looks   map[kind]assess.Look
-	after   map[kindAfter]assess.Look
+	looks   map[kind]*assess.Kind
+	after   map[kindAfter]*assess.Kind
 	likes   map[like]*plan.Likes
 	reaches map[patching.RingName]time.Time // the earliest, by ring
 }
@@ -239,10 +239,11 @@ func (s *sorter) make(ctx context.Context, at like) (*plan.Likes, error) {
 	}
 	now, known := s.looks[at.kind]
 	if !known {
-		now = s.grounds.Judge.Look(m)
+		now = s.grounds.Assessor.Kind(m)
 		s.looks[at.kind] = now
 	}
-	l.Has, l.Left, l.Blind, l.Ends = now.Counts, now.Counts, now.Spots, s.grounds.Judge.Ends(at.Platform)
+	l.Has, l.Blind, l.Ends = now.Matches(), now.Spots(), now.Ends()
+	l.Left = l.Has
 	if at.Packages == "" || at.Candidates == "" {
 		l.Blind = []assess.BlindSpot{{What: "what is installed", Why: "The machine never said it."}}
 	}
@@ -255,10 +256,10 @@ func (s *sorter) make(ctx context.Context, at like) (*plan.Likes, error) {
 	}
 	then, known := s.after[at.kindAfter]
 	if !known {
-		then = s.grounds.Judge.Look(assess.After(m, b))
+		then = s.grounds.Assessor.Kind(assess.After(m, b))
 		s.after[at.kindAfter] = then
 	}
-	l.Left, l.By = then.Counts, b.Patches()
+	l.Left, l.By = then.Matches(), b.Patches()
 	return l, nil
 }
 

@@ -44,7 +44,7 @@ func (u *Urgent) Findings(ctx context.Context, a patching.Asset) (assess.Sheet, 
 	if err != nil {
 		return assess.Sheet{}, nil, fmt.Errorf("machine %s: %w", a.ID, err)
 	}
-	return g.Judge.Sheet(m, assess.ClassOf(&a)), g.Lines(), nil
+	return g.Assessor.Kind(m).Sheet(a), g.Lines(), nil
 }
 
 // judgedBy joins how the policies in force that select a machine judge; with none it is

@@ -167,6 +167,7 @@ func TestNamesThatCouldMeanSomethingElseAreNoPackages(t *testing.T) {
 		require.Error(t, patching.ValidatePackage("a", arch, "1"), "%q", arch)
 	}
 	assert.NoError(t, patching.ValidatePackage("libstdc++6", "amd64", "1:12.2.0-14+deb12u1"))
+	assert.NoError(t, patching.ValidatePackage("crontabs", "noarch", "1.11^20190603git9e74f2d-6.el10"))
 	assert.NoError(t, patching.ValidatePackage("kernel-core", "x86_64", "5.14.0-570.12.1.el9_6"))
 }
 

@@ -63,8 +63,9 @@ type CandidateSet struct {
 }
 
 var (
-	packageName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._:~-]{0,199}$`)
-	packageVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+.:~_-]{0,199}$`)
+	packageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._:~-]{0,199}$`)
+	// A caret is rpm's: 1.11^20190603git9e74f2d comes after 1.11.
+	packageVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+.:~^_-]{0,199}$`)
 	packageArch    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 )
 

@@ -38,7 +38,7 @@ func (w *world) grounds() plan.Grounds {
 			{FeedSource: patching.FeedSource{Name: "ours", StaleAfter: 48 * time.Hour}, Asked: opened.AddDate(0, 0, -4), Edition: patching.FeedEdition{Digest: "o", Records: map[string]int{"advisories": 3}}},
 		},
 	}
-	g.Judge = assess.NewJudge(assess.Knowledge{
+	g.Assessor = assess.NewAssessor(assess.Knowledge{
 		Advisories: assess.NewIndex([]patching.Advisory{
 			about("HOUSE-1", "A handshake that never ends", "openssl", "3.0.17-1~deb12u2", 12, "CVE-2099-0001"),
 			about("HOUSE-2", "A header that is too long", "nginx", "1.22.1-9+deb12u3", 3, "CVE-2099-0002", "CVE-2099-0003"),
@@ -72,7 +72,7 @@ func (w *world) likes(g plan.Grounds, done map[patching.AssetID]bool) (all []pla
 		}
 		l := plan.Likes{
 			Machines: 1, Owners: []string{m.asset.Owner}, Class: assess.Class{Exposure: patching.Internet}, Begins: m.item.Start, Out: m.item.Exclude,
-			Has: g.Judge.Look(now).Counts, Left: g.Judge.Look(then).Counts, By: b.Patches(),
+			Has: g.Assessor.Kind(now).Matches(), Left: g.Assessor.Kind(then).Matches(), By: b.Patches(),
 		}
 		all = append(all, l)
 	}

@@ -149,6 +149,7 @@ func (c *chain) link(f *File) error {
 			return err
 		}
 		if r == nil {
+			c.lend(f, *l)
 			continue
 		}
 		l.Release, l.Signed = r.Name, r.Signed
@@ -159,6 +160,21 @@ func (c *chain) link(f *File) error {
 		}
 	}
 	return nil
+}
+
+// lend gives the packages of a list that no release names the suite of the release in the
+// nearest folder above: nobody vouches for it, and yet it is no list of another suite.
+func (c *chain) lend(f *File, l List) {
+	for _, r := range c.releases { // the longest path first
+		if _, ok := within(l.Name, path.Dir(r.Name)); !ok || path.Dir(r.Name) == "." {
+			continue
+		}
+		for n := range l.Offers {
+			o := &f.Offers[l.First+n]
+			o.Suite, o.Origin = r.Suite, r.Origin
+		}
+		return
+	}
 }
 
 // of returns the release that names a list: that of the folder above it, or any that has

@@ -18,7 +18,7 @@ var errDeep = fmt.Errorf("its groups are nested more than %d deep", maxDepth)
 
 // decodeJSON reads one JSON value, and nothing after it.
 func decodeJSON(in io.Reader, into any) error {
-	d := json.NewDecoder(&shallow{in: in})
+	d := json.NewDecoder(&plainJSON{in: in})
 	if err := d.Decode(into); err != nil {
 		return fmt.Errorf("JSON: %w", err)
 	}
@@ -29,37 +29,6 @@ func decodeJSON(in io.Reader, into any) error {
 		return fmt.Errorf("JSON: %w", err)
 	}
 	return nil
-}
-
-// shallow ends with an error where a JSON text goes too deep: the standard library
-// would follow it for 10,000 levels.
-type shallow struct {
-	in     io.Reader
-	depth  int
-	quoted bool
-	escape bool
-}
-
-func (s *shallow) Read(p []byte) (int, error) {
-	n, err := s.in.Read(p)
-	for _, b := range p[:n] {
-		switch {
-		case s.escape:
-			s.escape = false
-		case s.quoted && b == '\\':
-			s.escape = true
-		case b == '"':
-			s.quoted = !s.quoted
-		case s.quoted:
-		case b == '{' || b == '[':
-			if s.depth++; s.depth > maxDepth {
-				return 0, errDeep
-			}
-		case b == '}' || b == ']':
-			s.depth--
-		}
-	}
-	return n, err
 }
 
 // newXML returns a decoder that is bounded in depth, and refuses declarations: what

@@ -168,6 +168,8 @@ func FuzzFeeds(f *testing.F) {
 				_ = feed.Read(Document{head, bytes.NewReader(text)}, &Content{})
 			}
 		}
+		_, _ = ReadChangelog("fuzz", text, "12")
+		_, _ = ReadHand(text)
 	})
 }
 

@@ -163,8 +163,42 @@ func (r *osvRecord) advisory() (a patching.Advisory, ours bool, err error) {
 			return a, false, fmt.Errorf("%.80s of %.80s: %w", p.Package.Name, p.Package.Ecosystem, err)
 		}
 	}
-	a.Affected = onceEach(a.Affected)
+	a.Affected = onceEach(ofStreams(a.Affected, a.Title))
 	return a, ours, nil
+}
+
+// titleStream finds "idm:DL1" in "Moderate: idm:DL1 security update". A word before a
+// colon and a space is a severity.
+var titleStream = regexp.MustCompile(`(?:^|\s)([a-z0-9][A-Za-z0-9_.+-]*:[A-Za-z0-9][A-Za-z0-9_.+-]*)`)
+
+// ofStreams takes the module's stream from the title, where AlmaLinux's records have it: in
+// 97 of 100 that fix something of a module. Some name several, and do not say which package
+// belongs to which: then it is said for each.
+func ofStreams(all []patching.Affected, title string) []patching.Affected {
+	streams := titleStream.FindAllStringSubmatch(title, -1)
+	if len(streams) == 0 || !slices.ContainsFunc(all, unnamedStream) {
+		return all
+	}
+	told := make([]patching.Affected, 0, len(all))
+	for _, a := range all {
+		if !unnamedStream(a) {
+			told = append(told, a)
+			continue
+		}
+		for _, m := range streams {
+			a.Module = m[1]
+			told = append(told, a)
+		}
+	}
+	return told
+}
+
+// unnamedStream reports whether a fix was built in a module (the build system of the RHEL
+// family writes that into the release) whose stream the record does not tell.
+func unnamedStream(a patching.Affected) bool {
+	return a.Module == "" && slices.ContainsFunc(a.Ranges, func(r patching.VersionRange) bool {
+		return strings.Contains(r.Fixed, ".module_") || strings.Contains(r.Fixed, ".module+")
+	})
 }
 
 // onceEach leaves out what was said before: the same machines have several products,

@@ -278,7 +278,7 @@ func TestWholeFeedsOfOSVAreRead(t *testing.T) {
 			require.NotEmpty(t, a.Affected, a.ID)
 			packages += len(a.Affected)
 		}
-		require.Equal(t, 46903, packages)
+		require.Equal(t, 50490, packages)
 	}
 }
 

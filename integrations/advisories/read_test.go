@@ -125,6 +125,8 @@ func TestWhatIsHostileIsRefusedWithItsReason(t *testing.T) {
 		"more documents than there can be":   {zipped(t, empty), "more than 3 documents"},
 		"more records than there can be":     {zipped(t, member(3)), "more than 8 records"},
 		"groups within groups":               {[]byte(deep), errDeep.Error()},
+		"a field twice":                      {[]byte(strings.Replace(string(text), `"title":`, `"catalogVersion": "1", "title":`, 1)), `"catalogVersion" is there twice`},
+		"a field twice, spelt otherwise":     {[]byte(strings.Replace(string(text), `"title":`, `"\u0074itle": "a", "title":`, 1)), `"title" is there twice`},
 		"something after its end":            {append(bytes.TrimSpace(text), " {}"...), "something follows"},
 		"another shape":                      {[]byte(`{"catalogVersion": "1", "vulnerabilities": {"a": 1}}`), "JSON"},
 		"fewer entries than it says":         {[]byte(`{"catalogVersion": "1", "count": 9, "vulnerabilities": []}`), "has 0"},
@@ -187,4 +189,14 @@ func TestAHeadNamesTheFieldsOfADocument(t *testing.T) {
 	} {
 		require.Equal(t, want, Head{Start: []byte(text)}.Keys(), text)
 	}
+}
+
+// Serves G4.
+func TestFieldsOfDifferentGroupsMayHaveTheSameName(t *testing.T) {
+	var into any
+	require.NoError(t, decodeJSON(strings.NewReader(`{"a": {"a": 1, "b": ["a", "a", {"a": "a:a,\"a\""}, {"a": 2}]}, "b": "a"}`), &into))
+	for _, text := range []string{`{"a": 1, "a": 2}`, `[{"x": {"b": 1, "c": [{}], "b": 2}}]`, `{"a": {}, "a": {}}`, `{"": 1, "": 2}`} {
+		require.ErrorContains(t, decodeJSON(strings.NewReader(text), &into), "is there twice", text)
+	}
+	require.Error(t, decodeJSON(strings.NewReader(`}}{"a": 1}`), &into))
 }

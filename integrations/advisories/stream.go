@@ -11,7 +11,7 @@ import (
 // found for each element, which has to decode it. Of the other outermost fields it
 // decodes those in fields, by name, and passes over the rest.
 func eachJSON(in io.Reader, list string, found func(*json.Decoder) error, fields map[string]any) error {
-	d := json.NewDecoder(&shallow{in: in})
+	d := json.NewDecoder(&plainJSON{in: in})
 	if err := delim(d, '{'); err != nil {
 		return err
 	}

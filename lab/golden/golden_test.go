@@ -4,6 +4,7 @@
 package golden
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"os"
@@ -57,7 +58,7 @@ func matched(x *assess.Index, m assess.Machine, asOf time.Time) (count, streams 
 		if f.Aside == "" {
 			count[pair{f.Package.Name, string(f.Advisory.ID)}] = true
 		}
-		if f.Aside == assess.OtherStream {
+		if f.Aside == assess.OtherStream || f.Aside == assess.OtherBuild {
 			streams[pair{f.Package.Name, string(f.Advisory.ID)}] = true
 		}
 	}
@@ -69,16 +70,9 @@ func TestMatchesAreThoseOfOSVScannerWithModuleStreamsApart(t *testing.T) {
 	x := assess.NewIndex(read(t, "feeds/osv/AlmaLinux-8-10").Advisories)
 	for name, release := range map[string]string{"alma_8": "8", "alma_10": "10"} {
 		t.Run(name, func(t *testing.T) {
-			type packages struct {
-				Results []struct {
-					Packages []struct {
-						Package struct{ Name, Version string }
-					}
-				}
-			}
 			m := assess.Machine{Platform: patching.Platform{ID: "almalinux", Release: release}}
 			m.Packages.Manager = "dnf"
-			for _, r := range decode[packages](t, "feeds/golden/osv-scanner/"+name+".input.osv-scanner.json.gz").Results {
+			for _, r := range decode[scannerInput](t, "feeds/golden/osv-scanner/"+name+".input.osv-scanner.json.gz").Results {
 				for _, p := range r.Packages {
 					m.Packages.Packages = append(m.Packages.Packages, patching.Package{Name: p.Package.Name, Version: p.Package.Version})
 				}
@@ -170,7 +164,7 @@ func TestAgreementOfAdvisoriesWithDnfIsTheRecordedOne(t *testing.T) {
 			open := map[string]bool{} // as the golden has it: streams are no matter
 			counting := map[string]bool{}
 			for _, f := range x.Match(m, golden.AsOf) {
-				if f.Aside == "" || f.Aside == assess.OtherStream {
+				if f.Aside == "" || f.Aside == assess.OtherStream || f.Aside == assess.OtherBuild {
 					open[f.Package.Name] = true
 				}
 				if f.Aside == "" {
@@ -257,5 +251,27 @@ func TestUpdatesOfWindowsAreThoseOfItsBuild(t *testing.T) {
 			slices.Sort(want)
 			require.Equal(t, want, slices.Compact(got))
 		})
+	}
+}
+
+// Serves G1. A single version that is taken for none has a whole inventory refused.
+func TestWhateverIsInstalledOnRealMachinesIsAPackage(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(inplace.Path(t, "feeds/inventories/hosts"), "*.json.gz"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		v := decode[vuls](t, "feeds/inventories/hosts/"+filepath.Base(file))
+		if v.Family == "windows" {
+			continue
+		}
+		var doc inventories.Document
+		doc.OS.ID, doc.OS.Version = v.Family, v.Release
+		for _, p := range v.machine("").Packages.Packages {
+			doc.Packages = append(doc.Packages, inventories.DocumentPackage{Name: p.Name, Version: p.Version, Arch: p.Arch})
+		}
+		text, err := json.Marshal(doc)
+		require.NoError(t, err)
+		_, err = inventories.Read(bytes.NewReader(text))
+		require.NoError(t, err, filepath.Base(file))
 	}
 }

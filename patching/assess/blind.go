@@ -20,7 +20,7 @@ func (d *doubts) add(f Match) {
 	switch {
 	case f.Aside == OtherOrder:
 		note(&d.orders)
-	case f.Aside == OtherStream && (f.Package.Module != "" || modular(f.Package.Version)):
+	case f.Aside == OtherStream && !f.known && (f.Package.Module != "" || modular(f.Package.Version)):
 		note(&d.streams)
 	}
 }
@@ -42,13 +42,16 @@ func blindSpots(k Knowledge, m Machine, unsure doubts) (blind bool, all []BlindS
 	}
 	blind = len(all) > 0
 	if len(unsure.streams) > 0 {
-		spot("packages of module streams: "+strings.Join(unsure.streams, ", "), "Advisories speak of them, and no feed says of which streams: updateinfo.xml does.")
+		spot("packages of module streams: "+strings.Join(unsure.streams, ", "), "Advisories speak of them, and either their own stream is not in the inventory, or no feed says of which streams the advisories are: updateinfo.xml does.")
 	}
 	if len(unsure.orders) > 0 {
 		spot("packages whose versions cannot be compared: "+strings.Join(unsure.orders, ", "), "Advisories speak of them.")
 	}
 	if m.Offers == nil && m.ID != "windows" {
 		spot("candidates", "No list of packages for its system is among the feeds: what the machine can be given is not known.")
+	}
+	if m.ID == "windows" {
+		spot("what runs on Windows, and .NET Framework", "The build tells of Windows itself: updates of other products of Microsoft's are not looked for.")
 	}
 	sourced := func(p patching.Package) bool { return p.Source != "" }
 	if order, _ := version.OrderOf(m.ID); order == version.Debian && !slices.ContainsFunc(m.Packages.Packages, sourced) {

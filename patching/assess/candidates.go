@@ -9,23 +9,25 @@ import (
 
 // codenames are the suites of Debian's and Ubuntu's releases.
 var codenames = map[patching.Platform]string{
-	{ID: "debian", Release: "10"}: "buster", {ID: "debian", Release: "11"}: "bullseye", {ID: "debian", Release: "12"}: "bookworm",
-	{ID: "debian", Release: "13"}: "trixie", {ID: "ubuntu", Release: "18.04"}: "bionic", {ID: "ubuntu", Release: "20.04"}: "focal",
-	{ID: "ubuntu", Release: "22.04"}: "jammy", {ID: "ubuntu", Release: "24.04"}: "noble",
+	{ID: "debian", Release: "9"}: "stretch", {ID: "debian", Release: "10"}: "buster", {ID: "debian", Release: "11"}: "bullseye",
+	{ID: "debian", Release: "12"}: "bookworm", {ID: "debian", Release: "13"}: "trixie", {ID: "debian", Release: "14"}: "forky",
+	{ID: "ubuntu", Release: "14.04"}: "trusty", {ID: "ubuntu", Release: "16.04"}: "xenial", {ID: "ubuntu", Release: "18.04"}: "bionic",
+	{ID: "ubuntu", Release: "20.04"}: "focal", {ID: "ubuntu", Release: "22.04"}: "jammy", {ID: "ubuntu", Release: "24.04"}: "noble",
+	{ID: "ubuntu", Release: "25.04"}: "plucky", {ID: "ubuntu", Release: "25.10"}: "questing", {ID: "ubuntu", Release: "26.04"}: "resolute",
 }
 
 // Candidates are the newest versions that indexes offer a system, of the packages that
 // are installed: what apt would take where nothing is pinned. An index of another
-// release's suite offers nothing; one that does not tell its suite counts. They are nil
-// if no index is for the system.
+// release's suite offers nothing, and none with a suite does to a release that we cannot
+// name; one that does not tell its suite counts. They are nil if no index is for the system.
 func Candidates(offers []patching.Offer, on patching.Platform, set patching.PackageSet) map[Installed]string {
 	if order, _ := version.OrderOf(on.ID); order != version.Debian {
 		return nil
 	}
-	release := codenames[patching.Platform{ID: on.ID, Release: releases(on.Release)[0]}]
+	release := codenameOf(on)
 	by := map[string][]patching.Offer{}
 	for _, o := range offers {
-		if release == "" || o.Suite == "" || o.Suite == release || strings.HasPrefix(o.Suite, release+"-") {
+		if o.Suite == "" || release != "" && (o.Suite == release || strings.HasPrefix(o.Suite, release+"-")) {
 			by[o.Name] = append(by[o.Name], o)
 		}
 	}
@@ -42,4 +44,15 @@ func Candidates(offers []patching.Offer, on patching.Platform, set patching.Pack
 		}
 	}
 	return newest
+}
+
+// codenameOf is empty for a release that we cannot name. Debian's point releases (12.5) are
+// of the suite of their release.
+func codenameOf(on patching.Platform) string {
+	for _, release := range releases(on.Release) {
+		if name := codenames[patching.Platform{ID: on.ID, Release: release}]; name != "" {
+			return name
+		}
+	}
+	return ""
 }

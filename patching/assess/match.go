@@ -1,6 +1,7 @@
 package assess
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,10 @@ type Match struct {
 	Entitlement string
 	// Aside is why it does not count; empty: it counts.
 	Aside Aside
+	// known: it is of another stream for sure, as both streams are known.
+	known bool
+	// release is the one that the advisory is published for: "8" of a machine's "8.8".
+	release string
 }
 
 // Aside is why a package that an advisory seems to be about is none that it is about.
@@ -49,11 +54,13 @@ type Aside string
 
 // The reasons. Their words are for people.
 const (
-	OtherStream  Aside = "The fix belongs to a module stream, and the package is not known to be of that stream."
-	OtherOrder   Aside = "The versions cannot be compared."
-	OlderKernel  Aside = "A newer kernel is installed, and this one does not run."
-	TakenBack    Aside = "The advisory was withdrawn."
-	NotPublished Aside = "The advisory was published later."
+	OtherStream      Aside = "The fix belongs to a module stream, and the package is not known to be of that stream."
+	OtherBuild       Aside = "The fix is the same release of the same module, built anew, and the machine is not known to be offered it."
+	OtherOrder       Aside = "The versions cannot be compared."
+	OlderKernel      Aside = "A newer kernel is installed, and this one does not run."
+	TakenBack        Aside = "The advisory was withdrawn."
+	NotPublished     Aside = "The advisory was published later."
+	ProlongedRelease Aside = "The machine is on a prolonged minor release, whose own advisories are about the same flaws."
 )
 
 // Index finds the advisories about a package. It may be used by many at a time.
@@ -68,10 +75,6 @@ type Index struct {
 	// naming are the places of advisories by the flaws that they name, see [Index.Naming].
 	once   sync.Once
 	naming map[string][]int32
-
-	mu sync.Mutex
-	// known are answers for packages on a platform: fleets have the same ones.
-	known map[question][]Match
 }
 
 type subject struct {
@@ -87,16 +90,11 @@ type streamKey struct {
 	name     string
 }
 
-type question struct {
-	patching.Platform
-	patching.Package
-}
-
 // NewIndex makes an index of advisories, which must not be changed afterwards.
 func NewIndex(advisories []patching.Advisory) *Index {
 	x := &Index{
 		advisories: advisories, about: map[subject][]statement{}, streams: map[streamKey][]string{},
-		platforms: map[patching.Platform]bool{}, known: map[question][]Match{},
+		platforms: map[patching.Platform]bool{},
 	}
 	for i := range advisories {
 		for j := range advisories[i].Affected {
@@ -148,13 +146,20 @@ func (x *Index) Match(m Machine, asOf time.Time) []Match {
 	var all []Match
 	aside := olderKernels(m, order)
 	for i, p := range m.Packages.Packages {
-		for _, f := range x.matches(m.Platform, p, order) {
-			f.Aside = x.judge(m, &f, order, asOf, aside[i])
-			if f.Entitlement != "" && slices.Contains(m.Entitlements, f.Entitlement) {
-				f.Entitlement = ""
-			}
-			all = append(all, f)
+		all = x.appendMatches(all, m, p, order, asOf, aside[i])
+	}
+	return all
+}
+
+// appendMatches adds those of one package. Of the machine they depend on its platform, on
+// its entitlements and on what it is offered of this package, and on nothing else.
+func (x *Index) appendMatches(all []Match, m Machine, p patching.Package, order version.Order, asOf time.Time, olderKernel bool) []Match {
+	for _, f := range x.matches(m.Platform, p, order) {
+		f.Aside = x.judge(m, &f, order, asOf, olderKernel)
+		if f.Entitlement != "" && slices.Contains(m.Entitlements, f.Entitlement) {
+			f.Entitlement = ""
 		}
+		all = append(all, f)
 	}
 	return all
 }
@@ -169,10 +174,33 @@ func (x *Index) judge(m Machine, f *Match, order version.Order, asOf time.Time, 
 		return TakenBack
 	case olderKernel:
 		return OlderKernel
-	case modular(f.Fixed) && !x.sameStream(m, f, order):
-		return OtherStream
+	case x.prolonged(m, f):
+		return ProlongedRelease
+	case modular(f.Fixed):
+		return x.moduleAside(m, f, order)
 	}
 	return ""
+}
+
+// prolonged reports whether a machine is kept on a minor release for longer (RHEL's EUS and
+// the like), and that one has advisories of its own about all of the match's flaws: their
+// fixes are older versions than those of the main release, which it is not offered.
+func (x *Index) prolonged(m Machine, f *Match) bool {
+	if len(m.Entitlements) == 0 || len(f.CVEs) == 0 || f.release == m.Release || f.release == "" {
+		return false
+	}
+	own := x.about[subject{m.Platform, f.Package.Name, false}]
+	return !slices.ContainsFunc(f.CVEs, func(c patching.CVE) bool {
+		return !slices.ContainsFunc(own, func(at statement) bool {
+			a := &x.advisories[at.advisory]
+			affected := &a.Affected[at.affected]
+			about := a.CVEs
+			if len(affected.CVEs) > 0 {
+				about = affected.CVEs
+			}
+			return affected.Entitlement != "" && slices.Contains(m.Entitlements, affected.Entitlement) && slices.Contains(about, c)
+		})
+	})
 }
 
 // modular reports whether a version was built in a module: the build system of the RHEL
@@ -181,39 +209,49 @@ func modular(v string) bool {
 	return strings.Contains(v, ".module_") || strings.Contains(v, ".module+")
 }
 
-// sameStream reports whether the fix is one of the stream that the package is of. Where
-// no feed tells the advisory's stream, what the machine's own manager offers decides: it
-// offers nothing of another stream.
-func (x *Index) sameStream(m Machine, f *Match, order version.Order) bool {
-	if streams := x.streams[streamKey{f.Advisory.ID, f.Package.Name}]; len(streams) > 0 {
-		return slices.Contains(streams, patching.ModuleStream(f.Package.Module))
+// moduleAside is why a fix that was built in a module is none for the package; empty: it is
+// one. What the machine's own manager offers, where that is known, has the last word: it
+// offers nothing of another stream, nor of another build of the same one
+// (perl-IO-Socket-SSL:2.066 is built for each stream of perl), which no feed tells apart.
+func (x *Index) moduleAside(m Machine, f *Match, order version.Order) Aside {
+	streams := x.streams[streamKey{f.Advisory.ID, f.Package.Name}]
+	if f.Package.Module == "" || len(streams) > 0 && !slices.Contains(streams, patching.ModuleStream(f.Package.Module)) {
+		f.known = f.Package.Module != ""
+		return OtherStream
+	}
+	why := Aside("")
+	switch {
+	case len(streams) == 0:
+		why = OtherStream
+	case beforeModule(f.Package.Version) == beforeModule(f.Fixed):
+		why = OtherBuild
 	}
 	offer, ok := m.Offers[Installed{f.Package.Name, f.Package.Arch}]
-	if !ok || f.Package.Module == "" {
-		return false
+	if !ok {
+		return why
 	}
-	c, known := order.Compare(offer, f.Fixed)
-	return known && c >= 0
+	if c, known := order.Compare(offer, f.Fixed); known && c >= 0 {
+		return ""
+	}
+	return cmp.Or(why, OtherBuild)
+}
+
+// beforeModule is a version without what the module's build adds to the release.
+func beforeModule(v string) string {
+	if i := strings.Index(v, ".module"); i >= 0 {
+		return v[:i]
+	}
+	return v
 }
 
 // matches looks at one package, whoever has it.
-func (x *Index) matches(on patching.Platform, p patching.Package, order version.Order) []Match {
-	q := question{on, p}
-	x.mu.Lock()
-	all, ok := x.known[q]
-	x.mu.Unlock()
-	if ok {
-		return all
-	}
+func (x *Index) matches(on patching.Platform, p patching.Package, order version.Order) (all []Match) {
 	source, sourceVersion := sourceOf(p)
 	for _, release := range releases(on.Release) {
 		at := patching.Platform{ID: on.ID, Release: release}
 		all = x.ask(all, subject{at, p.Name, false}, p, p.Version, order)
 		all = x.ask(all, subject{at, source, true}, p, sourceVersion, order)
 	}
-	x.mu.Lock()
-	x.known[q] = all
-	x.mu.Unlock()
 	return all
 }
 
@@ -225,7 +263,7 @@ func (x *Index) ask(all []Match, s subject, p patching.Package, has string, orde
 			continue
 		}
 		fixed, is, known := affects(affected, has, order)
-		m := Match{Package: p, Advisory: advisory, Fixed: fixed, Source: affected.Source, CVEs: advisory.CVEs, Entitlement: affected.Entitlement}
+		m := Match{Package: p, Advisory: advisory, Fixed: fixed, Source: affected.Source, CVEs: advisory.CVEs, Entitlement: affected.Entitlement, release: s.Release}
 		if len(affected.CVEs) > 0 {
 			m.CVEs = affected.CVEs
 		}

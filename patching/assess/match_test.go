@@ -97,7 +97,7 @@ func TestWhoIsAffectedIsSaidByPackageReleaseAndVersion(t *testing.T) {
 
 // Serves G1.
 func TestAFixOfAModuleCountsForItsStreamAlone(t *testing.T) {
-	const fix = "1:1.24.0-1.module_el8.9.0+1"
+	const fix, rebuilt = "1:1.24.0-1.module_el8.9.0+1", "1:1.22.0-1.module_el8.9.0+7"
 	nginx := func(module string) patching.Package {
 		return has("nginx", "1:1.22.0-1.module_el8.8.0+1", func(p *patching.Package) { p.Module = module })
 	}
@@ -115,6 +115,9 @@ func TestAFixOfAModuleCountsForItsStreamAlone(t *testing.T) {
 		"nobody names the stream":          {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.24"), "", assess.OtherStream},
 		"nobody does, and dnf offers it":   {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.24"), fix, ""},
 		"nobody does, and dnf offers less": {[]patching.Advisory{fixes("A", alma8, "nginx", fix)}, nginx("nginx:1.22"), "1:1.22.1-1.module_el8.9.0+1", assess.OtherStream},
+		"its stream, and dnf offers less":  {[]patching.Advisory{fixes("A", alma8, "nginx", fix, ofModule("nginx:1.24"))}, nginx("nginx:1.24"), "1:1.22.1-1.module_el8.9.0+1", assess.OtherBuild},
+		"the same release, built anew":     {[]patching.Advisory{fixes("A", alma8, "nginx", rebuilt, ofModule("nginx:1.22"))}, nginx("nginx:1.22"), "", assess.OtherBuild},
+		"built anew, and dnf offers it":    {[]patching.Advisory{fixes("A", alma8, "nginx", rebuilt, ofModule("nginx:1.22"))}, nginx("nginx:1.22"), rebuilt, ""},
 		"a fix that is of no module":       {[]patching.Advisory{fixes("A", alma8, "nginx", "1:1.24.0-1.el8")}, nginx(""), "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,6 +244,7 @@ func TestASheetSaysWhatIsKnownAndNothingElse(t *testing.T) {
 func TestPackagesOfWhichAdvisoriesMaySpeakAreABlindSpot(t *testing.T) {
 	k := assess.Knowledge{Advisories: assess.NewIndex([]patching.Advisory{
 		fixes("A", bookworm, "tool", "not a version !"), fixes("B", alma8, "nginx", "1.24-1.module_el8.9.0+1"),
+		fixes("C", alma8, "squid", "4.15-1.module_el8.9.0+1", ofModule("squid:4")),
 	})}
 	spots := func(on patching.Platform, p patching.Package) (all []string) {
 		m := assess.Machine{Platform: on, Packages: patching.PackageSet{Packages: []patching.Package{p}}}
@@ -254,5 +258,89 @@ func TestPackagesOfWhichAdvisoriesMaySpeakAreABlindSpot(t *testing.T) {
 	}
 	assert.Contains(t, spots(bookworm, has("tool", "1")), "packages whose versions cannot be compared: tool")
 	assert.Contains(t, spots(alma8, has("nginx", "1.22-1.module_el8.8.0+1")), "packages of module streams: nginx")
+	squid := has("squid", "3.5-1.module_el8.8.0+1")
+	assert.Contains(t, spots(alma8, squid), "packages of module streams: squid")
+	squid.Module = "squid:3"
+	assert.NotContains(t, spots(alma8, squid), "packages of module streams: squid", "both are known")
 	assert.NotContains(t, spots(alma8, has("nginx", "1.22-1.el8")), "packages of module streams: nginx", "it is of none")
+}
+
+// Serves G1.
+func TestAMachineIsOfferedNothingFromTheListsOfAnotherRelease(t *testing.T) {
+	offers := []patching.Offer{{Name: "bash", Arch: "amd64", Version: "5.2.37", Suite: "trixie"}, {Name: "bash", Arch: "amd64", Version: "5.2.15", Suite: "bookworm-security"}}
+	set := patching.PackageSet{Packages: []patching.Package{has("bash", "5.0")}}
+	of := func(id, release string) map[assess.Installed]string {
+		return assess.Candidates(offers, patching.Platform{ID: id, Release: release}, set)
+	}
+	bash := assess.Installed{Name: "bash", Arch: "amd64"}
+	require.Equal(t, map[assess.Installed]string{bash: "5.2.15"}, of("debian", "12"))
+	require.Equal(t, map[assess.Installed]string{bash: "5.2.15"}, of("debian", "12.5"))
+	require.Nil(t, of("debian", "11"))
+	require.Nil(t, of("ubuntu", "22.04"))
+	require.Nil(t, of("ubuntu", "31.10"), "a release that nobody has named yet")
+	offers[0].Suite = ""
+	require.Equal(t, map[assess.Installed]string{bash: "5.2.37"}, of("debian", "11"), "a bare list may be of any")
+}
+
+// Serves G1.
+func TestASupportThatTwoFilesOfAFeedTellEndsOnce(t *testing.T) {
+	l := patching.Lifecycle{Feed: "endoflife", Product: "debian", Release: "12", SecurityEnd: scanned}
+	require.Len(t, assess.EndsOf([]patching.Lifecycle{l, l}, bookworm, scanned), 1)
+	other := l
+	other.Feed = "distroinfo"
+	require.Len(t, assess.EndsOf([]patching.Lifecycle{l, other, l}, bookworm, scanned), 2)
+}
+
+// Serves G1, G11.
+func TestTheEndOfWindowsIsThatOfAllEditionsOfItsBuild(t *testing.T) {
+	release := func(product, name, build string, end time.Time) patching.Lifecycle {
+		return patching.Lifecycle{Feed: "endoflife", Product: product, Release: name, Latest: build, SecurityEnd: end}
+	}
+	past, future := scanned.AddDate(0, -1, 0), scanned.AddDate(3, 0, 0)
+	k := assess.Knowledge{Advisories: assess.NewIndex(nil), Lifecycles: []patching.Lifecycle{
+		release("windows", "10-22h2", "10.0.19045", past), release("windows", "11-23h2-w", "10.0.22631", past),
+		release("windows", "11-23h2-e", "10.0.22631", future), release("windows", "10-1809-e", "10.0.17763", past),
+		release("windows-server", "2019", "10.0.17763", future), release("windows-server", "2012-r2", "6.3.9600", past),
+	}}
+	sheet := func(product, build string) assess.Sheet {
+		m := assess.Machine{Platform: patching.Platform{ID: "windows", Release: product}}
+		m.Packages.Packages = []patching.Package{{Name: "windows", Version: build}}
+		return assess.NewSheet(k, m, patching.Asset{}, assess.Judgement{AsOf: scanned})
+	}
+	s := sheet("Windows 10 Version 22H2 for x64-based Systems", "10.0.19045.5011")
+	require.Len(t, s.EndOfLife, 1)
+	require.Equal(t, "10-22h2", s.EndOfLife[0].Release)
+	s = sheet("Windows 11 Version 23H2 for x64-based Systems", "10.0.22631.4")
+	require.Empty(t, s.EndOfLife)
+	require.Contains(t, s.BlindSpots, assess.BlindSpot{What: "the edition", Why: "Support of some that have its build has ended, or ends soon, and of others not: 11-23h2-w."})
+	require.Empty(t, sheet("Windows Server 2019", "10.0.17763.1").EndOfLife)
+	require.Len(t, sheet("Windows Server 2012 R2", "6.3.9600.22869").EndOfLife, 1)
+	require.Empty(t, sheet("Windows 10 Version 22H2 for x64-based Systems", "10.0.190451.1").EndOfLife, "not another build that begins so")
+}
+
+// Serves G1.
+func TestAProlongedMinorReleaseIsJudgedByItsOwnAdvisories(t *testing.T) {
+	rhel := func(release string) patching.Platform { return patching.Platform{ID: "rhel", Release: release} }
+	about := func(cves ...patching.CVE) func(*patching.Advisory) {
+		return func(a *patching.Advisory) { a.CVEs = cves }
+	}
+	eus := func(a *patching.Advisory) { a.Affected[0].Entitlement = "rhel-eus" }
+	x := assess.NewIndex([]patching.Advisory{
+		fixes("RHSA-main", rhel("8"), "openssl", "1:1.1.1k-12.el8_10", about("CVE-2026-1000")),
+		fixes("RHSA-eus", rhel("8.8"), "openssl", "1:1.1.1k-9.el8_8.2", about("CVE-2026-1000"), eus),
+		fixes("RHSA-only-main", rhel("8"), "openssl", "1:1.1.1k-14.el8_10", about("CVE-2026-1000", "CVE-2026-2000")),
+	})
+	count := func(v string, entitlements ...string) (ids []string) {
+		m := assess.Machine{Platform: rhel("8.8"), Entitlements: entitlements}
+		m.Packages.Packages = []patching.Package{has("openssl", v)}
+		for _, f := range x.Match(m, scanned) {
+			if f.Aside == "" && f.Entitlement == "" {
+				ids = append(ids, string(f.Advisory.ID))
+			}
+		}
+		return ids
+	}
+	require.Equal(t, []string{"RHSA-eus", "RHSA-only-main"}, count("1:1.1.1k-9.el8_7", "rhel-eus"))
+	require.Equal(t, []string{"RHSA-only-main"}, count("1:1.1.1k-9.el8_8.2", "rhel-eus"), "fixed, by the fix of its own release")
+	require.Equal(t, []string{"RHSA-main", "RHSA-only-main"}, count("1:1.1.1k-9.el8_8.2"), "without the right to it, the next release is the way")
 }

@@ -1,9 +1,7 @@
 package assess
 
 import (
-	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -121,60 +119,9 @@ type Judgement struct {
 	AsOf    time.Time
 }
 
-// NewSheet assesses a machine.
+// NewSheet assesses a machine. Whoever assesses many makes an [Assessor].
 func NewSheet(k Knowledge, m Machine, on patching.Asset, j Judgement) Sheet {
-	return NewJudge(k, j).Sheet(m, ClassOf(&on))
-}
-
-// Sheet assesses a kind of machine, as it is on assets of a class.
-func (j *Judge) Sheet(m Machine, on Class) Sheet {
-	order, _ := version.OrderOf(m.ID)
-	look := j.Look(m)
-	rows := map[patching.Package][]Match{}
-	for _, f := range look.Counts {
-		rows[f.Package] = append(rows[f.Package], f)
-	}
-	// Empty, not nil: whoever reads the document need not ask.
-	s := Sheet{
-		Findings: []SheetRow{}, Aside: look.Aside, EndOfLife: []EndOfLife{}, BlindSpots: look.Spots, Blind: look.Blind,
-	}
-	for _, p := range m.Packages.Packages {
-		matches := rows[p]
-		delete(rows, p)
-		offer, offered := m.Offers[Installed{p.Name, p.Arch}]
-		offered = offered && order.Older(p.Version, offer)
-		if len(matches) == 0 && !offered {
-			continue
-		}
-		if m.ID == "windows" {
-			s.Findings = append(s.Findings, j.updates(p, matches, on)...)
-			continue
-		}
-		row := SheetRow{Package: p.Name, Arch: p.Arch, Installed: p.Version, Fixed: highest(order, matches)}
-		if offered {
-			row.Candidate = &offer
-		}
-		j.fill(&row, matches, on)
-		s.Findings = append(s.Findings, row)
-	}
-	slices.SortFunc(s.Findings, func(a, b SheetRow) int {
-		return cmp.Or(strings.Compare(a.Package, b.Package), strings.Compare(a.Arch, b.Arch), strings.Compare(a.Installed, b.Installed))
-	})
-	s.EndOfLife = append(s.EndOfLife, j.Ends(m.Platform)...)
-	return s
-}
-
-// updates are rows of Windows: each update that the vendor released for a newer build.
-func (j *Judge) updates(p patching.Package, matches []Match, on Class) (rows []SheetRow) {
-	for _, f := range matches {
-		row := SheetRow{Package: string(f.Advisory.ID), Installed: p.Version}
-		if f.Fixed != "" {
-			row.Fixed = &f.Fixed
-		}
-		j.fill(&row, []Match{f}, on)
-		rows = append(rows, row)
-	}
-	return rows
+	return NewAssessor(k, j).Kind(m).Sheet(on)
 }
 
 // highest is the version that clears all; nil if one has none.
@@ -190,39 +137,6 @@ func highest(order version.Order, matches []Match) *string {
 		}
 	}
 	return top
-}
-
-// fill fills in what advisories say, and how urgent that is.
-func (j *Judge) fill(row *SheetRow, matches []Match, on Class) {
-	row.Advisories, row.CVEs, row.Deadlines = []patching.AdvisoryID{}, []patching.CVE{}, []SheetDeadline{}
-	var all []urgency.Deadline
-	for _, f := range matches {
-		if !slices.Contains(row.Advisories, f.Advisory.ID) {
-			row.Advisories = append(row.Advisories, f.Advisory.ID)
-		}
-		row.CVEs = append(row.CVEs, f.CVEs...)
-		if f.Fixed == "" {
-			row.Unfixed = append(row.Unfixed, f.Advisory.ID)
-		}
-		if f.Entitlement != "" && !slices.Contains(row.Needs, f.Entitlement) {
-			row.Needs = append(row.Needs, f.Entitlement)
-		}
-		u := j.Of(f, on)
-		row.know(u.Flaw)
-		all = append(all, u.Deadlines...)
-	}
-	slices.Sort(row.Advisories)
-	slices.Sort(row.CVEs)
-	row.CVEs = slices.Compact(row.CVEs)
-	slices.SortStableFunc(all, func(a, b urgency.Deadline) int {
-		return cmp.Or(strings.Compare(string(a.Advisory), string(b.Advisory)), strings.Compare(a.Regime, b.Regime))
-	})
-	for _, d := range all {
-		row.Deadlines = append(row.Deadlines, sheetDeadline(d))
-	}
-	if d, ok := urgency.Binding(all); ok {
-		row.Lane, row.Due = &d.Lane, known(d.Due)
-	}
 }
 
 func (k Knowledge) weigh(cves []patching.CVE, asOf time.Time) urgency.Flaw {

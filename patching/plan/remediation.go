@@ -127,7 +127,8 @@ type Grounds struct {
 	assess.Judgement
 	Missing []string // tables
 	Feeds   []patching.FeedState
-	Judge   *assess.Judge
+	// Assessor goes by the same judgement.
+	Assessor *assess.Assessor
 }
 
 // Remedy makes the remediation of a plan from all machines that its policy selects.
@@ -247,20 +248,20 @@ func (g Grounds) misses(deadlines []urgency.Deadline, begins time.Time) bool {
 // deadlines.
 func (g Grounds) know(row *Remedy, matches []assess.Match, on assess.Class) (all []urgency.Deadline) {
 	for _, f := range matches {
-		u := g.Judge.Of(f, on)
-		all = append(all, u.Deadlines...)
+		flaw, deadlines := g.Assessor.Urgency(f, on)
+		all = append(all, deadlines...)
 		for _, c := range f.CVEs {
 			if at, found := slices.BinarySearch(row.CVEs, c); !found {
 				row.CVEs = slices.Insert(row.CVEs, at, c)
 			}
 		}
-		if k := u.Flaw.KEV; k.Known && (row.KEV == nil || k.Value) {
+		if k := flaw.KEV; k.Known && (row.KEV == nil || k.Value) {
 			row.KEV = &k.Value
 		}
-		if e := u.Flaw.EPSS; e.Known && (row.EPSS == nil || e.Value > *row.EPSS) {
+		if e := flaw.EPSS; e.Known && (row.EPSS == nil || e.Value > *row.EPSS) {
 			row.EPSS = &e.Value
 		}
-		if c := u.Flaw.CVSS; c.Known && (row.CVSS == nil || c.Value.Base > *row.CVSS) {
+		if c := flaw.CVSS; c.Known && (row.CVSS == nil || c.Value.Base > *row.CVSS) {
 			row.CVSS = &c.Value.Base
 		}
 	}

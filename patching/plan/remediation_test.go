@@ -30,7 +30,7 @@ func grounds(t require.TestingT, kind patching.Kind, risks []patching.Risk, all 
 	chosen, err := urgency.Select(tables, "cyber-essentials")
 	require.NoError(t, err)
 	g := plan.Grounds{Kind: kind, Judgement: assess.Judgement{Regimes: chosen, Unknown: urgency.AsWorst, AsOf: now}}
-	g.Judge = assess.NewJudge(assess.Knowledge{
+	g.Assessor = assess.NewAssessor(assess.Knowledge{
 		Advisories: assess.NewIndex(all), Risks: assess.RisksBy(risks), Catalogue: now,
 	}, g.Judgement)
 	return g
@@ -55,7 +55,7 @@ func alike(g plan.Grounds, n int, m assess.Machine, b patching.Bundle, begins ti
 	then := assess.After(m, b)
 	return plan.Likes{
 		Machines: n, Class: assess.Class{Exposure: patching.Internet}, Begins: begins,
-		Has: g.Judge.Look(m).Counts, Left: g.Judge.Look(then).Counts, By: b.Patches(),
+		Has: g.Assessor.Kind(m).Matches(), Left: g.Assessor.Kind(then).Matches(), By: b.Patches(),
 	}
 }
 

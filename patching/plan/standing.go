@@ -25,7 +25,8 @@ func (g Grounds) Stand(all []Likes) Standing {
 		s.Machines += l.Machines
 		due := map[patching.AdvisoryID]bool{}
 		for _, f := range l.Has {
-			due[f.Advisory.ID] = due[f.Advisory.ID] || g.overdue(g.Judge.Of(f, l.Class).Deadlines)
+			_, deadlines := g.Assessor.Urgency(f, l.Class)
+			due[f.Advisory.ID] = due[f.Advisory.ID] || g.overdue(deadlines)
 		}
 		for id, over := range due {
 			s.Has[id] += l.Machines

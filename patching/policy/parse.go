@@ -179,7 +179,7 @@ func (s *source) rule(path, text string) string {
 	if wrong, ok := asSyntaxError(err); ok {
 		what, way = wrong.What, wrong.Way
 		here := s.inside(at, len([]rune(text[:wrong.Offset])))
-		here.text, here.width = at.text, len([]rune(text[wrong.Offset:min(len(text), wrong.Offset+wrong.Length)]))
+		here.text, here.width = at.text, max(1, len([]rune(text[wrong.Offset:wrong.Offset+wrong.Length])))
 		at = here
 	}
 	s.add(Error, at, path, what, way)

@@ -50,7 +50,8 @@ var ordinals = []string{"1st", "2nd", "3rd", "4th"}
 // SyntaxError says where a rule is wrong and what to write instead.
 type SyntaxError struct {
 	Rule string
-	// Offset and Length mark the wrong part, in bytes of Rule.
+	// Offset and Length mark the wrong part, in bytes of Rule; a length of 0 is where
+	// something is missing.
 	Offset, Length int
 	What           string
 	Way            string
@@ -210,7 +211,7 @@ func (p *parser) end(why string) {
 
 func (p *parser) fail(w word, what, way string) {
 	if p.err == nil {
-		p.err = &SyntaxError{Rule: p.rule, Offset: w.offset, Length: max(1, len(w.text)), What: what, Way: way}
+		p.err = &SyntaxError{Rule: p.rule, Offset: w.offset, Length: len(w.text), What: what, Way: way}
 	}
 }
 
