@@ -35,7 +35,7 @@ func (u *Urgent) Findings(ctx context.Context, a patching.Asset) (assess.Sheet, 
 	if err != nil {
 		return assess.Sheet{}, nil, err
 	}
-	g, err := u.Remedying.grounds(ctx, &policy.Policy{Urgency: by}, patching.Monthly, u.Remedying.Now().UTC())
+	g, err := u.Remedying.grounds(ctx, &policy.Policy{Urgency: by}, "", patching.Monthly, u.Remedying.Now().UTC())
 	if err != nil {
 		return assess.Sheet{}, nil, err
 	}
@@ -141,7 +141,7 @@ func (u *Urgent) foresee(ctx context.Context, p *policy.Policy, now, begins time
 	for i := range assets {
 		items[i] = patching.PlanItem{Asset: assets[i].ID, Ring: "next", Start: begins, Bundle: gets[plan.KeyOf(&assets[i])]}
 	}
-	g, err := u.Remedying.grounds(ctx, p, patching.Monthly, now)
+	g, err := u.Remedying.grounds(ctx, p, "", patching.Monthly, now)
 	if err != nil {
 		return plan.Remediation{}, err
 	}
