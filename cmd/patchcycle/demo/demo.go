@@ -232,6 +232,9 @@ func (d *demo) run(ctx context.Context) (*Result, error) {
 		return nil, cause(ctx, err)
 	}
 	if id == "" || closed {
+		if err := d.importAssets(ctx); err != nil {
+			return nil, cause(ctx, err)
+		}
 		if id, err = d.start(ctx, id); err != nil {
 			return nil, err
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/lab/fixtures/debian"
+	"github.com/patchcycle/patchcycle/lab/sim/truth"
+	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -52,6 +54,33 @@ func (d *demo) importFeeds(ctx context.Context) error {
 		if sync.Result != patching.FeedNew && sync.Result != patching.FeedUnchanged {
 			return fmt.Errorf("feed %s was %s: %s", name, sync.Result, sync.Why)
 		}
+	}
+	return nil
+}
+
+// importAssets says of the simulated machines what their owners' list of assets would:
+// whose they are, from where they can be reached and what their loss costs. Without that
+// all of it counts as the worst.
+func (d *demo) importAssets(ctx context.Context) error {
+	machines, err := truth.Draw(trial.Profile(d.Machines, d.Seed))
+	if err != nil {
+		return err
+	}
+	list := wire.AssetList{Source: "the demo's list of assets"}
+	for i, m := range machines {
+		f := m.Facts
+		list.Rows = append(list.Rows, wire.ListedAsset{
+			Line: i + 1, Hostname: f.Hostname, Serial: f.Serial, Owner: f.Owner, BusinessUnit: f.BusinessUnit,
+			Criticality: f.Criticality, Exposure: f.Exposure, DataClass: f.DataClass,
+		})
+	}
+	seen, err := d.people.Admin.ImportAssets(ctx, list)
+	if err != nil {
+		return fmt.Errorf("list of assets: %w", err)
+	}
+	list.Agreed = seen.Digest
+	if _, err := d.people.Admin.ImportAssets(ctx, list); err != nil {
+		return fmt.Errorf("list of assets: %w", err)
 	}
 	return nil
 }
