@@ -153,8 +153,10 @@ func TestFeedsThatDoNotComeHoldNoCycleUp(t *testing.T) {
 	h := newHouse(t)
 	h.remedying.Feeds = said{
 		syncs: []patching.FeedSync{
-			{Feed: "kev", Result: patching.FeedNew}, {Feed: "epss", Result: patching.FeedUnchanged},
-			{Feed: "osv", Result: patching.FeedRefused, Why: "it has 3 of 9 records"}, {Feed: "msrc", Result: patching.FeedFailed, Why: "no answer"},
+			{Feed: "kev", Result: patching.FeedNew},
+			{Feed: "epss", Result: patching.FeedUnchanged},
+			{Feed: "osv", Result: patching.FeedRefused, Why: "it has 3 of 9 records"},
+			{Feed: "msrc", Result: patching.FeedFailed, Why: "no answer"},
 		},
 		err: errors.New("the disk is full"),
 	}

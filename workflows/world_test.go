@@ -51,7 +51,7 @@ type world struct {
 	closedAt  time.Time
 	broken    map[string]error // what an activity of that name answers
 	synced    int
-	onAssess  func()           // what happens while these work, once
+	onAssess  func() // what happens while these work, once
 	onList    func()
 	onAwait   func()
 	onEnd     func()

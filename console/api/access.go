@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -96,26 +97,6 @@ func rules() map[string]rule {
 		"take-task":  {may(admin, operator, site), ofSite},
 		"done-task":  {may(admin, operator, site), ofSite},
 
-		// Whoever decides about urgency decides for all machines that a selector takes.
-		"list-reviews":      {all, anywhere},
-		"add-review":        {may(security), everything},
-		"end-review":        {may(security), everything},
-		"list-exceptions":   {all, anywhere},
-		"add-exception":     {may(security), everything},
-		"expire-exception":  {may(security), everything},
-		"list-workarounds":  {all, ofSite}, // shows the machines in scope
-		"get-workaround":    {all, ofSite},
-		"add-workaround":    {applies, anywhere},
-		"step-workaround":   {applies, ofSite},
-		"list-advisories":   {all, anywhere},
-		"get-advisory":      {all, anywhere},
-		"add-advisories":    {may(author, operator, security), everything},
-		"withdraw-advisory": {may(author, operator, security), everything},
-		"list-feeds":        {all, anywhere},
-		"get-feed":          {all, anywhere},
-		"sync-feeds":        {may(admin, operator, security), everything},
-		"import-feed":       {may(admin, operator, security), everything}, // over a refusal: not the operator
-
 		"list-accounts":  {may(admin, security, auditor), everything},
 		"add-account":    {may(admin), everything},
 		"revoke-account": {may(admin), everything},
@@ -124,6 +105,7 @@ func rules() map[string]rule {
 		"list-notify":    {may(admin, operator, security, auditor), everything}, // messages name machines of every site
 		"test-notify":    {may(admin, operator), everything},
 	}
+	maps.Copy(table, assessing())
 	for _, v := range contract.Verbs() {
 		over := ofPolicy
 		if v.OfMachines {
@@ -193,4 +175,32 @@ func join[S ~string](all []S) string {
 		words[i] = string(s)
 	}
 	return strings.Join(words, ", ")
+}
+
+// assessing is the part of the table about what is urgent, and who decides that.
+func assessing() map[string]rule {
+	all := patching.Roles()
+	may := func(r ...patching.Role) []patching.Role { return r }
+
+	return map[string]rule{
+		// Whoever decides about urgency decides for all machines that a selector takes.
+		"list-reviews":      {all, anywhere},
+		"add-review":        {may(patching.RoleSecurityLead), everything},
+		"end-review":        {may(patching.RoleSecurityLead), everything},
+		"list-exceptions":   {all, anywhere},
+		"add-exception":     {may(patching.RoleSecurityLead), everything},
+		"expire-exception":  {may(patching.RoleSecurityLead), everything},
+		"list-workarounds":  {all, ofSite}, // shows the machines in scope
+		"get-workaround":    {all, ofSite},
+		"add-workaround":    {applies, anywhere},
+		"step-workaround":   {applies, ofSite},
+		"list-advisories":   {all, anywhere},
+		"get-advisory":      {all, anywhere},
+		"add-advisories":    {may(patching.RoleAuthor, patching.RoleOperator, patching.RoleSecurityLead), everything},
+		"withdraw-advisory": {may(patching.RoleAuthor, patching.RoleOperator, patching.RoleSecurityLead), everything},
+		"list-feeds":        {all, anywhere},
+		"get-feed":          {all, anywhere},
+		"sync-feeds":        {may(patching.RoleAdmin, patching.RoleOperator, patching.RoleSecurityLead), everything},
+		"import-feed":       {may(patching.RoleAdmin, patching.RoleOperator, patching.RoleSecurityLead), everything}, // over a refusal: not the operator
+	}
 }

@@ -69,7 +69,8 @@ func TestABundleClearsWhatItsPatchesAreNewEnoughFor(t *testing.T) {
 		},
 		"the package goes": {
 			patching.Package{Name: "libssl3", Arch: "amd64", Version: "3.0.11-1", Source: "openssl"},
-			patching.Patch{Action: patching.Remove, Name: "libssl3", Arch: "amd64", From: "3.0.11-1"}, false,
+			patching.Patch{Action: patching.Remove, Name: "libssl3", Arch: "amd64", From: "3.0.11-1"},
+			false,
 		},
 	}
 	for name, c := range cases {

@@ -145,7 +145,7 @@ func (s *source) urgency(doc urgencyDoc) Urgency {
 				"write one of "+strings.Join(shippedRegimes, ", ")+", or make sure that the server has your own table of that id")
 		}
 	}
-	return Urgency{Regimes: doc.Regimes, Unknown: doc.Unknown}
+	return Urgency(doc)
 }
 
 // zone checks a name; a missing one was already told.

@@ -69,20 +69,6 @@ func plans(t *testing.T, s *store.Store) {
 		require.NoError(t, err)
 		require.Empty(t, none)
 	})
-	t.Run("what a cycle's machines still have is kept once, as it was seen last", func(t *testing.T) {
-		f := with(t, s, "plan-standing")
-		f.open()
-		_, err := f.Standing(f.ctx, f.cycle())
-		require.ErrorIs(t, err, store.ErrNotFound, "nobody has looked, which is not the same as none")
-		first := plan.Standing{AsOf: at(1), Machines: 3, Has: map[patching.AdvisoryID]int{"DSA-1": 3}}
-		second := plan.Standing{AsOf: at(2), Machines: 3, Has: map[patching.AdvisoryID]int{"DSA-1": 1}, Overdue: map[patching.AdvisoryID]int{"DSA-1": 1}}
-		for _, st := range []plan.Standing{first, second, second} {
-			require.NoError(t, f.PutStanding(f.ctx, f.cycle(), st))
-		}
-		got, err := f.Standing(f.ctx, f.cycle())
-		require.NoError(t, err)
-		same(t, second, got)
-	})
 	t.Run("the newest revision counts; of two with one number, the one kept last", func(t *testing.T) {
 		f := with(t, s, "plan-newest")
 		f.planned(1)
@@ -347,5 +333,22 @@ func takingOver(t *testing.T, s *store.Store) {
 		require.Equal(t, patching.ReasonTakenOver, f.deployment(1).Reason)
 		require.Empty(t, f.tally().Signatures)
 		require.Zero(t, f.tally().Answered)
+	})
+}
+
+func standings(t *testing.T, s *store.Store) {
+	t.Run("what a cycle's machines still have is kept once, as it was seen last", func(t *testing.T) {
+		f := with(t, s, "plan-standing")
+		f.open()
+		_, err := f.Standing(f.ctx, f.cycle())
+		require.ErrorIs(t, err, store.ErrNotFound, "nobody has looked, which is not the same as none")
+		first := plan.Standing{AsOf: at(1), Machines: 3, Has: map[patching.AdvisoryID]int{"DSA-1": 3}}
+		second := plan.Standing{AsOf: at(2), Machines: 3, Has: map[patching.AdvisoryID]int{"DSA-1": 1}, Overdue: map[patching.AdvisoryID]int{"DSA-1": 1}}
+		for _, st := range []plan.Standing{first, second, second} {
+			require.NoError(t, f.PutStanding(f.ctx, f.cycle(), st))
+		}
+		got, err := f.Standing(f.ctx, f.cycle())
+		require.NoError(t, err)
+		same(t, second, got)
 	})
 }

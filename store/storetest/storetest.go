@@ -51,6 +51,7 @@ func Run(t *testing.T, engine Engine) {
 		{"policies", policies},
 		{"cycles", cycles},
 		{"plans", plans},
+		{"standings", standings},
 		{"plans made again", replanning},
 		{"locks", locks},
 		{"taking over", takingOver},
