@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/patching/urgency"
@@ -23,14 +25,31 @@ type Feeds interface {
 	Knowledge(ctx context.Context) (assess.Knowledge, []patching.FeedState, error)
 }
 
+// Changelogs tell what packages say themselves that they fix.
+type Changelogs interface {
+	// Fixes are those of a cycle's snapshots; of all that are kept, if none is named. It
+	// reads for so long at most; unread counts the packages that it did not come to.
+	Fixes(ctx context.Context, c patching.CycleID, within time.Duration) (fixes []patching.Advisory, unread int, err error)
+}
+
+// RemedyingStore is what judging by advisories needs of the store.
+type RemedyingStore interface {
+	FleetStore
+	AdvisoriesByHand(ctx context.Context) ([]patching.Advisory, error)
+}
+
 // Remedying says which advisories machines have, and how urgent they are.
 type Remedying struct {
-	Store FleetStore
+	Store RemedyingStore
 	Now   Clock
-	// Feeds say what is wrong with which versions; nil: there are none. Tables are those
-	// that policies may judge by.
+	// Feeds say what is wrong with which versions, beside what people entered by hand;
+	// nil: there are none. Tables are those that policies may judge by.
 	Feeds  Feeds
 	Tables []urgency.Table
+	// Changelogs are those of frozen packages; nil: none are frozen. Patience is how long
+	// a plan waits for those that were not read yet.
+	Changelogs Changelogs
+	Patience   time.Duration
 }
 
 // StandingStore is what a cycle's end needs of the store.
@@ -78,7 +97,7 @@ func (r *Remedying) SyncFeeds(ctx context.Context, _ contract.SyncFeedsIn) (cont
 // plan says why a plan is made: which advisories its patches clear on which machines, how
 // soon they are due, and what stays.
 func (r *Remedying) plan(ctx context.Context, pol *policy.Policy, made patching.Plan, items []patching.PlanItem, f plan.Forecast, read *reader) (plan.Remediation, error) {
-	g, err := r.grounds(ctx, pol, made.Kind, made.Made)
+	g, err := r.grounds(ctx, pol, made.Cycle, made.Kind, made.Made)
 	if err != nil {
 		return plan.Remediation{}, err
 	}
@@ -99,7 +118,7 @@ func (r *Remedying) stand(ctx context.Context, s StandingStore, id patching.Cycl
 	if err != nil {
 		return err
 	}
-	g, err := r.grounds(ctx, pol, record.Kind, r.Now().UTC())
+	g, err := r.grounds(ctx, pol, id, record.Kind, r.Now().UTC())
 	if err != nil {
 		return err
 	}
@@ -149,7 +168,7 @@ func (r *Remedying) likes(ctx context.Context, g plan.Grounds, items []patching.
 	return all, nil
 }
 
-func (r *Remedying) grounds(ctx context.Context, pol *policy.Policy, kind patching.Kind, now time.Time) (plan.Grounds, error) {
+func (r *Remedying) grounds(ctx context.Context, pol *policy.Policy, id patching.CycleID, kind patching.Kind, now time.Time) (plan.Grounds, error) {
 	g := plan.Grounds{Kind: kind, Judgement: assess.Judgement{Unknown: urgency.Unknown(pol.Urgency.Unknown), AsOf: now}}
 	for _, id := range pol.Urgency.Regimes {
 		chosen, err := urgency.Select(r.Tables, id)
@@ -158,16 +177,60 @@ func (r *Remedying) grounds(ctx context.Context, pol *policy.Policy, kind patchi
 		}
 		g.Regimes = append(g.Regimes, chosen...)
 	}
-	if r.Feeds == nil {
-		g.Assessor = assess.NewAssessor(assess.Knowledge{Advisories: assess.NewIndex(nil)}, g.Judgement)
-		return g, nil
-	}
-	know, feeds, err := r.Feeds.Knowledge(ctx)
-	if err != nil {
-		return g, fmt.Errorf("feeds: %w", err)
-	}
+	know, feeds, err := r.knowledge(ctx, id, now)
 	g.Feeds, g.Assessor = feeds, assess.NewAssessor(know, g.Judgement)
-	return g, nil
+	return g, err
+}
+
+// knowledge is what feeds say, what people entered, and what packages say themselves.
+func (r *Remedying) knowledge(ctx context.Context, id patching.CycleID, now time.Time) (know assess.Knowledge, feeds []patching.FeedState, err error) {
+	if r.Feeds != nil {
+		if know, feeds, err = r.Feeds.Knowledge(ctx); err != nil {
+			return know, nil, fmt.Errorf("feeds: %w", err)
+		}
+	}
+	byHand, err := r.Store.AdvisoriesByHand(ctx)
+	if err != nil {
+		return know, nil, fmt.Errorf("advisories entered by hand: %w", err)
+	}
+	more := byHand
+	if len(byHand) > 0 {
+		feeds = append(feeds, ownFeed("hand", byHand, now))
+	}
+	if r.Changelogs != nil {
+		patience := r.Patience
+		if id == "" {
+			patience = 0
+		}
+		fixes, unread, err := r.Changelogs.Fixes(ctx, id, patience)
+		if err != nil {
+			return know, nil, fmt.Errorf("changelogs of packages: %w", err)
+		}
+		if len(fixes)+unread > 0 {
+			own := ownFeed("changelogs", fixes, now)
+			if unread > 0 {
+				own.Trouble = fmt.Sprintf("%s not read yet: the next plan knows more", phrase.Count(unread, "package is", "packages are"))
+			}
+			feeds = append(feeds, own)
+		}
+		more = append(more, fixes...)
+	}
+	know.Advisories = know.Advisories.With(more)
+	return know, feeds, nil
+}
+
+// ownFeed is what we know without a feed, as a plan names it.
+func ownFeed(name patching.FeedName, all []patching.Advisory, now time.Time) patching.FeedState {
+	ids := make([]string, len(all))
+	for i, a := range all {
+		ids[i] = string(a.ID)
+	}
+	return patching.FeedState{
+		FeedSource: patching.FeedSource{Name: name}, Asked: now,
+		Edition: patching.FeedEdition{
+			Digest: patching.DigestOf([]byte(strings.Join(ids, "\n"))), Got: now, Records: map[string]int{"advisories": len(all)},
+		},
+	}
 }
 
 // kind is what machines have in common that advisories are matched with.

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -168,4 +169,53 @@ func TestFeedsThatDoNotComeHoldNoCycleUp(t *testing.T) {
 	out, err = h.remedying.SyncFeeds(h.ctx, contract.SyncFeedsIn{Cycle: monthly})
 	require.NoError(t, err)
 	require.Zero(t, out)
+}
+
+// packagesSay is what the packages of a cycle's snapshots say, and how many were not read.
+type packagesSay struct {
+	fixes  []patching.Advisory
+	unread int
+	within []time.Duration
+}
+
+func (p *packagesSay) Fixes(_ context.Context, _ patching.CycleID, within time.Duration) ([]patching.Advisory, int, error) {
+	p.within = append(p.within, within)
+	return p.fixes, p.unread, nil
+}
+
+// Serves G1, G2: without any feed, packages and people say something.
+func TestAPlanKnowsWhatPackagesSayAndWhatPeopleEnteredByHand(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(12)
+	_, offered := sets(t, "web")
+	i := slices.IndexFunc(offered.Candidates, func(c patching.Candidate) bool { return c.Name == "openssl" })
+	require.GreaterOrEqual(t, i, 0)
+	openssl := offered.Candidates[i]
+	about := func(id patching.AdvisoryID) patching.Advisory {
+		return patching.Advisory{
+			ID: id, Kind: "security", CVEs: []patching.CVE{"CVE-2026-7000"}, Published: h.now.AddDate(0, 0, -3),
+			Affected: []patching.Affected{{
+				Platform: patching.Platform{ID: "debian", Release: "12"}, Package: "openssl", Source: true, Ranges: []patching.VersionRange{{Fixed: openssl.To}},
+			}},
+		}
+	}
+	h.remedying.Changelogs, h.remedying.Patience = &packagesSay{fixes: []patching.Advisory{about("openssl_" + patching.AdvisoryID(openssl.To))}, unread: 2}, time.Minute
+	s := h.begin(monthly, patching.Monthly)
+	out := h.plan(&s)
+	require.Contains(t, out.Remediation, "1 advisory about 1 flaw: the plan clears 1 everywhere.")
+	looks, err := h.Outlooks(h.ctx, s.ID)
+	require.NoError(t, err)
+	feeds := looks[out.Hash].Remediation.Feeds
+	require.Len(t, feeds, 1)
+	require.Equal(t, patching.FeedName("changelogs"), feeds[0].Name)
+	require.Equal(t, "2 packages are not read yet: the next plan knows more", feeds[0].Trouble)
+	require.False(t, feeds[0].Stale)
+	require.Equal(t, []time.Duration{time.Minute}, h.remedying.Changelogs.(*packagesSay).within)
+
+	a, err := h.Asset(h.ctx, asset(1))
+	require.NoError(t, err)
+	sheet, _, err := h.urgent().Findings(h.ctx, a)
+	require.NoError(t, err)
+	require.NotEmpty(t, sheet.Findings)
+	require.Equal(t, time.Duration(0), h.remedying.Changelogs.(*packagesSay).within[1], "who asks does not wait for packages to be read")
 }

@@ -35,7 +35,7 @@ func (u *Urgent) Findings(ctx context.Context, a patching.Asset) (assess.Sheet, 
 	if err != nil {
 		return assess.Sheet{}, nil, err
 	}
-	g, err := u.Remedying.grounds(ctx, &policy.Policy{Urgency: by}, patching.Monthly, u.Remedying.Now().UTC())
+	g, err := u.Remedying.grounds(ctx, &policy.Policy{Urgency: by}, "", patching.Monthly, u.Remedying.Now().UTC())
 	if err != nil {
 		return assess.Sheet{}, nil, err
 	}
@@ -159,7 +159,7 @@ func (u *Urgent) foresee(ctx context.Context, o *outlook, now, begins time.Time)
 	for i := range o.assets {
 		o.items[i] = patching.PlanItem{Asset: o.assets[i].ID, Ring: "next", Start: begins, Bundle: gets[plan.KeyOf(&o.assets[i])]}
 	}
-	o.grounds, err = u.Remedying.grounds(ctx, o.policy, patching.Monthly, now)
+	o.grounds, err = u.Remedying.grounds(ctx, o.policy, "", patching.Monthly, now)
 	return err
 }
 

@@ -111,6 +111,18 @@ func NewIndex(advisories []patching.Advisory) *Index {
 	return x
 }
 
+// With is an index of more advisories: the same one if there are none. x may be nil, which
+// is an index of none.
+func (x *Index) With(more []patching.Advisory) *Index {
+	switch {
+	case x == nil:
+		return NewIndex(more)
+	case len(more) == 0:
+		return x
+	}
+	return NewIndex(slices.Concat(x.advisories, more))
+}
+
 // Covers reports whether anything is published for a platform.
 func (x *Index) Covers(p patching.Platform) bool {
 	return slices.ContainsFunc(releases(p.Release), func(release string) bool {

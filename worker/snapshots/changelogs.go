@@ -35,6 +35,8 @@ type Told struct {
 	// not known.
 	Sources int
 	Without []string
+	// Unread counts packages for which there was no time.
+	Unread int
 	// Broken are packages whose file or changelog could not be read, with the reason.
 	Broken []string
 }
@@ -47,11 +49,40 @@ const (
 	maxKept  = 64 << 20
 )
 
+// Fixes is what the packages in a cycle's snapshots say themselves that they fix; of those
+// that are kept of any cycle, if none is named. It reads for so long at most, and then takes
+// what was read before: the next time it goes on. Unread counts the packages that it did not
+// come to.
+func (k *Keeper) Fixes(ctx context.Context, c patching.CycleID, within time.Duration) (fixes []patching.Advisory, unread int, err error) {
+	ids := k.Depot.Snapshots()
+	if c != "" {
+		if ids, err = k.of(ctx, c); err != nil {
+			return nil, 0, err
+		}
+	}
+	until := time.Now().Add(within)
+	seen := map[string]bool{}
+	for _, id := range ids {
+		told, err := k.Advisories(ctx, id, until)
+		if err != nil {
+			return nil, 0, err
+		}
+		unread += told.Unread
+		for _, a := range told.Advisories {
+			if key := tellingOf(a); !seen[key] {
+				seen[key], fixes = true, append(fixes, a)
+			}
+		}
+	}
+	return fixes, unread, nil
+}
+
 // Advisories reads what a snapshot's packages say themselves that they fix: for each source
 // in each version the changelog of its smallest package that has one, unless that of a newer
 // version tells it too. What was read of a package is kept under its hash, so the first time
-// takes longest; called again after it broke off, it goes on.
-func (k *Keeper) Advisories(ctx context.Context, id depot.SnapshotID) (Told, error) {
+// takes longest; called again after it broke off, it goes on. After until it opens no further
+// package; zero: there is no end.
+func (k *Keeper) Advisories(ctx context.Context, id depot.SnapshotID, until time.Time) (Told, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	s, ok := k.Depot.Snapshot(id)
@@ -61,7 +92,7 @@ func (k *Keeper) Advisories(ctx context.Context, id depot.SnapshotID) (Told, err
 	if err := os.MkdirAll(k.Cache, 0o700); err != nil {
 		return Told{}, err
 	}
-	t := teller{keeper: k, releases: releasesOf(s), built: map[string]map[string][]depot.Had{}, told: map[string]bool{}}
+	t := teller{keeper: k, until: until, releases: releasesOf(s), built: map[string]map[string][]depot.Had{}, told: map[string]bool{}}
 	for _, p := range s.Packages {
 		if err := t.sort(ctx, p); err != nil {
 			return Told{}, err
@@ -87,6 +118,7 @@ func releasesOf(s *depot.Snapshot) map[string]string {
 
 type teller struct {
 	keeper   *Keeper
+	until    time.Time
 	releases map[string]string
 	// built are the packages by their source and its version.
 	built map[string]map[string][]depot.Had
@@ -96,8 +128,8 @@ type teller struct {
 
 // sort finds out what a package was built from: its index may not say it, itself does.
 func (t *teller) sort(ctx context.Context, p depot.Had) error {
-	r, err := t.keeper.look(ctx, p, false)
-	if err != nil {
+	r, err := t.look(ctx, p, false)
+	if err != nil || r == nil {
 		return err
 	}
 	if r.Broken != "" {
@@ -148,9 +180,12 @@ func (t *teller) source(ctx context.Context, source string) error {
 func (t *teller) changelog(ctx context.Context, packages []depot.Had) ([]byte, error) {
 	slices.SortStableFunc(packages, func(a, b depot.Had) int { return cmp.Compare(a.Size, b.Size) })
 	for _, p := range packages[:min(len(packages), maxLooks)] {
-		r, err := t.keeper.look(ctx, p, true)
+		r, err := t.look(ctx, p, true)
 		if err != nil {
 			return nil, err
+		}
+		if r == nil {
+			continue
 		}
 		text, err := r.text()
 		if err != nil {
@@ -183,11 +218,32 @@ func (t *teller) release(p depot.Had) string {
 // add takes what was not told yet: sources of two releases have their history in common.
 func (t *teller) add(said []patching.Advisory) {
 	for _, a := range said {
-		key := string(a.ID) + " " + a.Affected[0].Release
-		if !t.told[key] {
+		if key := tellingOf(a); !t.told[key] {
 			t.told[key], t.Advisories = true, append(t.Advisories, a)
 		}
 	}
+}
+
+func tellingOf(a patching.Advisory) string { return string(a.ID) + " " + a.Affected[0].Release }
+
+// look is the keeper's, as long as there is time; nil: there is none left for a package that
+// was not read before.
+func (t *teller) look(ctx context.Context, p depot.Had, changelog bool) (*reading, error) {
+	if t.until.IsZero() {
+		return t.keeper.look(ctx, p, changelog)
+	}
+	if known := t.keeper.known(p, changelog); known != nil {
+		return known, nil
+	}
+	brief, cancel := context.WithDeadline(ctx, t.until)
+	defer cancel()
+	if brief.Err() == nil {
+		if r, err := t.keeper.look(brief, p, changelog); err == nil || brief.Err() == nil {
+			return r, err
+		}
+	}
+	t.Unread++
+	return nil, ctx.Err()
 }
 
 // reading is what was read of a package. It is kept as a file that is named by the
@@ -217,10 +273,10 @@ func (r *reading) text() ([]byte, error) {
 // look returns what a package says, with its changelog if that is asked for. A package that
 // is broken is no error: only what may be otherwise the next time is.
 func (k *Keeper) look(ctx context.Context, p depot.Had, changelog bool) (*reading, error) {
-	file := filepath.Join(k.Cache, p.SHA256)
-	if kept := kept(file); kept != nil && (kept.Read || !changelog || kept.Broken != "") {
-		return kept, nil
+	if known := k.known(p, changelog); known != nil {
+		return known, nil
 	}
+	file := filepath.Join(k.Cache, p.SHA256)
 	in, err := k.Depot.Open(p.File)
 	if err != nil {
 		return &reading{Broken: err.Error()}, nil
@@ -243,6 +299,15 @@ func (k *Keeper) look(ctx context.Context, p depot.Had, changelog bool) (*readin
 		return nil, fmt.Errorf("keep what package %s %s says: %w", p.Name, p.Version, err)
 	}
 	return r, nil
+}
+
+// known is what was read of a package before; nil: not what is asked for.
+func (k *Keeper) known(p depot.Had, changelog bool) *reading {
+	r := kept(filepath.Join(k.Cache, p.SHA256))
+	if r != nil && (r.Read || !changelog || r.Broken != "") {
+		return r
+	}
+	return nil
 }
 
 // kept returns what was read before; nil: nothing that can be used.

@@ -154,7 +154,7 @@ func TestASnapshotTellsWhatItsPackagesSayThatTheyFix(t *testing.T) {
 	s.put("broken", "7.0", broken)
 	k, id := s.freeze()
 
-	told, err := k.Advisories(t.Context(), id)
+	told, err := k.Advisories(t.Context(), id, time.Time{})
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"as-released 1.0-1 CVE-2026-0003 12", // the suite tells whose it is
@@ -173,7 +173,7 @@ func TestASnapshotTellsWhatItsPackagesSayThatTheyFix(t *testing.T) {
 	for _, f := range kept[:3] {
 		require.NoError(t, os.WriteFile(filepath.Join(k.Cache, f.Name()), []byte(`{"source":"so`), 0o600))
 	}
-	again, err := k.Advisories(t.Context(), id)
+	again, err := k.Advisories(t.Context(), id, time.Time{})
 	require.NoError(t, err)
 	require.Equal(t, told, again)
 }
@@ -182,7 +182,7 @@ func TestWhatWasReadOnceIsNotReadAgainAndGoesWithItsSnapshot(t *testing.T) {
 	s := newSecurity(t)
 	s.add("tool", "1.0-1+deb12u1", "tool", change("tool", "1.0-1+deb12u1", "bookworm-security", "Fix CVE-2026-0001"), 0)
 	k, id := s.freeze()
-	told, err := k.Advisories(t.Context(), id)
+	told, err := k.Advisories(t.Context(), id, time.Time{})
 	require.NoError(t, err)
 	require.Len(t, told.Advisories, 1)
 	// Without the package itself, what was read of it serves.
@@ -192,7 +192,7 @@ func TestWhatWasReadOnceIsNotReadAgainAndGoesWithItsSnapshot(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, in.Close())
 	require.NoError(t, os.Remove(in.Name()))
-	again, err := k.Advisories(t.Context(), id)
+	again, err := k.Advisories(t.Context(), id, time.Time{})
 	require.NoError(t, err)
 	require.Equal(t, told, again)
 
@@ -205,7 +205,7 @@ func TestWhatWasReadOnceIsNotReadAgainAndGoesWithItsSnapshot(t *testing.T) {
 	kept, err = os.ReadDir(k.Cache)
 	require.NoError(t, err)
 	require.Empty(t, kept)
-	_, err = k.Advisories(t.Context(), id)
+	_, err = k.Advisories(t.Context(), id, time.Time{})
 	require.ErrorContains(t, err, "is not kept here")
 }
 
@@ -215,9 +215,9 @@ func TestReadingThatBreaksOffKeepsNothingFalse(t *testing.T) {
 	k, id := s.freeze()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := k.Advisories(ctx, id)
+	_, err := k.Advisories(ctx, id, time.Time{})
 	require.ErrorIs(t, err, context.Canceled)
-	told, err := k.Advisories(t.Context(), id)
+	told, err := k.Advisories(t.Context(), id, time.Time{})
 	require.NoError(t, err)
 	require.Len(t, told.Advisories, 1)
 	require.Empty(t, told.Broken)
@@ -243,10 +243,29 @@ func TestARealPackageOfDebianTellsWhatItFixes(t *testing.T) {
 		s.put(name, version, file)
 	}
 	k, id := s.freeze()
-	told, err := k.Advisories(t.Context(), id)
+	told, err := k.Advisories(t.Context(), id, time.Time{})
 	require.NoError(t, err)
 	require.Equal(t, 1, told.Sources)
 	require.Empty(t, told.Without)
 	require.Empty(t, told.Broken)
 	require.Contains(t, fixes(told), "openssl 3.0.17-1~deb12u3 CVE-2025-9230 12")
+}
+
+func TestReadingHasAnEndAndTheNextTimeItGoesOn(t *testing.T) {
+	s := newSecurity(t)
+	s.add("tool", "1.0-1+deb12u1", "tool", change("tool", "1.0-1+deb12u1", "bookworm-security", "Fix CVE-2026-0001"), 0)
+	s.add("other", "2.0-1", "other", change("other", "2.0-1", "bookworm-security", "Fix CVE-2026-0002"), 0)
+	k, _ := s.freeze()
+	none, unread, err := k.Fixes(t.Context(), "", 0)
+	require.NoError(t, err)
+	require.Empty(t, none)
+	require.Equal(t, 2, unread)
+	all, unread, err := k.Fixes(t.Context(), "", time.Minute)
+	require.NoError(t, err)
+	require.Len(t, all, 2)
+	require.Zero(t, unread)
+	again, unread, err := k.Fixes(t.Context(), "", 0)
+	require.NoError(t, err)
+	require.Equal(t, all, again, "what was read is known without time")
+	require.Zero(t, unread)
 }

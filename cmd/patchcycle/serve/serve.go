@@ -258,8 +258,16 @@ func (s *Server) reports() *activities.Reports {
 	}
 }
 
+// readChangelogs is how long a plan waits for the changelogs of its packages: a kernel's
+// alone may take a minute, and an emergency cannot.
+const readChangelogs = 30 * time.Second
+
 func (s *Server) remedying() *activities.Remedying {
-	return &activities.Remedying{Store: s.Store, Now: time.Now, Feeds: s.feeds, Tables: s.tables}
+	r := &activities.Remedying{Store: s.Store, Now: time.Now, Feeds: s.feeds, Tables: s.tables, Patience: readChangelogs}
+	if s.snapshots != nil {
+		r.Changelogs = s.snapshots
+	}
+	return r
 }
 
 // kept says whether an old version can still be had, where the server keeps no
