@@ -72,14 +72,19 @@ func (s *sorter) misses(ctx context.Context, k kindAfter, names map[patching.Adv
 // for a fresh inventory shows the patch. Where no feed names what a work-around makes up
 // for, nobody knows how the patch stands, and nothing is said.
 func (u *Urgent) Outlived(ctx context.Context, all []patching.WorkAround) (map[patching.DecisionID]int, error) {
-	out := map[patching.DecisionID]int{}
 	now := u.Remedying.Now().UTC()
+	all = slices.DeleteFunc(slices.Clone(all), func(w patching.WorkAround) bool { return w.State() != patching.WorkAroundInPlace })
+	if len(all) == 0 {
+		return nil, nil
+	}
+	know, _, err := u.Remedying.knowledge(ctx, "", now)
+	if err != nil {
+		return nil, err
+	}
+	out := map[patching.DecisionID]int{}
+	read := newReader(u.Store)
 	for _, w := range all {
-		in := w.InPlace(now)
-		if w.State() != patching.WorkAroundInPlace || len(in) == 0 {
-			continue
-		}
-		fixes, err := u.fixes(ctx, w, in, now)
+		fixes, err := u.fixes(ctx, know.Advisories, read, w, now)
 		if err != nil {
 			return nil, fmt.Errorf("work-around %s: %w", w.ID, err)
 		}
@@ -97,15 +102,11 @@ const freshPatch = 48 * time.Hour
 
 // fixes are how the patch stands that a work-around makes up for, on machines of which
 // that is known.
-func (u *Urgent) fixes(ctx context.Context, w patching.WorkAround, on []patching.AssetID, now time.Time) (map[patching.AssetID]patching.Fix, error) {
-	know, _, err := u.Remedying.knowledge(ctx, "", now)
-	if err != nil {
-		return nil, err
-	}
+func (u *Urgent) fixes(ctx context.Context, x *assess.Index, read *reader, w patching.WorkAround, now time.Time) (map[patching.AssetID]patching.Fix, error) {
 	out := map[patching.AssetID]patching.Fix{}
-	s := sorter{read: newReader(u.Store)}
+	s := sorter{read: read}
 	known := map[kind]patching.Fix{}
-	err = inChunks(on, func(some []patching.AssetID) error {
+	err := inChunks(w.InPlace(now), func(some []patching.AssetID) error {
 		assets, err := u.Store.Assets(ctx, store.AssetFilter{IDs: some})
 		for i := range assets {
 			a := &assets[i]
@@ -118,7 +119,7 @@ func (u *Urgent) fixes(ctx context.Context, w patching.WorkAround, on []patching
 				if err != nil {
 					return fmt.Errorf("machine %s: %w", a.ID, err)
 				}
-				known[k] = fixOn(know.Advisories, m, w.Subject, now)
+				known[k] = fixOn(x, m, w.Subject, now)
 			}
 			out[a.ID] = known[k]
 		}
