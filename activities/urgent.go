@@ -84,8 +84,8 @@ func (u *Urgent) judgedBy(ctx context.Context, a *patching.Asset) (by policy.Urg
 }
 
 // Coming says what a policy's machines miss, how urgent that is, and which deadlines its
-// next monthly cycle certainly misses. Open is the monthly cycle that runs, whose plan
-// says what it does: then nothing is proposed.
+// next monthly cycle certainly misses. Running is the monthly cycle that is open, whose plan
+// says what it does, and what it is too late for: then nothing is proposed here.
 func (u *Urgent) Coming(ctx context.Context, name patching.PolicyName) (r plan.Remediation, next time.Time, running patching.CycleID, err error) {
 	o, err := u.look(ctx, name)
 	if err != nil {
@@ -168,5 +168,12 @@ func (u *Urgent) remedy(ctx context.Context, o outlook) (plan.Remediation, error
 	if err != nil {
 		return plan.Remediation{}, err
 	}
-	return o.grounds.Remedy(all), nil
+	r := o.grounds.Remedy(all)
+	if o.running != "" { // lanes without a date would be late whatever runs
+		r.Late = 0
+		for i := range r.Remedies {
+			r.Remedies[i].Late = 0
+		}
+	}
+	return r, nil
 }
