@@ -25,7 +25,8 @@ func TestDecisionsThatEndAndWorkAroundsThatOutliveTheirPatchAreToldToTheirOwners
 	d := patching.Decisions{
 		Reviews: []patching.Review{{Term: term("r-1", 5), Subject: about}, {Term: term("r-2", 50), Subject: about}},
 		Exceptions: []patching.Exception{
-			{Term: term("x-1", -1), Subject: about, Owner: "radiology"}, {Term: term("x-2", -30), Subject: about, Owner: "radiology"},
+			{Term: term("x-1", -1), Subject: about, Owner: "radiology"},
+			{Term: term("x-2", -30), Subject: about, Owner: "radiology"},
 			{Term: term("x-3", 100), Subject: about, Owner: "radiology", ReviewBy: noon.AddDate(0, 0, 3)},
 		},
 		WorkArounds: []patching.WorkAround{
