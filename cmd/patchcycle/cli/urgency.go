@@ -61,13 +61,14 @@ func (s *session) printUrgency(p patching.PolicyName, u wire.Urgency) {
 		s.say("The next cycle of %s begins on %s.", p, s.when(u.Next))
 	}
 	r := u.Remediation
+	if len(r.Remedies) == 0 {
+		s.say("%s", r.Words)
+		return
+	}
 	for _, w := range r.Warnings {
 		s.say("Note: %s", w)
 	}
 	s.printRemediation(p, r)
-	if len(r.Remedies) == 0 {
-		s.say("\n%s", r.Words)
-	}
 }
 
 type urgencyReviewOptions struct {
