@@ -64,7 +64,7 @@ func (k *Keeper) ofFleet(ctx context.Context, now time.Time) error {
 	}
 	// Whatever goes wrong is tried again as soon as if a feed had changed.
 	k.ahead = sight{at: now}
-	if err := errors.Join(k.ofPolicies(ctx, policies, len(is.editions) > 0, now), k.ofDecisions(ctx, now)); err != nil {
+	if err := errors.Join(k.ofPolicies(ctx, policies, now), k.ofDecisions(ctx, now)); err != nil {
 		return err
 	}
 	k.ahead = is
@@ -77,17 +77,14 @@ func (l sight) due(is sight) bool {
 	return past >= lookAhead || past >= leastBefore && (!maps.Equal(l.policies, is.policies) || !maps.Equal(l.editions, is.editions))
 }
 
-func (k *Keeper) ofPolicies(ctx context.Context, policies []store.PolicyVersion, feeds bool, now time.Time) error {
+func (k *Keeper) ofPolicies(ctx context.Context, policies []store.PolicyVersion, now time.Time) error {
 	var errs []error
 	var stands notice.Found
 	for _, p := range policies {
 		a, err := k.Lookout.Ahead(ctx, p.Name)
 		if err == nil {
 			stands.Notices = append(stands.Notices, a.Standing()...)
-			// Without feeds nothing is known: their first editions would all be news.
-			if feeds {
-				err = k.news(ctx, a, now)
-			}
+			err = k.news(ctx, a, now)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("what the machines of policy %s miss: %w", p.Name, err))

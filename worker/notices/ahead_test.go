@@ -3,6 +3,7 @@ package notices_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -72,25 +73,40 @@ func TestWhatMachinesMissIsToldWhenItIsNewAndNotAgainAfterTheServerStarted(t *te
 	h.policy("servers", "one")
 	h.tell(map[string]string{"lead": everything})
 	is := &fleet{alike: []notice.Alike{{Site: "berlin", Machines: 3, Has: []patching.AdvisoryID{"DSA-1"}}}}
+	is.edition("e1", h.now)
 	k := h.keeper(h.store)
 	k.Lookout = is
-	h.rounds(k, 10)
+	h.rounds(k, 20)
 	require.Equal(t, 1, is.looks)
-	is.edition("e1", h.now) // the first edition ever: what it says was so before
-	h.rounds(k, 10)
-	require.Equal(t, 2, is.looks)
-	require.Empty(t, h.arrived())
+	require.Empty(t, h.arrived(), "what was so before is no news")
 
 	is.alike[0].Has = append(is.alike[0].Has, "DSA-2")
 	is.edition("e2", h.now)
 	h.rounds(k, 20)
-	require.Equal(t, 3, is.looks)
+	require.Equal(t, 2, is.looks)
 	require.Equal(t, map[notice.Kind]int{notice.NewAdvisory: 1}, kindsOf(h.arrived()))
 	k = h.keeper(h.store)
 	k.Lookout = is
 	h.rounds(k, 20)
-	require.Equal(t, 4, is.looks, "a server that starts looks once")
+	require.Equal(t, 3, is.looks, "a server that starts looks once")
 	require.Len(t, h.arrived(), 1)
+}
+
+// Serves G4: an advisory entered by hand counts like any other.
+func TestTheFirstThatIsEverKnownIsToldInOneNoticeASite(t *testing.T) {
+	h := newHouse(t)
+	h.policy("servers", "one")
+	h.tell(map[string]string{"lead": everything})
+	is := &fleet{alike: []notice.Alike{{Site: "berlin", Machines: 3}, {Site: "tokyo", Machines: 2}}}
+	k := h.keeper(h.store)
+	k.Lookout = is
+	h.rounds(k, 2)
+	for i := range 500 {
+		id := patching.AdvisoryID(fmt.Sprint("HOUSE-", i))
+		is.alike[0].Has, is.alike[1].Has = append(is.alike[0].Has, id), append(is.alike[1].Has, id)
+	}
+	h.rounds(k, 90) // no edition changed: what people entered is seen within the hour
+	require.Equal(t, map[notice.Kind]int{notice.NewAdvisory: 2}, kindsOf(h.arrived()))
 }
 
 func TestTheFleetIsLookedAtWhenAnEditionOrAPolicyChangedAndElseOnceAnHour(t *testing.T) {
