@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -58,14 +60,18 @@ func assessFleet(ctx context.Context, read *reader, p *policy.Policy, assets []p
 			continue
 		}
 		set, err := read.packages(ctx, key.Packages)
-		if err != nil {
-			return fleet{}, fmt.Errorf("machine %s: %w", assets[i].ID, err)
+		var offered patching.CandidateSet
+		if err == nil {
+			offered, err = read.candidates(ctx, key.Candidates)
 		}
-		offered, err := read.candidates(ctx, key.Candidates)
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrNotFound): // cut off between the list's name and the list
+			f.unknown++
+		case err != nil:
 			return fleet{}, fmt.Errorf("machine %s: %w", assets[i].ID, err)
+		default:
+			f.kinds[key] = assess.Findings(set, offered, p.Patches, now)
 		}
-		f.kinds[key] = assess.Findings(set, offered, p.Patches, now)
 	}
 	return f, nil
 }

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,6 +59,7 @@ type StandingStore interface {
 	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
 	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
 	PutStanding(ctx context.Context, c patching.CycleID, s plan.Standing) error
+	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 }
 
 // SyncFeeds brings the feeds up to date. A feed that does not come, or is refused, holds no
@@ -297,7 +299,9 @@ func (s *sorter) add(ctx context.Context, a *patching.Asset, i *patching.PlanIte
 func (s *sorter) make(ctx context.Context, at like) (*plan.Likes, error) {
 	l := &plan.Likes{Class: at.Class, Out: at.out, Begins: at.begins}
 	m, err := s.machine(ctx, at.kind)
-	if err != nil {
+	// A machine may be cut off after it named what it has, and before it sent the list.
+	unsent := errors.Is(err, store.ErrNotFound)
+	if err != nil && !unsent {
 		return nil, err
 	}
 	now, known := s.looks[at.kind]
@@ -307,10 +311,10 @@ func (s *sorter) make(ctx context.Context, at like) (*plan.Likes, error) {
 	}
 	l.Has, l.Blind, l.Ends = now.Matches(), now.Spots(), now.Ends()
 	l.Left = l.Has
-	if at.Packages == "" || at.Candidates == "" {
+	if unsent || at.Packages == "" || at.Candidates == "" {
 		l.Blind = []assess.BlindSpot{{What: "what is installed", Why: "The machine never said it."}}
 	}
-	if at.bundle == "" {
+	if unsent || at.bundle == "" {
 		return l, nil
 	}
 	b, err := s.read.bundle(ctx, at.bundle)

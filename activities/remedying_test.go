@@ -9,10 +9,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/urgency"
+	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -29,7 +31,7 @@ func (s said) Sync(context.Context, ...patching.FeedName) ([]patching.FeedSync, 
 }
 
 func (s said) Knowledge(context.Context) (assess.Knowledge, []patching.FeedState, error) {
-	return s.knowledge, s.states, nil
+	return s.knowledge, s.states, s.err
 }
 
 // tell lets feeds say that all versions of these packages up to what the archive offers
@@ -218,4 +220,57 @@ func TestAPlanKnowsWhatPackagesSayAndWhatPeopleEnteredByHand(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, sheet.Findings)
 	require.Equal(t, time.Duration(0), h.remedying.Changelogs.(*packagesSay).within[1], "who asks does not wait for packages to be read")
+}
+
+// Serves Q2, Q4: a machine was cut off after it had named what it has.
+func TestAMachineWhoseListNeverCameHoldsNeitherPlanNorReportUp(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(6)
+	h.tell(map[string]patching.AdvisoryID{"openssl": "DSA-1"})
+	has, offered := sets(t, "web")
+	never := patching.DigestOf([]byte("never sent"))
+	cutOff := func(n int) {
+		h.report(n, func(r *patching.Report) {
+			r.Facts = &patching.Asset{
+				Hostname: "cut-off", OS: patching.OS{Family: "debian", Name: "Debian GNU/Linux", Release: "12"}, Manager: "apt",
+				Allowed: h.allowed, Packages: never, Candidates: offered.Digest(),
+			}
+		})
+	}
+	cutOff(2)
+	s := h.begin(monthly, patching.Monthly)
+	out := h.plan(&s)
+	require.Equal(t, 5, out.Assets)
+	require.Contains(t, out.Remediation, "Not known of 1 machine: what is installed.")
+	a, err := h.Asset(h.ctx, asset(2))
+	require.NoError(t, err)
+	sheet, _, err := h.urgent().Findings(h.ctx, a)
+	require.NoError(t, err)
+	require.Empty(t, sheet.Findings)
+
+	h.inventory(4, has, offered)
+	cutOff(4)
+	reports := &activities.Reports{Store: h.Store, Render: printer{"r.html"}, Remedying: h.remedying}
+	made, err := reports.Make(h.ctx, contract.MakeReportIn{State: s})
+	require.NoError(t, err)
+	require.Equal(t, "r.html", made.File)
+	st, err := h.Standing(h.ctx, s.ID)
+	require.NoError(t, err)
+	require.Equal(t, 4, st.Has["DSA-1"], "of the two that were cut off nothing is known")
+}
+
+func TestAReportIsMadeWhereNobodyCouldLook(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(3)
+	s := h.begin(monthly, patching.Monthly)
+	h.plan(&s)
+	h.remedying.Feeds = said{err: errors.New("a feed is damaged")}
+	reports := &activities.Reports{Store: h.Store, Render: printer{"r.html"}, Remedying: h.remedying}
+	_, err := reports.Make(h.ctx, contract.MakeReportIn{State: s})
+	require.NoError(t, err)
+	_, err = h.Standing(h.ctx, s.ID)
+	require.ErrorIs(t, err, store.ErrNotFound, "not known is not none")
+	all, err := h.Audit(h.ctx, 0, 100)
+	require.NoError(t, err)
+	require.Contains(t, all[len(all)-1].Body, "a feed is damaged")
 }

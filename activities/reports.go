@@ -31,8 +31,8 @@ type Reports struct {
 func (r *Reports) Make(ctx context.Context, in contract.MakeReportIn) (contract.MakeReportOut, error) {
 	stop := beat(ctx)
 	defer stop()
-	if err := r.Remedying.stand(ctx, r.Store, in.State.ID); err != nil {
-		return contract.MakeReportOut{}, fmt.Errorf("advisories of %s: %w", in.State.ID, err)
+	if err := r.look(ctx, in.State.ID); err != nil {
+		return contract.MakeReportOut{}, err
 	}
 	file, err := r.Render.Render(ctx, in.State.ID)
 	if err != nil {
@@ -47,4 +47,18 @@ func (r *Reports) Make(ctx context.Context, in contract.MakeReportIn) (contract.
 		return contract.MakeReportOut{}, fmt.Errorf("keep where the report is: %w", err)
 	}
 	return contract.MakeReportOut{File: file}, nil
+}
+
+// look finds out which advisories the machines still have. A report without that is
+// better than none: it says that nobody looked, and the record says why.
+func (r *Reports) look(ctx context.Context, id patching.CycleID) error {
+	err := r.Remedying.stand(ctx, r.Store, id)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	_, err = r.Store.AppendAudit(ctx, patching.AuditEntry{
+		At: r.Remedying.Now().UTC(), Actor: "report", Verb: "look", Subject: string(id),
+		Body: fmt.Sprintf("Which advisories the machines still have is not known: %v.", err),
+	})
+	return err
 }

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -41,7 +42,7 @@ func (u *Urgent) Findings(ctx context.Context, a patching.Asset) (assess.Sheet, 
 	}
 	s := sorter{grounds: g, read: newReader(u.Store)}
 	m, err := s.machine(ctx, kindOf(&a))
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // a list that was not sent yet says nothing
 		return assess.Sheet{}, nil, fmt.Errorf("machine %s: %w", a.ID, err)
 	}
 	return g.Assessor.Kind(m).Sheet(a), g.Lines(), nil

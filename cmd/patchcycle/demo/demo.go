@@ -217,6 +217,9 @@ func (d *demo) run(ctx context.Context) (*Result, error) {
 		d.show.say("%s has finished before; --new starts another.", id)
 		return d.result(ctx, id)
 	}
+	if err := d.importFeeds(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	fleet, err := d.startFleet(ctx, cancel)
@@ -229,6 +232,9 @@ func (d *demo) run(ctx context.Context) (*Result, error) {
 		return nil, cause(ctx, err)
 	}
 	if id == "" || closed {
+		if err := d.importAssets(ctx); err != nil {
+			return nil, cause(ctx, err)
+		}
 		if id, err = d.start(ctx, id); err != nil {
 			return nil, err
 		}
