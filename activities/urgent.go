@@ -85,70 +85,96 @@ func (u *Urgent) judgedBy(ctx context.Context, a *patching.Asset) (by policy.Urg
 }
 
 // Coming says what a policy's machines miss, how urgent that is, and which deadlines its
-// next monthly cycle certainly misses. Open is the monthly cycle that runs, whose plan
-// says what it does: then nothing is proposed.
+// next monthly cycle certainly misses. Running is the monthly cycle that is open, whose plan
+// says what it does, and what it is too late for: then nothing is proposed here.
 func (u *Urgent) Coming(ctx context.Context, name patching.PolicyName) (r plan.Remediation, next time.Time, running patching.CycleID, err error) {
+	o, err := u.look(ctx, name)
+	if err != nil {
+		return r, o.next, o.running, err
+	}
+	r, err = u.remedy(ctx, o)
+	return r, o.next, o.running, err
+}
+
+// outlook is a policy's next cycle, as if it took all that the policy does, and reached
+// its machines when it begins.
+type outlook struct {
+	policy  *policy.Policy
+	next    time.Time
+	running patching.CycleID
+	assets  []patching.Asset
+	items   []patching.PlanItem // one for each of the assets
+	grounds plan.Grounds
+	read    *reader
+}
+
+func (u *Urgent) look(ctx context.Context, name patching.PolicyName) (o outlook, err error) {
 	version, err := u.Store.Policy(ctx, name)
 	if err != nil {
-		return r, next, "", err
+		return o, err
 	}
-	p, err := policy.Adopted(string(name), version.Source)
+	o.policy, err = policy.Adopted(string(name), version.Source)
 	if err != nil {
-		return r, next, "", fmt.Errorf("%w: %w", ErrRefused, err)
+		return o, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	now := u.Remedying.Now().UTC()
-	calendar, err := p.Calendar.Monthly()
+	calendar, err := o.policy.Calendar.Monthly()
 	if err == nil {
-		next, err = calendar.Next(now)
+		o.next, err = calendar.Next(now)
 	}
 	if err != nil {
-		return r, next, "", fmt.Errorf("%w: policy %s: calendar: %w", ErrRefused, name, err)
+		return o, fmt.Errorf("%w: policy %s: calendar: %w", ErrRefused, name, err)
 	}
 	cycles, err := u.Store.Cycles(ctx, store.CycleFilter{Policy: name, Open: true})
 	if err != nil {
-		return r, next, "", err
+		return o, err
 	}
-	begins := next
+	begins := o.next
 	for _, c := range cycles {
 		if c.Kind == patching.Monthly && !c.Shadow {
-			running, begins = c.ID, now
+			o.running, begins = c.ID, now
 		}
 	}
-	r, err = u.foresee(ctx, p, now, begins)
-	return r, next, running, err
+	return o, u.foresee(ctx, &o, now, begins)
 }
 
-// foresee makes the remediation of a cycle that installs all that the policy takes, and
-// whose machines are reached then at the earliest.
-func (u *Urgent) foresee(ctx context.Context, p *policy.Policy, now, begins time.Time) (plan.Remediation, error) {
-	assets, err := selected(ctx, u.Store, p)
-	if err != nil {
-		return plan.Remediation{}, err
+// foresee says what each machine would get.
+func (u *Urgent) foresee(ctx context.Context, o *outlook, now, begins time.Time) (err error) {
+	if o.assets, err = selected(ctx, u.Store, o.policy); err != nil {
+		return err
 	}
-	read := newReader(u.Store)
-	f, err := assessFleet(ctx, read, p, assets, now)
+	o.read = newReader(u.Store)
+	f, err := assessFleet(ctx, o.read, o.policy, o.assets, now)
 	if err != nil {
-		return plan.Remediation{}, err
+		return err
 	}
 	gets := map[plan.BundleKey]patching.Digest{}
 	for key, found := range f.kinds {
-		b := assess.Bundle(found, p.Patches, func(patching.Candidate) patching.Reversibility { return patching.Irreversible })
+		b := assess.Bundle(found, o.policy.Patches, func(patching.Candidate) patching.Reversibility { return patching.Irreversible })
 		if !b.Empty() {
 			gets[key] = b.Digest()
-			read.resolved[gets[key]] = b
+			o.read.resolved[gets[key]] = b
 		}
 	}
-	items := make([]patching.PlanItem, len(assets))
-	for i := range assets {
-		items[i] = patching.PlanItem{Asset: assets[i].ID, Ring: "next", Start: begins, Bundle: gets[plan.KeyOf(&assets[i])]}
+	o.items = make([]patching.PlanItem, len(o.assets))
+	for i := range o.assets {
+		o.items[i] = patching.PlanItem{Asset: o.assets[i].ID, Ring: "next", Start: begins, Bundle: gets[plan.KeyOf(&o.assets[i])]}
 	}
-	g, err := u.Remedying.grounds(ctx, p, "", patching.Monthly, now)
+	o.grounds, err = u.Remedying.grounds(ctx, o.policy, "", patching.Monthly, now)
+	return err
+}
+
+func (u *Urgent) remedy(ctx context.Context, o outlook) (plan.Remediation, error) {
+	all, err := u.Remedying.likes(ctx, o.grounds, o.items, plan.Forecast{}, o.read)
 	if err != nil {
 		return plan.Remediation{}, err
 	}
-	all, err := u.Remedying.likes(ctx, g, items, plan.Forecast{}, read)
-	if err != nil {
-		return plan.Remediation{}, err
+	r := o.grounds.Remedy(all)
+	if o.running != "" { // lanes without a date would be late whatever runs
+		r.Late = 0
+		for i := range r.Remedies {
+			r.Remedies[i].Late = 0
+		}
 	}
-	return g.Remedy(all), nil
+	return r, nil
 }

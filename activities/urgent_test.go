@@ -8,6 +8,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/urgency"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -61,6 +62,11 @@ func TestWhatTheComingCycleCertainlyMissesProposesAnEmergency(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, s.ID, running)
 	require.Empty(t, r.Proposes(), "a cycle is at it")
+	h.applyPolicy(servers) // by lanes that have no date
+	r, _, _, err = h.urgent().Coming(h.ctx, "servers")
+	require.NoError(t, err)
+	require.Equal(t, urgency.Immediate, r.Remedies[0].Deadline.Lane)
+	require.Empty(t, r.Proposes())
 
 	_, _, _, err = h.urgent().Coming(h.ctx, "nobody")
 	require.ErrorIs(t, err, store.ErrNotFound)

@@ -88,7 +88,9 @@ type FeedState struct {
 	Edition FeedEdition // zero: it was never there
 	// Asked is when it was last asked for with an answer that counts, new or unchanged.
 	Asked time.Time
-	// Trouble is why the newest sync was refused or failed; empty: it was not.
+	// Result is how the newest sync ended; empty: there was none. Trouble is why it was
+	// refused or failed; empty: it was not.
+	Result  FeedResult
 	Trouble string
 }
 
@@ -105,6 +107,7 @@ func (s FeedSource) State(kept FeedEdition, syncs []FeedSync) FeedState {
 			newest = sync
 		}
 	}
+	state.Result = newest.Result
 	if !newest.Counts() {
 		state.Trouble = newest.Why
 	}

@@ -14,6 +14,7 @@ type Kind string
 const (
 	CycleHalted        Kind = "cycle-halted"
 	CycleMissed        Kind = "cycle-missed"
+	EmergencyProposed  Kind = "emergency-proposed"
 	ApprovalEscalation Kind = "approval-escalation"
 	ApprovalReminder   Kind = "approval-reminder"
 	CycleWaits         Kind = "cycle-waits"
@@ -22,10 +23,12 @@ const (
 	NewAdvisory        Kind = "new-advisory"
 	NewPatches         Kind = "new-patches"
 	FeedRefused        Kind = "feed-refused"
+	FeedFailed         Kind = "feed-failed"
 	FeedStale          Kind = "feed-stale"
 	AgentSilent        Kind = "agent-silent"
 	SupportEnds        Kind = "support-ends"
 	ExceptionEnds      Kind = "exception-ends"
+	WorkAroundStays    Kind = "work-around-stays"
 	// Test is a message that somebody asked for, to see whether it arrives.
 	Test Kind = "test"
 )
@@ -57,19 +60,22 @@ func roles(r ...patching.Role) []patching.Role { return r }
 var kinds = map[Kind]row{
 	CycleHalted:        {0, "A gate halted", "halt", "halts", roles(operator, approver, author, security), false},
 	CycleMissed:        {1, "Cycles that should have started and did not", "missed cycle", "missed cycles", roles(operator, admin, author), true},
-	ApprovalEscalation: {2, "Plans that nobody approved, although people were reminded", "escalation", "escalations", roles(approver, security, admin), false},
-	ApprovalReminder:   {3, "Plans that still wait for approval", "reminder", "reminders", roles(approver), false},
-	CycleWaits:         {4, "Plans that wait for approval", "plan to approve", "plans to approve", roles(approver), true},
-	KnownIssue:         {5, "New known issues of patches", "known issue", "known issues", roles(operator, security, site, author), false},
-	NewAdvisory:        {6, "New advisories", "new advisory", "new advisories", roles(security, author), false},
-	NewPatches:         {7, "New patches", "notice of new patches", "notices of new patches", roles(operator, security, site, author), false},
-	FeedRefused:        {8, "Feeds that were refused; what was known before stays in force", "refused feed", "refused feeds", roles(admin, security), true},
-	FeedStale:          {9, "Feeds that are out of date", "stale feed", "stale feeds", roles(admin, security), true},
-	AgentSilent:        {10, "Machines whose agent no longer reports", "silent machine", "silent machines", roles(operator, site), true},
-	SupportEnds:        {11, "Systems and applications past or near the end of support", "end of support", "ends of support", roles(operator, site, security), true},
-	ExceptionEnds:      {12, "Exceptions that expire soon", "expiring exception", "expiring exceptions", roles(security), true},
-	CycleClosed:        {13, "Cycles that closed", "closed cycle", "closed cycles", roles(operator, approver, author, auditor), false},
-	Test:               {14, "Test", "test", "tests", nil, false},
+	EmergencyProposed:  {2, "What cannot wait for the next cycle: an emergency is proposed", "proposed emergency", "proposed emergencies", roles(security), true},
+	ApprovalEscalation: {3, "Plans that nobody approved, although people were reminded", "escalation", "escalations", roles(approver, security, admin), false},
+	ApprovalReminder:   {4, "Plans that still wait for approval", "reminder", "reminders", roles(approver), false},
+	CycleWaits:         {5, "Plans that wait for approval", "plan to approve", "plans to approve", roles(approver), true},
+	KnownIssue:         {6, "New known issues of patches", "known issue", "known issues", roles(operator, security, site, author), false},
+	NewAdvisory:        {7, "New advisories", "notice of new advisories", "notices of new advisories", roles(security, author), false},
+	NewPatches:         {8, "New patches", "notice of new patches", "notices of new patches", roles(operator, security, site, author), false},
+	FeedRefused:        {9, "Feeds that were refused; what was known before stays in force", "refused feed", "refused feeds", roles(admin, security), true},
+	FeedFailed:         {10, "Feeds that do not come", "feed that does not come", "feeds that do not come", roles(admin, security), true},
+	FeedStale:          {11, "Feeds that are out of date", "stale feed", "stale feeds", roles(admin, security), true},
+	AgentSilent:        {12, "Machines whose agent no longer reports", "silent machine", "silent machines", roles(operator, site), true},
+	SupportEnds:        {13, "Systems and applications past or near the end of support", "end of support", "ends of support", roles(operator, site, security), true},
+	ExceptionEnds:      {14, "Exceptions and reviews that end, or are due to be looked at", "decision to look at", "decisions to look at", roles(security), true},
+	WorkAroundStays:    {15, "Work-arounds that have outlived their patch", "work-around to remove", "work-arounds to remove", roles(operator, security), true},
+	CycleClosed:        {16, "Cycles that closed", "closed cycle", "closed cycles", roles(operator, approver, author, auditor), false},
+	Test:               {17, "Test", "test", "tests", nil, false},
 }
 
 // Kinds lists all of them by name.

@@ -76,7 +76,7 @@ func TestWhoeverLosesAnAccountIsToldNothing(t *testing.T) {
 }
 
 func TestEveryKindHasItsWordsAndIsToldToSomebody(t *testing.T) {
-	require.Len(t, notice.Kinds(), 15)
+	require.Len(t, notice.Kinds(), 18)
 	for _, k := range notice.Kinds() {
 		require.True(t, k.Valid())
 		require.NotEqual(t, string(k), k.Heading(), k)

@@ -22,6 +22,8 @@ type gathered interface {
 	Cycles(ctx context.Context, f store.CycleFilter) ([]patching.Cycle, error)
 	Mute(ctx context.Context, before time.Time, after patching.AssetID, limit int) ([]notice.Mute, error)
 	Spans(ctx context.Context, part string, since time.Time) ([]notice.Span, error)
+	Policies(ctx context.Context) ([]store.PolicyVersion, error)
+	DecisionsAt(ctx context.Context, now time.Time) (patching.Decisions, error)
 }
 
 // gather puts on record what all sources notice. What one cannot say keeps the others
@@ -41,6 +43,9 @@ func (k *Keeper) gather(ctx context.Context, config notify.Config, now time.Time
 		if err != nil {
 			errs = append(errs, fmt.Errorf("notices of %s: %w", s.Name(), err))
 		}
+	}
+	if k.Lookout != nil {
+		errs = append(errs, k.ofFeeds(ctx, now), k.ofFleet(ctx, now))
 	}
 	return errors.Join(errs...)
 }

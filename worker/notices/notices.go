@@ -55,6 +55,8 @@ type Keeper struct {
 	Fleet string
 	// Sources notice things, beside what the keeper finds on record itself.
 	Sources []Source
+	// Lookout says what machines miss; nil: nobody is told of it.
+	Lookout Lookout
 	Now     func() time.Time
 	Log     *zap.Logger
 
@@ -63,6 +65,7 @@ type Keeper struct {
 	problem error          // of the file as it is now; config is what it was before
 	pruned  time.Time
 	looked  time.Time // for silent machines
+	ahead   sight     // for what machines miss
 }
 
 // Round reads the file again, gathers, and sends what is due.

@@ -86,7 +86,7 @@ func TestAPlanIsReadKeptCheckedAndApprovedByItsHash(t *testing.T) {
 	assert.Contains(t, out, "Why: 1 advisory about 1 flaw, 1 known to be exploited: the plan clears 0 everywhere, and 1 stays on some machines.")
 	assert.Contains(t, out, "The feed kev is stale: about 3 days old.")
 	assert.Contains(t, out, "An emergency is proposed: 1 advisory cannot wait, on up to 1 machine.")
-	assert.Contains(t, out, `patchcycle emergency start demo NAME --reason "DSA-9999-1"`)
+	assert.Contains(t, out, `patchcycle emergency start demo dsa-9999-1 --reason "DSA-9999-1"`)
 	assert.Regexp(t, `DSA-9999-1 +out-of-cycle +2026-11-23 +yes +1 +1 +CVE-2026-0001 +linux-image-6.1.0-41-amd64 6.1.158-1`, out)
 	assert.Contains(t, out, "… and 4 less urgent ones; --json has 1.")
 	assert.Equal(t, []string{"nginx"}, decode[wire.Plan](h, "cycle", "plan").Outlook.Change.Withdrawn)

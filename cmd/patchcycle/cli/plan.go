@@ -110,7 +110,10 @@ func (s *session) printOutlook(p wire.Plan) {
 	if p.Outlook == nil || p.Machines == 0 {
 		return
 	}
-	s.printRemediation(p)
+	if r := p.Outlook.Remediation; r != nil {
+		s.say("\nWhy: %s", r.Words)
+		s.printRemediation(p.Policy, *r)
+	}
 	if p.Outlook.Change != nil {
 		s.say("\nSince the plan before: %s", p.Outlook.Change.Words)
 	}

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
@@ -12,16 +14,12 @@ import (
 // mostAdvisories is how many advisories of a plan are printed; --json has all.
 const mostAdvisories = 20
 
-// printRemediation says why the plan is made: advisories, how urgent they are, what stays.
-func (s *session) printRemediation(p wire.Plan) {
-	r := p.Outlook.Remediation
-	if r == nil {
-		return
-	}
-	s.say("\nWhy: %s", r.Words)
+// printRemediation says which advisories machines of a policy have, how urgent they are,
+// what rids them of these and what stays.
+func (s *session) printRemediation(p patching.PolicyName, r wire.Remediation) {
 	if r.Proposes != "" {
 		s.say("\n%s", r.Proposes)
-		s.say("To call it: patchcycle emergency start %s NAME --reason %q", p.Policy, string(r.Remedies[0].Advisory))
+		s.say("To call it: %s", callEmergency(p, r.Remedies))
 	}
 	var rows [][]string
 	for i, a := range r.Remedies {
@@ -40,6 +38,34 @@ func (s *session) printRemediation(p wire.Plan) {
 	if left := len(r.Remedies) + r.More - len(rows); left > 0 {
 		s.say("… and %d less urgent ones; --json has %d.", left, len(r.Remedies))
 	}
+}
+
+// callEmergency is the command that calls the emergency for the first advisory that
+// cannot wait.
+func callEmergency(p patching.PolicyName, all []wire.Remedy) string {
+	i := slices.IndexFunc(all, func(a wire.Remedy) bool { return a.Late > 0 })
+	if i < 0 {
+		return fmt.Sprintf("patchcycle emergency start %s NAME --reason WHY", p)
+	}
+	name, reason := emergencyName(all[i].Advisory), string(all[i].Advisory)
+	// A shell reads what people copy, and a feed could name an advisory "$(…)".
+	if strings.Trim(reason, nameLetters) != "" {
+		reason = name
+	}
+	return fmt.Sprintf("patchcycle emergency start %s %s --reason %q", p, cmp.Or(name, "NAME"), reason)
+}
+
+// nameLetters are those of advisories' names as publishers write them.
+const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:._/+~-"
+
+// emergencyName makes a name for an emergency of an advisory's: lower-case letters, digits
+// and dashes, at most 64. Empty: nothing is left of it.
+func emergencyName(a patching.AdvisoryID) string {
+	words := strings.FieldsFunc(strings.ToLower(string(a)), func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9')
+	})
+	name := strings.Join(words, "-")
+	return strings.TrimRight(name[:min(len(name), 64)], "-")
 }
 
 // stays is on how many machines an advisory stays.

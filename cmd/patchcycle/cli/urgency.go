@@ -11,7 +11,64 @@ import (
 )
 
 func newUrgency(e *env) *cobra.Command {
-	return group("urgency", "Decide how urgent something is", newUrgencyReview(e), newUrgencyList(e), newUrgencyEnd(e))
+	return group("urgency", "See what is due, and decide how urgent something is", newUrgencyDue(e), newUrgencyReview(e), newUrgencyList(e), newUrgencyEnd(e))
+}
+
+type urgencyDueOptions struct{ fail, json bool }
+
+func newUrgencyDue(e *env) *cobra.Command {
+	var o urgencyDueOptions
+	c := &cobra.Command{
+		Use: "due POLICY", Short: "List what a policy's machines miss, and what cannot wait", Args: exactly(1), ValidArgsFunction: e.completePolicies,
+		Long: `List what a policy's machines miss, how urgent that is, and what cannot wait for the
+policy's next monthly cycle. Where something cannot, an emergency is proposed, with the
+command that calls it. While a monthly cycle of the policy runs none is: its plan says
+what it does.`,
+		Example: "patchcycle urgency due servers\npatchcycle urgency due servers --fail-on-proposal --json",
+		RunE: func(c *cobra.Command, args []string) error {
+			return o.run(c.Context(), e.session(c), patching.PolicyName(args[0]))
+		},
+	}
+	c.Flags().BoolVar(&o.fail, "fail-on-proposal", false, "exit 1 where an emergency is proposed")
+	jsonFlag(c, &o.json)
+	return c
+}
+
+func (o urgencyDueOptions) run(ctx context.Context, s *session, p patching.PolicyName) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	u, err := c.Urgency(ctx, p)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		err = orJSON(s, u, nil)
+	} else {
+		s.printUrgency(p, u)
+	}
+	if err == nil && o.fail && u.Remediation.Proposes != "" {
+		return &Failure{Code: ExitFailed, Words: u.Remediation.Proposes, Quiet: true}
+	}
+	return err
+}
+
+func (s *session) printUrgency(p patching.PolicyName, u wire.Urgency) {
+	if u.Running != "" {
+		s.say("Cycle %s runs: see its plan for what it does. The one after it begins on %s.", u.Running, s.when(u.Next))
+	} else {
+		s.say("The next cycle of %s begins on %s.", p, s.when(u.Next))
+	}
+	r := u.Remediation
+	if len(r.Remedies) == 0 {
+		s.say("%s", r.Words)
+		return
+	}
+	for _, w := range r.Warnings {
+		s.say("Note: %s", w)
+	}
+	s.printRemediation(p, r)
 }
 
 type urgencyReviewOptions struct {

@@ -7,11 +7,14 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/integrations/notify"
+	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/notice"
 	"github.com/patchcycle/patchcycle/patching/window"
 	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/worker/feeds"
 	"github.com/patchcycle/patchcycle/worker/notices"
 )
 
@@ -24,11 +27,20 @@ func (c Config) NotifyFile() string { return filepath.Join(c.Dir, "notify.yaml")
 func (s *Server) openNotices(ctx context.Context) error {
 	fleet, err := s.fleet(ctx)
 	s.notices = &notices.Keeper{
-		Record: s.Store, File: s.Config.NotifyFile(), Fleet: fleet, Sources: []notices.Source{missedCycles{s}},
+		Record: s.Store, File: s.Config.NotifyFile(), Fleet: fleet, Sources: []notices.Source{missedCycles{s}}, Lookout: lookout{s.urgent(), s.feeds},
 		Now: time.Now, Log: s.Config.Log.Named("notify"),
 	}
 	return err
 }
+
+// lookout says what machines miss and what feeds say of it.
+type lookout struct {
+	*activities.Urgent
+	feeds *feeds.Keeper
+}
+
+// Feeds implements [notices.Lookout].
+func (l lookout) Feeds() []patching.FeedState { return l.feeds.States() }
 
 // missedCycles notices cycles that should have started and did not.
 type missedCycles struct{ server *Server }

@@ -270,6 +270,10 @@ func (s *Server) remedying() *activities.Remedying {
 	return r
 }
 
+func (s *Server) urgent() *activities.Urgent {
+	return &activities.Urgent{Store: s.Store, Remedying: s.remedying()}
+}
+
 // kept says whether an old version can still be had, where the server keeps no
 // snapshots: an upgraded package is taken to be in its archive, and a machine
 // that cannot fetch it ends as "manual work needed".
@@ -279,7 +283,7 @@ func kept(string, string, string) bool { return true }
 func (s *Server) api() http.Handler {
 	return api.New(api.Options{
 		Store: s.Store, Starter: s.Starter, Version: s.Config.Version, Logger: s.Config.Log.Named("api"),
-		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Urgent: &activities.Urgent{Store: s.Store, Remedying: s.remedying()}, Checks: s.checks(), Login: s.login(),
+		Rescan: rescan{s}, DeviceChanged: s.deviceChanged, Urgent: s.urgent(), Checks: s.checks(), Login: s.login(),
 		ReadAdvisories: advisories.ReadHand,
 		Notify:         telling{s},
 		Feeds:          s.feeds,

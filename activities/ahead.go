@@ -1,0 +1,155 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
+	"github.com/patchcycle/patchcycle/patching/notice"
+	"github.com/patchcycle/patchcycle/store"
+)
+
+// Ahead is [Urgent.Coming] for those who are told of it, by site and owner.
+func (u *Urgent) Ahead(ctx context.Context, name patching.PolicyName) (notice.Ahead, error) {
+	o, err := u.look(ctx, name)
+	if err != nil {
+		return notice.Ahead{}, err
+	}
+	a := notice.Ahead{Policy: name, Owner: o.policy.Owner, Next: o.next, Advisories: map[patching.AdvisoryID]*patching.Advisory{}}
+	if a.Remediation, err = u.remedy(ctx, o); err != nil {
+		return a, err
+	}
+	// A fleet has few kinds of machines, on many sites: each kind is matched once.
+	type at struct {
+		kindAfter
+		site  patching.SiteName
+		owner string
+	}
+	machines := map[at]int{}
+	for i := range o.assets {
+		m := &o.assets[i]
+		machines[at{kindAfter{kindOf(m), o.items[i].Bundle}, m.Site, m.Owner}]++
+	}
+	s := sorter{grounds: o.grounds, read: o.read, looks: map[kind]*assess.Kind{}, after: map[kindAfter]*assess.Kind{}}
+	known := map[kindAfter]notice.Alike{}
+	for key, n := range machines {
+		l, ok := known[key.kindAfter]
+		if !ok {
+			if l, err = s.misses(ctx, key.kindAfter, a.Advisories); err != nil {
+				return a, fmt.Errorf("policy %s: %w", name, err)
+			}
+			known[key.kindAfter] = l
+		}
+		l.Site, l.Owner, l.Machines = key.site, key.owner, n
+		a.Alike = append(a.Alike, l)
+	}
+	return a, nil
+}
+
+// misses is what a kind of machine has and would get, and notes which advisories these are.
+func (s *sorter) misses(ctx context.Context, k kindAfter, names map[patching.AdvisoryID]*patching.Advisory) (l notice.Alike, err error) {
+	likes, err := s.make(ctx, like{kindAfter: k})
+	if err != nil {
+		return l, err
+	}
+	has, left := map[patching.AdvisoryID]bool{}, map[patching.AdvisoryID]bool{}
+	for _, m := range likes.Has {
+		has[m.Advisory.ID], names[m.Advisory.ID] = true, m.Advisory
+	}
+	for _, m := range likes.Left {
+		left[m.Advisory.ID] = true
+	}
+	l.Has, l.Ends = slices.Sorted(maps.Keys(has)), likes.Ends
+	l.Gets = slices.DeleteFunc(slices.Clone(l.Has), func(id patching.AdvisoryID) bool { return left[id] })
+	return l, nil
+}
+
+// Outlived says of work-arounds that are in place from how many machines they have to go,
+// for a fresh inventory shows the patch. Where no feed names what a work-around makes up
+// for, nobody knows how the patch stands, and nothing is said.
+func (u *Urgent) Outlived(ctx context.Context, all []patching.WorkAround) (map[patching.DecisionID]int, error) {
+	now := u.Remedying.Now().UTC()
+	all = slices.DeleteFunc(slices.Clone(all), func(w patching.WorkAround) bool { return w.State() != patching.WorkAroundInPlace })
+	if len(all) == 0 {
+		return nil, nil
+	}
+	know, _, err := u.Remedying.knowledge(ctx, "", now)
+	if err != nil {
+		return nil, err
+	}
+	out := map[patching.DecisionID]int{}
+	read := newReader(u.Store)
+	for _, w := range all {
+		fixes, err := u.fixes(ctx, know.Advisories, read, w, now)
+		if err != nil {
+			return nil, fmt.Errorf("work-around %s: %w", w.ID, err)
+		}
+		for _, errand := range w.Errands(fixes, now) {
+			if errand == patching.ErrandRemove {
+				out[w.ID]++
+			}
+		}
+	}
+	return out, nil
+}
+
+// freshPatch is how old an inventory may be that shows a patch.
+const freshPatch = 48 * time.Hour
+
+// fixes are how the patch stands that a work-around makes up for, on machines of which
+// that is known.
+func (u *Urgent) fixes(ctx context.Context, x *assess.Index, read *reader, w patching.WorkAround, now time.Time) (map[patching.AssetID]patching.Fix, error) {
+	out := map[patching.AssetID]patching.Fix{}
+	s := sorter{read: read}
+	known := map[kind]patching.Fix{}
+	err := inChunks(w.InPlace(now), func(some []patching.AssetID) error {
+		assets, err := u.Store.Assets(ctx, store.AssetFilter{IDs: some})
+		for i := range assets {
+			a := &assets[i]
+			k := kindOf(a)
+			if now.Sub(a.Inventoried) > freshPatch || k.Packages == "" {
+				continue
+			}
+			if _, ok := known[k]; !ok {
+				m, err := s.machine(ctx, k)
+				if err != nil {
+					return fmt.Errorf("machine %s: %w", a.ID, err)
+				}
+				known[k] = fixOn(x, m, w.Subject, now)
+			}
+			out[a.ID] = known[k]
+		}
+		return err
+	})
+	return out, err
+}
+
+// fixOn is how the patch for a subject stands on a kind of machine; empty: nobody knows.
+func fixOn(x *assess.Index, m assess.Machine, about patching.Subject, now time.Time) patching.Fix {
+	fix := patching.Fix("")
+	for _, f := range x.Match(m, now) {
+		matter := patching.Matter{Advisory: f.Advisory.ID, CVEs: f.CVEs, Packages: []patching.Package{f.Package}}
+		switch {
+		case f.Aside != "" || !about.Touches(matter):
+		case f.Fixed != "":
+			return patching.FixMissing
+		default:
+			fix = patching.FixNone
+		}
+	}
+	flaw := string(about.Advisory)
+	if flaw == "" {
+		flaw = string(about.CVE)
+	}
+	if fix != "" || flaw == "" {
+		return fix
+	}
+	if stands, _, _ := x.Stands(m, m.Packages.Packages, flaw); stands == assess.PastFix {
+		return patching.FixIn
+	}
+	return ""
+}
