@@ -44,7 +44,11 @@ func (u *Urgent) Findings(ctx context.Context, a patching.Asset) (assess.Sheet, 
 	if err != nil {
 		return assess.Sheet{}, nil, fmt.Errorf("machine %s: %w", a.ID, err)
 	}
-	return g.Assessor.Kind(m).Sheet(a), g.Lines(), nil
+	kind := g.Assessor.Kind(m)
+	if err := u.Remedying.remember(ctx, &g, kind.Matches()); err != nil {
+		return assess.Sheet{}, nil, err
+	}
+	return kind.Sheet(a), g.Lines(), nil
 }
 
 // judgedBy joins how the policies in force that select a machine judge; with none it is
@@ -125,7 +129,11 @@ func (u *Urgent) foresee(ctx context.Context, p *policy.Policy, now, begins time
 		return plan.Remediation{}, err
 	}
 	read := newReader(u.Store)
-	f, err := assessFleet(ctx, read, p, assets, now)
+	held, err := u.Remedying.holding(ctx, p, read, assets, now)
+	if err != nil {
+		return plan.Remediation{}, err
+	}
+	f, err := assessFleet(ctx, read, p, assets, now, held)
 	if err != nil {
 		return plan.Remediation{}, err
 	}
@@ -139,13 +147,16 @@ func (u *Urgent) foresee(ctx context.Context, p *policy.Policy, now, begins time
 	}
 	items := make([]patching.PlanItem, len(assets))
 	for i := range assets {
-		items[i] = patching.PlanItem{Asset: assets[i].ID, Ring: "next", Start: begins, Bundle: gets[plan.KeyOf(&assets[i])]}
+		items[i] = patching.PlanItem{Asset: assets[i].ID, Ring: "next", Start: begins, Bundle: gets[held.keyOf(&assets[i])]}
+		if _, excepted := held.excepted[assets[i].ID]; excepted {
+			items[i] = patching.PlanItem{Asset: assets[i].ID, Exclude: patching.ReasonExcepted}
+		}
 	}
 	g, err := u.Remedying.grounds(ctx, p, patching.Monthly, now)
 	if err != nil {
 		return plan.Remediation{}, err
 	}
-	all, err := u.Remedying.likes(ctx, g, items, plan.Forecast{}, read)
+	all, err := u.Remedying.likes(ctx, &g, items, plan.Forecast{}, read)
 	if err != nil {
 		return plan.Remediation{}, err
 	}

@@ -35,6 +35,8 @@ type Finding struct {
 	// Zero is for as long as the policy says so.
 	Owner string
 	Until time.Time
+	// By is the decision of a person that holds it; empty: the policy does, or nobody.
+	By patching.DecisionID
 }
 
 // Findings judges each candidate of a kind of machine by the policy. A

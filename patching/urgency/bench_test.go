@@ -18,7 +18,7 @@ func BenchmarkDecide(b *testing.B) {
 		about := patching.Subject{Advisory: patching.AdvisoryID(fmt.Sprintf("DSA-%d", i%50)), Selector: fmt.Sprintf("site == \"s%d\" && \"web\" in tags", i%20)}
 		all.Reviews = append(all.Reviews, review(patching.DecisionID(fmt.Sprintf("r-%d", i)), patching.AnswerAccept, about))
 	}
-	book, err := urgency.OpenBook(all)
+	book, err := urgency.OpenBook(all, today)
 	require.NoError(b, err)
 	asset := &patching.Asset{ID: "web-1", Site: "s7", Tags: []string{"eu", "web"}}
 	for b.Loop() {

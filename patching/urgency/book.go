@@ -3,24 +3,30 @@ package urgency
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
-// Book is what people have decided, ready to be looked up machine by machine.
+// Book is what people have decided, ready to be looked up machine by machine as of a time.
 type Book struct {
-	all     patching.Decisions
-	selects map[string]*policy.Selector
+	all patching.Decisions
+	// selects are the distinct selectors, at their places by their text.
+	selects []*policy.Selector
+	places  map[string]int
+	// stands are the places of the work-arounds that are in place on a machine.
+	stands map[patching.AssetID][]int
 }
 
 // OpenBook reads the selectors of decisions. Those whose selector cannot be read are left
 // out and named by the error; the book has the others all the same.
-func OpenBook(all patching.Decisions) (*Book, error) {
-	b := &Book{selects: map[string]*policy.Selector{}}
+func OpenBook(all patching.Decisions, now time.Time) (*Book, error) {
+	b := &Book{places: map[string]int{}, stands: map[patching.AssetID][]int{}}
 	var bad []error
 	takes := func(id patching.DecisionID, s patching.Subject) bool {
-		if _, known := b.selects[s.Selector]; known {
+		if _, known := b.places[s.Selector]; known {
 			return true
 		}
 		compiled, err := policy.Compile(s.Selector)
@@ -28,7 +34,8 @@ func OpenBook(all patching.Decisions) (*Book, error) {
 			bad = append(bad, fmt.Errorf("decision %s counts for nothing, for nobody can tell on which machines: %w: end it, and decide anew", id, err))
 			return false
 		}
-		b.selects[s.Selector] = compiled
+		b.places[s.Selector] = len(b.selects)
+		b.selects = append(b.selects, compiled)
 		return true
 	}
 	for _, r := range all.Reviews {
@@ -42,39 +49,97 @@ func OpenBook(all patching.Decisions) (*Book, error) {
 		}
 	}
 	for _, w := range all.WorkArounds {
-		if takes(w.ID, w.Subject) {
-			b.all.WorkArounds = append(b.all.WorkArounds, w)
+		if !takes(w.ID, w.Subject) {
+			continue
 		}
+		for _, a := range w.InPlace(now) {
+			b.stands[a] = append(b.stands[a], len(b.all.WorkArounds))
+		}
+		b.all.WorkArounds = append(b.all.WorkArounds, w)
 	}
 	return b, errors.Join(bad...)
 }
 
-// On returns the decisions whose selector takes a machine. It fails where a selector
-// costs more than it may on it.
-func (b *Book) On(a *patching.Asset) (patching.Decisions, error) {
-	var on patching.Decisions
-	verdicts := map[string]bool{}
-	for text, s := range b.selects {
+// Taken says which selectors take a machine, and which work-arounds are in place on it:
+// of machines with the same, the same is decided. Empty: nothing is, of any machine.
+type Taken string
+
+// Takes evaluates each selector once. It fails where one costs more than it may on the
+// machine: then nobody knows what holds there.
+func (b *Book) Takes(a *patching.Asset) (Taken, error) {
+	if b == nil || len(b.selects) == 0 {
+		return "", nil
+	}
+	bits := make([]byte, (len(b.selects)+7)/8, (len(b.selects)+7)/8+len(b.all.WorkArounds)/8+1)
+	for i, s := range b.selects {
 		takes, err := s.Match(a)
 		if err != nil {
-			return on, err
+			return "", fmt.Errorf("decision %s: %w: end it, and decide anew", b.first(i), err)
 		}
-		verdicts[text] = takes
+		if takes {
+			bits[i/8] |= 1 << (i % 8)
+		}
 	}
+	if on := b.stands[a.ID]; len(on) > 0 {
+		from := len(bits)
+		bits = slices.Grow(bits, len(b.all.WorkArounds)/8+1)[:from+len(b.all.WorkArounds)/8+1]
+		for _, i := range on {
+			bits[from+i/8] |= 1 << (i % 8)
+		}
+	}
+	return Taken(bits), nil
+}
+
+// first is the first decision with a selector.
+func (b *Book) first(place int) patching.DecisionID {
 	for _, r := range b.all.Reviews {
-		if verdicts[r.Selector] {
+		if b.places[r.Selector] == place {
+			return r.ID
+		}
+	}
+	for _, e := range b.all.Exceptions {
+		if b.places[e.Selector] == place {
+			return e.ID
+		}
+	}
+	for _, w := range b.all.WorkArounds {
+		if b.places[w.Selector] == place {
+			return w.ID
+		}
+	}
+	return ""
+}
+
+// Of returns the decisions whose selectors take machines.
+func (b *Book) Of(t Taken) patching.Decisions {
+	var on patching.Decisions
+	if t == "" {
+		return on
+	}
+	takes := func(s patching.Subject) bool { i := b.places[s.Selector]; return t[i/8]&(1<<(i%8)) != 0 }
+	for _, r := range b.all.Reviews {
+		if takes(r.Subject) {
 			on.Reviews = append(on.Reviews, r)
 		}
 	}
 	for _, e := range b.all.Exceptions {
-		if verdicts[e.Selector] {
+		if takes(e.Subject) {
 			on.Exceptions = append(on.Exceptions, e)
 		}
 	}
 	for _, w := range b.all.WorkArounds {
-		if verdicts[w.Selector] {
+		if takes(w.Subject) {
 			on.WorkArounds = append(on.WorkArounds, w)
 		}
 	}
-	return on, nil
+	return on
+}
+
+// On returns the decisions whose selector takes a machine. It fails as [Book.Takes] does.
+func (b *Book) On(a *patching.Asset) (patching.Decisions, error) {
+	t, err := b.Takes(a)
+	if err != nil {
+		return patching.Decisions{}, err
+	}
+	return b.Of(t), nil
 }
