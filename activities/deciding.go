@@ -69,7 +69,7 @@ func (r *Remedying) holding(ctx context.Context, pol *policy.Policy, read *reade
 		}
 		on := book.Of(taken)
 		if by, exempt := assess.Exempts(on, now); exempt {
-			h.excepted[a.ID] = string(by.ID) + ": " + by.Words()
+			h.excepted[a.ID] = by.Short() + " (" + string(by.ID) + "): " + by.Reason
 		}
 		if len(on.Exceptions)+len(on.Reviews) == 0 {
 			continue

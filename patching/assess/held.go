@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/urgency"
 )
 
@@ -115,7 +116,7 @@ func (a Assessment) Hold(h Held) Assessment {
 		f := &a.Findings[i]
 		if r, held := h.Of(f.Name); held && f.Verdict == patching.VerdictDeploy {
 			f.Verdict, f.Owner, f.Until = patching.VerdictHold, cmp.Or(r.Owner, string(r.By)), r.Until
-			f.Why, f.By = r.Words(), r.ID
+			f.Why, f.By = r.Words(), &r
 		}
 	}
 	return a
@@ -126,14 +127,14 @@ func (a Assessment) Hold(h Held) Assessment {
 func (a Assessment) HeldBy() string {
 	by := map[string][]string{}
 	for _, f := range a.Findings {
-		if f.By != "" {
-			why := string(f.By) + ", " + f.Owner + ", until " + f.Until.UTC().Format(time.DateOnly)
+		if f.By != nil {
+			why := f.By.Short() + " (" + string(f.By.ID) + ")"
 			by[why] = append(by[why], f.Name)
 		}
 	}
 	var words []string
 	for _, why := range slices.Sorted(maps.Keys(by)) {
-		words = append(words, strings.Join(by[why], ", ")+" ("+why+")")
+		words = append(words, phrase.Few(by[why], 5)+": "+why)
 	}
 	return strings.Join(words, "; ")
 }

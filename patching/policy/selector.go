@@ -63,6 +63,33 @@ func (s *Selector) Match(a *patching.Asset) (bool, error) {
 	return out == types.True, nil
 }
 
+// AsksName reports whether the expression may ask for the machine's name. Of two machines
+// of the same [Likeness] one that does not takes both or neither.
+func (s *Selector) AsksName() bool { return strings.Contains(s.text, hostname) }
+
+// Likeness is all that selectors can ask of a machine beside its name: in a large fleet
+// many machines have the same.
+func Likeness(a *patching.Asset) string {
+	var all strings.Builder
+	for _, v := range variables {
+		if v.name == hostname {
+			continue
+		}
+		switch value := v.of(a).(type) {
+		case string:
+			fmt.Fprintf(&all, "%d:%s", len(value), value)
+		case []string:
+			fmt.Fprintf(&all, "%d[", len(value))
+			for _, one := range value {
+				fmt.Fprintf(&all, "%d:%s", len(one), one)
+			}
+		}
+	}
+	return all.String()
+}
+
+const hostname = "hostname"
+
 // variable is a fact of a machine that selectors know.
 type variable struct {
 	name string
@@ -73,7 +100,7 @@ type variable struct {
 }
 
 var variables = []variable{
-	{name: "hostname", of: func(a *patching.Asset) any { return a.Hostname }},
+	{name: hostname, of: func(a *patching.Asset) any { return a.Hostname }},
 	{name: "site", of: func(a *patching.Asset) any { return string(cmp.Or(a.Site, patching.Roaming)) }},
 	{name: "os.family", of: func(a *patching.Asset) any { return a.OS.Family }},
 	{name: "os.release", of: func(a *patching.Asset) any { return a.OS.Release }},

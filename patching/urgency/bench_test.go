@@ -31,3 +31,28 @@ func BenchmarkDecide(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTakes is a fleet of 100,000 machines in a house with 100 decisions, each with a
+// selector of its own.
+func BenchmarkTakes(b *testing.B) {
+	var all patching.Decisions
+	for i := range 100 {
+		about := patching.Subject{Advisory: "DSA-1", Selector: fmt.Sprintf("site == \"s%d\" && \"web\" in tags", i)}
+		all.Reviews = append(all.Reviews, review(patching.DecisionID(fmt.Sprintf("r-%d", i)), patching.AnswerAccept, about))
+	}
+	book, err := urgency.OpenBook(all, today)
+	require.NoError(b, err)
+	fleet := make([]patching.Asset, 100_000)
+	for i := range fleet {
+		fleet[i] = patching.Asset{ID: patching.AssetID(fmt.Sprint(i)), Site: patching.SiteName(fmt.Sprintf("s%d", i%120)), Tags: []string{"eu", "web"}}
+	}
+	for b.Loop() {
+		alike := map[urgency.Taken]int{}
+		for i := range fleet {
+			taken, err := book.Takes(&fleet[i])
+			require.NoError(b, err)
+			alike[taken]++
+		}
+		require.Len(b, alike, 101)
+	}
+}

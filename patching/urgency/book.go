@@ -10,7 +10,8 @@ import (
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
-// Book is what people have decided, ready to be looked up machine by machine as of a time.
+// Book is what people have decided, ready to be looked up machine by machine as of a time,
+// by one at a time.
 type Book struct {
 	all patching.Decisions
 	// selects are the distinct selectors, at their places by their text.
@@ -18,12 +19,16 @@ type Book struct {
 	places  map[string]int
 	// stands are the places of the work-arounds that are in place on a machine.
 	stands map[patching.AssetID][]int
+	// likes are what selectors said that do not ask for a machine's name, by the machine's
+	// likeness; names are the places of the others.
+	likes map[string][]byte
+	names []int
 }
 
 // OpenBook reads the selectors of decisions. Those whose selector cannot be read are left
 // out and named by the error; the book has the others all the same.
 func OpenBook(all patching.Decisions, now time.Time) (*Book, error) {
-	b := &Book{places: map[string]int{}, stands: map[patching.AssetID][]int{}}
+	b := &Book{places: map[string]int{}, stands: map[patching.AssetID][]int{}, likes: map[string][]byte{}}
 	var bad []error
 	takes := func(id patching.DecisionID, s patching.Subject) bool {
 		if _, known := b.places[s.Selector]; known {
@@ -35,6 +40,9 @@ func OpenBook(all patching.Decisions, now time.Time) (*Book, error) {
 			return false
 		}
 		b.places[s.Selector] = len(b.selects)
+		if compiled.AsksName() {
+			b.names = append(b.names, len(b.selects))
+		}
 		b.selects = append(b.selects, compiled)
 		return true
 	}
@@ -64,30 +72,51 @@ func OpenBook(all patching.Decisions, now time.Time) (*Book, error) {
 // of machines with the same, the same is decided. Empty: nothing is, of any machine.
 type Taken string
 
-// Takes evaluates each selector once. It fails where one costs more than it may on the
+// Takes evaluates each selector once for machines of the same likeness, and once for each
+// machine where it asks for the name. It fails where one costs more than it may on the
 // machine: then nobody knows what holds there.
 func (b *Book) Takes(a *patching.Asset) (Taken, error) {
 	if b == nil || len(b.selects) == 0 {
 		return "", nil
 	}
-	bits := make([]byte, (len(b.selects)+7)/8, (len(b.selects)+7)/8+len(b.all.WorkArounds)/8+1)
-	for i, s := range b.selects {
-		takes, err := s.Match(a)
-		if err != nil {
-			return "", fmt.Errorf("decision %s: %w: end it, and decide anew", b.first(i), err)
+	like := policy.Likeness(a)
+	bits, known := b.likes[like]
+	if !known {
+		bits = make([]byte, (len(b.selects)+7)/8)
+		for i := range b.selects {
+			if err := b.ask(bits, i, a); err != nil {
+				return "", err
+			}
 		}
-		if takes {
-			bits[i/8] |= 1 << (i % 8)
+		b.likes[like] = bits
+	}
+	bits = slices.Clone(bits)
+	for _, i := range b.names {
+		if err := b.ask(bits, i, a); err != nil {
+			return "", err
 		}
 	}
 	if on := b.stands[a.ID]; len(on) > 0 {
 		from := len(bits)
-		bits = slices.Grow(bits, len(b.all.WorkArounds)/8+1)[:from+len(b.all.WorkArounds)/8+1]
+		bits = append(bits, make([]byte, len(b.all.WorkArounds)/8+1)...)
 		for _, i := range on {
 			bits[from+i/8] |= 1 << (i % 8)
 		}
 	}
 	return Taken(bits), nil
+}
+
+// ask notes whether a selector takes a machine.
+func (b *Book) ask(bits []byte, i int, a *patching.Asset) error {
+	takes, err := b.selects[i].Match(a)
+	if err != nil {
+		return fmt.Errorf("decision %s: %w: end it, and decide anew", b.first(i), err)
+	}
+	bits[i/8] &^= 1 << (i % 8)
+	if takes {
+		bits[i/8] |= 1 << (i % 8)
+	}
+	return nil
 }
 
 // first is the first decision with a selector.
