@@ -190,16 +190,6 @@ func (r *Remedy) Binds() *urgency.Deadline {
 	return r.Deadline
 }
 
-// Accepted counts the machines on which somebody took it upon themselves that the regimes'
-// date is over.
-func (r *Remedy) Accepted() int {
-	n := 0
-	for _, d := range r.Decided {
-		n += d.Overdue
-	}
-	return n
-}
-
 // whose is who says how urgent it is: the regime, or who decided to patch at once.
 func (r *Remedy) whose(d *urgency.Deadline) string {
 	if r.Holds != nil {
