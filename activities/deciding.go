@@ -53,8 +53,7 @@ func (r *Remedying) holding(ctx context.Context, pol *policy.Policy, read *reade
 	if len(all.Exceptions)+len(all.Reviews) == 0 {
 		return h, nil
 	}
-	// Which cannot be read is told by the plan's remediation.
-	book, _ := urgency.OpenBook(all, now) //nolint:errcheck // see above
+	book, _ := urgency.OpenBook(all, now) // which cannot be read is told by the plan's remediation
 	g, err := r.grounds(ctx, pol, patching.Monthly, now)
 	if err != nil {
 		return h, err

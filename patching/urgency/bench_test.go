@@ -33,18 +33,26 @@ func BenchmarkDecide(b *testing.B) {
 }
 
 // BenchmarkTakes is a fleet of 100,000 machines in a house with 100 decisions, each with a
-// selector of its own.
+// selector of its own: by what machines have in common, and by their names.
 func BenchmarkTakes(b *testing.B) {
+	for name, selector := range map[string]string{
+		"likeness": `site == "s%d" && "web" in tags`, "name": `hostname in ["h%[1]d", "h%[1]d1"]`,
+	} {
+		b.Run(name, func(b *testing.B) { takes(b, selector) })
+	}
+}
+
+func takes(b *testing.B, selector string) {
 	var all patching.Decisions
 	for i := range 100 {
-		about := patching.Subject{Advisory: "DSA-1", Selector: fmt.Sprintf("site == \"s%d\" && \"web\" in tags", i)}
+		about := patching.Subject{Advisory: "DSA-1", Selector: fmt.Sprintf(selector, i)}
 		all.Reviews = append(all.Reviews, review(patching.DecisionID(fmt.Sprintf("r-%d", i)), patching.AnswerAccept, about))
 	}
 	book, err := urgency.OpenBook(all, today)
 	require.NoError(b, err)
 	fleet := make([]patching.Asset, 100_000)
 	for i := range fleet {
-		fleet[i] = patching.Asset{ID: patching.AssetID(fmt.Sprint(i)), Site: patching.SiteName(fmt.Sprintf("s%d", i%120)), Tags: []string{"eu", "web"}}
+		fleet[i] = patching.Asset{ID: patching.AssetID(fmt.Sprint(i)), Hostname: fmt.Sprintf("h%d", i), Site: patching.SiteName(fmt.Sprintf("s%d", i%120)), Tags: []string{"eu", "web"}}
 	}
 	for b.Loop() {
 		alike := map[urgency.Taken]int{}
@@ -53,6 +61,6 @@ func BenchmarkTakes(b *testing.B) {
 			require.NoError(b, err)
 			alike[taken]++
 		}
-		require.Len(b, alike, 101)
+		require.GreaterOrEqual(b, len(alike), 101)
 	}
 }

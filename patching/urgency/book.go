@@ -19,16 +19,18 @@ type Book struct {
 	places  map[string]int
 	// stands are the places of the work-arounds that are in place on a machine.
 	stands map[patching.AssetID][]int
-	// likes are what selectors said that do not ask for a machine's name, by the machine's
-	// likeness; names are the places of the others.
+	// likes are what selectors say of a machine whose name none of them knows, by its
+	// likeness. named are the places of those that know a name, asks of those that want to
+	// know something else of it.
 	likes map[string][]byte
-	names []int
+	named map[string][]int
+	asks  []int
 }
 
 // OpenBook reads the selectors of decisions. Those whose selector cannot be read are left
 // out and named by the error; the book has the others all the same.
 func OpenBook(all patching.Decisions, now time.Time) (*Book, error) {
-	b := &Book{places: map[string]int{}, stands: map[patching.AssetID][]int{}, likes: map[string][]byte{}}
+	b := &Book{places: map[string]int{}, stands: map[patching.AssetID][]int{}, likes: map[string][]byte{}, named: map[string][]int{}}
 	var bad []error
 	takes := func(id patching.DecisionID, s patching.Subject) bool {
 		if _, known := b.places[s.Selector]; known {
@@ -40,8 +42,13 @@ func OpenBook(all patching.Decisions, now time.Time) (*Book, error) {
 			return false
 		}
 		b.places[s.Selector] = len(b.selects)
-		if compiled.AsksName() {
-			b.names = append(b.names, len(b.selects))
+		names, known := compiled.Names()
+		if !known || slices.Contains(names, nobody) {
+			b.asks = append(b.asks, len(b.selects))
+			names = nil
+		}
+		for _, name := range names {
+			b.named[name] = append(b.named[name], len(b.selects))
 		}
 		b.selects = append(b.selects, compiled)
 		return true
@@ -72,8 +79,11 @@ func OpenBook(all patching.Decisions, now time.Time) (*Book, error) {
 // of machines with the same, the same is decided. Empty: nothing is, of any machine.
 type Taken string
 
-// Takes evaluates each selector once for machines of the same likeness, and once for each
-// machine where it asks for the name. It fails where one costs more than it may on the
+// nobody is the name of no machine.
+const nobody = "\x00"
+
+// Takes evaluates each selector once for machines of the same likeness, and again only where
+// the machine's name matters to it: most name a few, and fleets are large. It fails where one costs more than it may on the
 // machine: then nobody knows what holds there.
 func (b *Book) Takes(a *patching.Asset) (Taken, error) {
 	if b == nil || len(b.selects) == 0 {
@@ -83,27 +93,32 @@ func (b *Book) Takes(a *patching.Asset) (Taken, error) {
 	bits, known := b.likes[like]
 	if !known {
 		bits = make([]byte, (len(b.selects)+7)/8)
+		other := *a
+		other.Hostname = nobody
 		for i := range b.selects {
-			if err := b.ask(bits, i, a); err != nil {
+			if err := b.ask(bits, i, &other); err != nil {
 				return "", err
 			}
 		}
 		b.likes[like] = bits
 	}
 	bits = slices.Clone(bits)
-	for _, i := range b.names {
-		if err := b.ask(bits, i, a); err != nil {
-			return "", err
+	for _, places := range [][]int{b.named[a.Hostname], b.asks} {
+		for _, i := range places {
+			if err := b.ask(bits, i, a); err != nil {
+				return "", err
+			}
 		}
 	}
-	if on := b.stands[a.ID]; len(on) > 0 {
-		from := len(bits)
-		bits = append(bits, make([]byte, len(b.all.WorkArounds)/8+1)...)
-		for _, i := range on {
-			bits[from+i/8] |= 1 << (i % 8)
-		}
+	on := b.stands[a.ID]
+	if len(on) == 0 {
+		return Taken(bits), nil
 	}
-	return Taken(bits), nil
+	stand := make([]byte, len(b.all.WorkArounds)/8+1)
+	for _, i := range on {
+		stand[i/8] |= 1 << (i % 8)
+	}
+	return Taken(slices.Concat(bits, stand)), nil
 }
 
 // ask notes whether a selector takes a machine.

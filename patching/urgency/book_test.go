@@ -13,7 +13,11 @@ import (
 
 // Serves G2: a fleet is judged by groups, and each machine by what was decided of it.
 func TestMachinesThatTheSameDecisionsTakeAreAlikeAndNoOthersAre(t *testing.T) {
-	selectors := []string{"", `site == "bern"`, `"web" in tags`, `hostname == "h1"`, `hostname in ["h2", "h3"] && site == "bern"`, `tags.exists(t, t == "db")`}
+	selectors := []string{
+		"", `site == "bern"`, `"web" in tags`, `hostname == "h1"`, `hostname in ["h2", "h3"] && site == "bern"`, `tags.exists(t, t == "db")`,
+		`hostname != "h4"`, `hostname.startsWith("h") && !("db" in tags)`, `tags.exists(t, t == hostname)`, `"h2" == hostname || site == "basel"`, `hostname == site`,
+		`hostname in tags`, `hostname.size() > 2`, `(hostname == "h1" ? site : owner) == "bern"`,
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		var all patching.Decisions
 		for i := range rapid.IntRange(0, 12).Draw(t, "decisions") {
@@ -34,10 +38,10 @@ func TestMachinesThatTheSameDecisionsTakeAreAlikeAndNoOthersAre(t *testing.T) {
 		require.NoError(t, err)
 		alike := map[urgency.Taken]patching.AssetID{}
 		for range rapid.IntRange(1, 8).Draw(t, "machines") {
-			name := rapid.SampledFrom([]string{"h1", "h2", "h3", "h4"}).Draw(t, "name")
+			name := rapid.SampledFrom([]string{"h1", "h2", "h3", "h4", "bern"}).Draw(t, "name")
 			a := &patching.Asset{
 				ID: patching.AssetID(name), Hostname: name, Site: rapid.SampledFrom([]patching.SiteName{"bern", "basel"}).Draw(t, "site"),
-				Tags: rapid.SliceOf(rapid.SampledFrom([]string{"web", "db"})).Draw(t, "tags"),
+				Tags: rapid.SliceOf(rapid.SampledFrom([]string{"web", "db", "h1"})).Draw(t, "tags"),
 			}
 			taken, err := book.Takes(a)
 			require.NoError(t, err)
