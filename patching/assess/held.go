@@ -25,6 +25,9 @@ type Held map[string]urgency.Ruling
 // the patch may come for another reason.
 func HeldOn(asset patching.AssetID, set patching.PackageSet, matches []Match, on patching.Decisions, now time.Time) Held {
 	held := Held{}
+	if len(on.Exceptions)+len(on.Reviews) == 0 {
+		return held
+	}
 	for _, e := range on.Exceptions {
 		if e.Package != "" && e.Advisory == "" && e.CVE == "" && e.InForce(now) {
 			ruling := urgency.OfException(e)

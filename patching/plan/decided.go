@@ -55,7 +55,16 @@ type Unbacked struct {
 // decide says what holds of an advisory on machines that are alike: what people decided,
 // and beside it what the regimes say.
 func (g Grounds) decide(l *Likes, matches []assess.Match, deadlines []urgency.Deadline) urgency.Decided {
-	return urgency.Decide(assess.MatterOf(l.Sample, matches), deadlines, l.On, g.AsOf)
+	return urgency.Decide(l.matter(matches), deadlines, l.On, g.AsOf)
+}
+
+// matter is what matches with one advisory are about. Where nobody decided anything, nobody
+// asks for it: fleets have millions of them.
+func (l *Likes) matter(matches []assess.Match) patching.Matter {
+	if len(l.On.Reviews)+len(l.On.Exceptions) == 0 {
+		return patching.Matter{}
+	}
+	return assess.MatterOf(l.Sample, matches)
 }
 
 // rule notes on a row what people decided about it.
@@ -103,7 +112,7 @@ func (g Grounds) misses(d urgency.Decided, deadlines []urgency.Deadline, begins 
 // unbacked names the decision to work around an advisory for which nobody proposed
 // anything that covers it, as far as it is not gone again.
 func unbacked(l *Likes, matches []assess.Match, now time.Time) (r patching.Review, found bool) {
-	m := assess.MatterOf(l.Sample, matches)
+	m := l.matter(matches)
 	for _, r := range l.On.Reviews {
 		anew := func(o patching.Review) bool { return o.Subject == r.Subject && o.At.After(r.At) && !o.At.After(now) }
 		if r.Answer == patching.AnswerWorkAround && r.InForce(now) && r.Covers(m) && !slices.ContainsFunc(l.On.Reviews, anew) {
