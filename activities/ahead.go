@@ -52,7 +52,7 @@ func (u *Urgent) Ahead(ctx context.Context, name patching.PolicyName) (notice.Ah
 
 // misses is what a kind of machine has and would get, and notes which advisories these are.
 func (s *sorter) misses(ctx context.Context, k kindAfter, names map[patching.AdvisoryID]*patching.Advisory) (l notice.Alike, err error) {
-	likes, err := s.make(ctx, like{kindAfter: k})
+	likes, err := s.make(ctx, like{kindAfter: k}, "")
 	if err != nil {
 		return l, err
 	}

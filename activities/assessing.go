@@ -34,7 +34,7 @@ func (a *Assessing) Assess(ctx context.Context, in contract.AssessIn) (contract.
 	if err != nil {
 		return contract.AssessOut{}, err
 	}
-	f, err := assessFleet(ctx, newReader(a.Store), p, assets, a.Now())
+	f, err := assessFleet(ctx, newReader(a.Store), p, assets, a.Now(), holding{})
 	if err != nil {
 		return contract.AssessOut{}, err
 	}
@@ -44,14 +44,16 @@ func (a *Assessing) Assess(ctx context.Context, in contract.AssessIn) (contract.
 // fleet is what was found out about each kind of machine.
 type fleet struct {
 	kinds map[plan.BundleKey]assess.Assessment
+	// holding is what people hold on its machines.
+	holding holding
 	// unknown counts machines whose sets were never sent.
 	unknown int
 }
 
-func assessFleet(ctx context.Context, read *reader, p *policy.Policy, assets []patching.Asset, now time.Time) (fleet, error) {
-	f := fleet{kinds: map[plan.BundleKey]assess.Assessment{}}
+func assessFleet(ctx context.Context, read *reader, p *policy.Policy, assets []patching.Asset, now time.Time, h holding) (fleet, error) {
+	f := fleet{kinds: map[plan.BundleKey]assess.Assessment{}, holding: h}
 	for i := range assets {
-		key := plan.KeyOf(&assets[i])
+		key := h.keyOf(&assets[i])
 		if key.Packages == "" || key.Candidates == "" {
 			f.unknown++
 			continue
@@ -70,7 +72,7 @@ func assessFleet(ctx context.Context, read *reader, p *policy.Policy, assets []p
 		case err != nil:
 			return fleet{}, fmt.Errorf("machine %s: %w", assets[i].ID, err)
 		default:
-			f.kinds[key] = assess.Findings(set, offered, p.Patches, now)
+			f.kinds[key] = assess.Findings(set, offered, p.Patches, now).Hold(h.by[key.Held])
 		}
 	}
 	return f, nil
@@ -89,7 +91,7 @@ func (f fleet) counts(assets []patching.Asset, p *policy.Policy, now time.Time) 
 		}
 	}
 	for i := range assets {
-		if a, known := f.kinds[plan.KeyOf(&assets[i])]; known && !a.UpToDate() {
+		if a, known := f.kinds[f.holding.keyOf(&assets[i])]; known && !a.UpToDate() {
 			out.Missing++
 		}
 		if p.Fresh > 0 && now.Sub(assets[i].Inventoried) > p.Fresh {
@@ -113,7 +115,7 @@ func (f fleet) bundles(p *policy.Policy, from supply) (refs map[plan.BundleKey]p
 			b = assess.From(b, from.sources, from.has)
 		}
 		ref, more := refOf(b)
-		ref.KeptBack = f.kinds[key].KeptBack
+		ref.KeptBack, ref.HeldBy = f.kinds[key].KeptBack, f.kinds[key].HeldBy()
 		refs[key], texts = ref, append(texts, more...)
 	}
 	return refs, texts
@@ -131,5 +133,5 @@ func refOf(b patching.Bundle) (plan.BundleRef, [][]byte) {
 }
 
 func compareKeys(a, b plan.BundleKey) int {
-	return slices.Compare([]patching.Digest{a.Packages, a.Candidates}, []patching.Digest{b.Packages, b.Candidates})
+	return slices.Compare([]patching.Digest{a.Packages, a.Candidates, a.Held}, []patching.Digest{b.Packages, b.Candidates, b.Held})
 }

@@ -148,7 +148,11 @@ func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *polic
 		return plan.Input{}, err
 	}
 	read := newReader(p.Store)
-	f, err := assessFleet(ctx, read, pol, ours, now)
+	held, err := p.Remedying.holding(ctx, pol, read, ours, now)
+	if err != nil {
+		return plan.Input{}, err
+	}
+	f, err := assessFleet(ctx, read, pol, ours, now, held)
 	if err != nil {
 		return plan.Input{}, err
 	}
@@ -171,7 +175,7 @@ func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *polic
 	return plan.Input{
 		Cycle: s.ID, Kind: s.Kind, Revision: in.Revision, Shadow: s.Shadow, Author: s.Author, Roles: author.Roles,
 		Now: now, CloseBy: s.CloseBy, Policy: pol, PolicyVersion: s.PolicyVersion,
-		Assets: assets, Bundles: refs, CarryOver: carried,
+		Assets: assets, Bundles: refs, CarryOver: carried, Held: held.held, Excepted: held.excepted,
 	}, nil
 }
 

@@ -37,6 +37,9 @@ type Changelogs interface {
 type RemedyingStore interface {
 	FleetStore
 	AdvisoriesByHand(ctx context.Context) ([]patching.Advisory, error)
+	DecisionsAt(ctx context.Context, now time.Time) (patching.Decisions, error)
+	NoteSeen(ctx context.Context, seen map[patching.AdvisoryID]urgency.Seen) error
+	FirstSeen(ctx context.Context, ids []patching.AdvisoryID) (map[patching.AdvisoryID]urgency.Seen, error)
 }
 
 // Remedying says which advisories machines have, and how urgent they are.
@@ -55,11 +58,12 @@ type Remedying struct {
 
 // StandingStore is what a cycle's end needs of the store.
 type StandingStore interface {
-	FleetStore
+	RemedyingStore
 	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
 	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
 	PutStanding(ctx context.Context, c patching.CycleID, s plan.Standing) error
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
+	PutTasks(ctx context.Context, tasks []patching.Task) error
 }
 
 // SyncFeeds brings the feeds up to date. A feed that does not come, or is refused, holds no
@@ -103,7 +107,12 @@ func (r *Remedying) plan(ctx context.Context, pol *policy.Policy, made patching.
 	if err != nil {
 		return plan.Remediation{}, err
 	}
-	all, err := r.likes(ctx, g, items, f, read)
+	if calendar, err := pol.Calendar.Monthly(); err == nil { // one without: decisions are looked at again in a month
+		if next, err := calendar.Next(made.CloseBy); err == nil {
+			g.Next = next
+		}
+	}
+	all, err := r.likes(ctx, &g, items, f, read)
 	if err != nil {
 		return plan.Remediation{}, err
 	}
@@ -132,21 +141,30 @@ func (r *Remedying) stand(ctx context.Context, s StandingStore, id patching.Cycl
 	for i := range items {
 		items[i].Bundle = "" // what was to be installed says nothing of what is
 	}
-	all, err := r.likes(ctx, g, items, plan.Forecast{}, newReader(s))
+	all, err := r.likes(ctx, &g, items, plan.Forecast{}, newReader(s))
 	if err != nil {
+		return err
+	}
+	if err := r.removals(ctx, s, record, pol.Fresh, g, items); err != nil {
 		return err
 	}
 	return s.PutStanding(ctx, id, g.Stand(all))
 }
 
-// likes puts the machines of a plan together that are alike.
-func (r *Remedying) likes(ctx context.Context, g plan.Grounds, items []patching.PlanItem, f plan.Forecast, read *reader) ([]plan.Likes, error) {
+// likes puts the machines of a plan together that are alike, and sees to it that the
+// grounds know since when what they have is known here.
+func (r *Remedying) likes(ctx context.Context, g *plan.Grounds, items []patching.PlanItem, f plan.Forecast, read *reader) ([]plan.Likes, error) {
 	assets, err := r.Store.Assets(ctx, store.AssetFilter{})
 	if err != nil {
 		return nil, fmt.Errorf("assets: %w", err)
 	}
+	book, unread, err := r.book(ctx, g.AsOf)
+	if err != nil {
+		return nil, err
+	}
+	g.Unread = unread
 	s := sorter{
-		grounds: g, read: read, looks: map[kind]*assess.Kind{}, after: map[kindAfter]*assess.Kind{}, likes: map[like]*plan.Likes{},
+		grounds: *g, book: book, read: read, looks: map[kind]*assess.Kind{}, after: map[kindAfter]*assess.Kind{}, likes: map[like]*plan.Likes{},
 		reaches: map[patching.RingName]time.Time{},
 	}
 	for _, ring := range f.Rings {
@@ -167,7 +185,7 @@ func (r *Remedying) likes(ctx context.Context, g plan.Grounds, items []patching.
 	for _, l := range s.likes {
 		all = append(all, *l)
 	}
-	return all, nil
+	return all, r.note(ctx, g, all)
 }
 
 func (r *Remedying) grounds(ctx context.Context, pol *policy.Policy, id patching.CycleID, kind patching.Kind, now time.Time) (plan.Grounds, error) {
@@ -257,11 +275,13 @@ type like struct {
 	assess.Class
 	out    patching.Reason
 	begins time.Time
+	taken  urgency.Taken
 }
 
 // sorter puts machines together that are alike, and matches each kind once.
 type sorter struct {
 	grounds plan.Grounds
+	book    *urgency.Book // nil: nobody decided anything
 	read    *reader
 	looks   map[kind]*assess.Kind
 	after   map[kindAfter]*assess.Kind
@@ -281,10 +301,13 @@ func (s *sorter) add(ctx context.Context, a *patching.Asset, i *patching.PlanIte
 			at.begins = ring
 		}
 	}
+	var err error
+	if at.taken, err = s.book.Takes(a); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
 	l := s.likes[at]
 	if l == nil {
-		var err error
-		if l, err = s.make(ctx, at); err != nil {
+		if l, err = s.make(ctx, at, a.ID); err != nil {
 			return fmt.Errorf("machine %s: %w", a.ID, err)
 		}
 		s.likes[at] = l
@@ -296,22 +319,16 @@ func (s *sorter) add(ctx context.Context, a *patching.Asset, i *patching.PlanIte
 	return nil
 }
 
-func (s *sorter) make(ctx context.Context, at like) (*plan.Likes, error) {
-	l := &plan.Likes{Class: at.Class, Out: at.out, Begins: at.begins}
-	m, err := s.machine(ctx, at.kind)
-	// A machine may be cut off after it named what it has, and before it sent the list.
-	unsent := errors.Is(err, store.ErrNotFound)
-	if err != nil && !unsent {
+func (s *sorter) make(ctx context.Context, at like, sample patching.AssetID) (*plan.Likes, error) {
+	l := &plan.Likes{Class: at.Class, Out: at.out, Begins: at.begins, Sample: sample, On: s.book.Of(at.taken)}
+	m, now, err := s.look(ctx, at.kind)
+	if err != nil {
 		return nil, err
 	}
-	now, known := s.looks[at.kind]
-	if !known {
-		now = s.grounds.Assessor.Kind(m)
-		s.looks[at.kind] = now
-	}
+	unsent := len(m.Packages.Packages) == 0
 	l.Has, l.Blind, l.Ends = now.Matches(), now.Spots(), now.Ends()
-	l.Left = l.Has
-	if unsent || at.Packages == "" || at.Candidates == "" {
+	l.Left, l.Held = l.Has, assess.HeldOn(sample, m.Packages, l.Has, l.On, s.grounds.AsOf)
+	if unsent {
 		l.Blind = []assess.BlindSpot{{What: "what is installed", Why: "The machine never said it."}}
 	}
 	if unsent || at.bundle == "" {
@@ -331,18 +348,22 @@ func (s *sorter) make(ctx context.Context, at like) (*plan.Likes, error) {
 }
 
 // machine is what advisories are matched with. A machine that never said what is
-// installed on it has nothing, and is a blind spot as a whole.
+// installed on it has nothing, and is a blind spot as a whole; so is one that was cut off
+// after it had named what it has, and before it sent the list.
 func (s *sorter) machine(ctx context.Context, k kind) (assess.Machine, error) {
 	m := assess.Machine{Platform: k.Platform, Kernel: k.kernel}
 	if k.Packages == "" || k.Candidates == "" {
 		return m, nil
 	}
 	set, err := s.read.packages(ctx, k.Packages)
-	if err != nil {
-		return m, err
+	var offered patching.CandidateSet
+	if err == nil {
+		offered, err = s.read.candidates(ctx, k.Candidates)
 	}
-	offered, err := s.read.candidates(ctx, k.Candidates)
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return m, nil
+	case err != nil:
 		return m, err
 	}
 	m.Packages, m.Offers = set, make(map[assess.Installed]string, len(offered.Candidates))

@@ -16,6 +16,7 @@ type TaskStore interface {
 	Tasks(ctx context.Context, f store.TaskFilter) ([]patching.Task, error)
 	SaveTask(ctx context.Context, t patching.Task) error
 	Deployment(ctx context.Context, c patching.CycleID, a patching.AssetID) (patching.Deployment, error)
+	DecisionsAt(ctx context.Context, now time.Time) (patching.Decisions, error)
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 }
 
@@ -35,10 +36,14 @@ func (t *Tasks) Judge(ctx context.Context) error {
 	}
 	read := newReader(t.Store)
 	for _, task := range waiting {
-		if task.State != patching.TaskChecking {
+		judge := func() error { return t.judge(ctx, read, task) }
+		switch {
+		case task.Cause == patching.ReasonWorkAround:
+			judge = func() error { return t.judgeRemoval(ctx, task) }
+		case task.State != patching.TaskChecking:
 			continue
 		}
-		if err := t.judge(ctx, read, task); err != nil {
+		if err := judge(); err != nil {
 			return fmt.Errorf("task %s: %w", task.ID, err)
 		}
 	}
@@ -66,10 +71,14 @@ func (t *Tasks) judge(ctx context.Context, read *reader, task patching.Task) err
 		task.State, task.Closed = patching.TaskOpen, time.Time{}
 		task.Note = "The rescan still misses " + strings.Join(missing, ", ") + "."
 	}
+	return t.judged(ctx, task)
+}
+
+func (t *Tasks) judged(ctx context.Context, task patching.Task) error {
 	if err := t.Store.SaveTask(ctx, task); err != nil {
 		return err
 	}
-	_, err = t.Store.AppendAudit(ctx, patching.AuditEntry{
+	_, err := t.Store.AppendAudit(ctx, patching.AuditEntry{
 		At: t.Now().UTC(), Actor: "patchcycle", Verb: "rescan", Subject: string(task.ID), Body: task.Note,
 	})
 	return err

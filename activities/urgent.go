@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -42,10 +41,14 @@ func (u *Urgent) Findings(ctx context.Context, a patching.Asset) (assess.Sheet, 
 	}
 	s := sorter{grounds: g, read: newReader(u.Store)}
 	m, err := s.machine(ctx, kindOf(&a))
-	if err != nil && !errors.Is(err, store.ErrNotFound) { // a list that was not sent yet says nothing
+	if err != nil {
 		return assess.Sheet{}, nil, fmt.Errorf("machine %s: %w", a.ID, err)
 	}
-	return g.Assessor.Kind(m).Sheet(a), g.Lines(), nil
+	kind := g.Assessor.Kind(m)
+	if err := u.Remedying.remember(ctx, &g, kind.Matches()); err != nil {
+		return assess.Sheet{}, nil, err
+	}
+	return kind.Sheet(a), g.Lines(), nil
 }
 
 // judgedBy joins how the policies in force that select a machine judge; with none it is
@@ -144,7 +147,11 @@ func (u *Urgent) foresee(ctx context.Context, o *outlook, now, begins time.Time)
 		return err
 	}
 	o.read = newReader(u.Store)
-	f, err := assessFleet(ctx, o.read, o.policy, o.assets, now)
+	held, err := u.Remedying.holding(ctx, o.policy, o.read, o.assets, now)
+	if err != nil {
+		return err
+	}
+	f, err := assessFleet(ctx, o.read, o.policy, o.assets, now, held)
 	if err != nil {
 		return err
 	}
@@ -158,14 +165,17 @@ func (u *Urgent) foresee(ctx context.Context, o *outlook, now, begins time.Time)
 	}
 	o.items = make([]patching.PlanItem, len(o.assets))
 	for i := range o.assets {
-		o.items[i] = patching.PlanItem{Asset: o.assets[i].ID, Ring: "next", Start: begins, Bundle: gets[plan.KeyOf(&o.assets[i])]}
+		o.items[i] = patching.PlanItem{Asset: o.assets[i].ID, Ring: "next", Start: begins, Bundle: gets[held.keyOf(&o.assets[i])]}
+		if _, excepted := held.excepted[o.assets[i].ID]; excepted {
+			o.items[i] = patching.PlanItem{Asset: o.assets[i].ID, Exclude: patching.ReasonExcepted}
+		}
 	}
 	o.grounds, err = u.Remedying.grounds(ctx, o.policy, "", patching.Monthly, now)
 	return err
 }
 
 func (u *Urgent) remedy(ctx context.Context, o outlook) (plan.Remediation, error) {
-	all, err := u.Remedying.likes(ctx, o.grounds, o.items, plan.Forecast{}, o.read)
+	all, err := u.Remedying.likes(ctx, &o.grounds, o.items, plan.Forecast{}, o.read)
 	if err != nil {
 		return plan.Remediation{}, err
 	}

@@ -39,6 +39,7 @@ const (
 	ReasonNotEnrolled    Reason = "not-enrolled"
 	ReasonInventoryStale Reason = "inventory-stale"
 	ReasonExcludedBy     Reason = "excluded-by-policy"
+	ReasonExcepted       Reason = "excepted"
 	ReasonNoRing         Reason = "no-ring"
 	ReasonNoWindow       Reason = "no-window"
 	ReasonFreeze         Reason = "freeze"
@@ -90,6 +91,7 @@ var reasons = map[Reason]reasonText{
 	ReasonNotEnrolled:    {CauseProcess, "The machine is known, but no agent is enrolled on it."},
 	ReasonInventoryStale: {CauseProcess, "The machine did not send an inventory that is recent enough to plan by."},
 	ReasonExcludedBy:     {CausePolicy, "The policy excludes the machine."},
+	ReasonExcepted:       {CausePolicy, "People decided that what the machine misses is not installed for now."},
 	ReasonNoRing:         {CausePolicy, "No ring of the policy takes the machine."},
 	ReasonNoWindow:       {CausePolicy, "No maintenance window of the machine's site is left before the cycle closes."},
 	ReasonFreeze:         {CausePolicy, "A change freeze covers every window that is left."},
@@ -148,7 +150,7 @@ func (r Reason) LeavesAs() (o Outcome, ok bool) {
 		return NotApplicable, true
 	case ReasonHalfInstalled:
 		return NeedsHands, true
-	case ReasonExcludedBy, ReasonHostRules, ReasonNotEnrolled, ReasonNoRing:
+	case ReasonExcludedBy, ReasonExcepted, ReasonHostRules, ReasonNotEnrolled, ReasonNoRing:
 		return Excluded, true
 	case ReasonKeptBack, ReasonWithdrawn, ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,
 		ReasonCarriedOver, ReasonClosedEarly, ReasonCancelled, ReasonNotApproved, ReasonRingHalted, ReasonWindowOver:

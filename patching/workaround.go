@@ -214,10 +214,21 @@ func (w WorkAround) Errands(fixes map[AssetID]Fix, now time.Time) map[AssetID]Er
 	return left
 }
 
-// Removal is the task to remove a work-around from a machine that has its patch.
+// Placed is when it was put in place on a machine the last time; zero: never.
+func (w WorkAround) Placed(on AssetID) (at time.Time) {
+	for _, s := range w.Steps {
+		if s.State == WorkAroundInPlace && slices.Contains(s.Assets, on) {
+			at = s.At
+		}
+	}
+	return at
+}
+
+// Removal is the task to remove a work-around from a machine that has its patch: one each
+// time that it was put in place there.
 func (w WorkAround) Removal(from AssetID, in CycleID, now, due time.Time) Task {
 	return Task{
-		ID:    TaskID("t-" + DigestOf([]byte("work-around\n"+string(w.ID)+"\n"+string(from))).Short()),
+		ID:    TaskID("t-" + DigestOf([]byte("work-around\n"+string(w.ID)+"\n"+string(from)+"\n"+w.Placed(from).UTC().Format(time.RFC3339Nano))).Short()),
 		Cycle: in, Asset: from, Cause: ReasonWorkAround, Owner: w.Owner, Opened: now, Due: due, State: TaskOpen,
 		Tried: "Work-around " + string(w.ID) + " for " + w.Words() + ": " + w.What,
 		Steps: "1. Undo on the machine what the work-around did: " + w.What + "\n" +

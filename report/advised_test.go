@@ -72,6 +72,7 @@ func (w *world) likes(g plan.Grounds, done map[patching.AssetID]bool) (all []pla
 		}
 		l := plan.Likes{
 			Machines: 1, Owners: []string{m.asset.Owner}, Class: assess.Class{Exposure: patching.Internet}, Begins: m.item.Start, Out: m.item.Exclude,
+			Sample: m.asset.ID, On: w.decided,
 			Has: g.Assessor.Kind(now).Matches(), Left: g.Assessor.Kind(then).Matches(), By: b.Patches(),
 		}
 		all = append(all, l)
@@ -114,4 +115,43 @@ func TestAReportSaysWhichAdvisoriesAreLeftOnHowManyMachines(t *testing.T) {
 	require.Equal(t, byID["HOUSE-3"].Had, *byID["HOUSE-3"].Have, "there is no fix")
 	require.Contains(t, strings.Join(d.Summary.Sentences, " "), "Of 3 advisories that its machines had, 1 is gone from all of them, and 2 are left on some, 1 of them past the due date.")
 	require.Contains(t, strings.Join(a.Warnings, " "), "The feed ours is stale")
+}
+
+// someDecisions are one to patch at once, a risk that is accepted, one to work around what
+// nobody has a work-around for, and one that has expired.
+func someDecisions() patching.Decisions {
+	term := func(id patching.DecisionID, days int, until time.Time, reason string) patching.Term {
+		return patching.Term{ID: id, By: "sam", Role: patching.RoleSecurityLead, At: opened.AddDate(0, 0, -days), Until: until, Reason: reason}
+	}
+	later := opened.AddDate(0, 2, 0)
+	return patching.Decisions{
+		Reviews: []patching.Review{
+			{Term: term("review-1", 1, later, "seen at a neighbour's"), Subject: patching.Subject{Advisory: "HOUSE-2"}, Answer: patching.AnswerNow},
+			{Term: term("review-2", 5, later, "nothing of ours reads that clock"), Subject: patching.Subject{CVE: "CVE-2099-0004"}, Answer: patching.AnswerAccept},
+			{Term: term("review-3", 5, later, "only if TLS 1.0 is on"), Subject: patching.Subject{Advisory: "HOUSE-1"}, Answer: patching.AnswerWorkAround},
+		},
+		Exceptions: []patching.Exception{{
+			Term: term("exception-1", 40, opened.AddDate(0, 0, -2), "the maker had to certify it"), Subject: patching.Subject{Package: "nginx"}, Owner: "web-team",
+		}},
+	}
+}
+
+// Serves G2, G20, U9.
+func TestAReportNamesWhatPeopleDecidedBesideWhatTheRegimesSay(t *testing.T) {
+	a := tell(t, "with-exceptions").Advisories
+	byID := map[patching.AdvisoryID]report.Advised{}
+	for _, r := range a.Rows {
+		byID[r.Advisory] = r
+	}
+	now, accepted := byID["HOUSE-2"], byID["HOUSE-3"]
+	require.Equal(t, urgency.Immediate, *now.HoldsLane)
+	require.Equal(t, urgency.Scheduled, *now.Lane, "the regime's own stays")
+	require.Contains(t, now.Decided[0], "Decided by sam (security-lead) until 2026-03-15: patch now: seen at a neighbour's. On ")
+	require.Equal(t, urgency.Defer, *accepted.HoldsLane)
+	require.Contains(t, accepted.Decided[0], "accept the risk")
+	require.Empty(t, byID["HOUSE-1"].Decided, "without a work-around that counts for nothing")
+	require.Contains(t, strings.Join(a.Warnings, " "), "review-3 by sam says to work around HOUSE-1, and no work-around is on record")
+	require.Contains(t, strings.Join(a.Warnings, " "), "The exception exception-1 of web-team about package nginx expired on ")
+	require.Len(t, a.Review, 1)
+	require.Equal(t, patching.AgendaExpired, a.Review[0].Why)
 }

@@ -27,6 +27,19 @@ type Advisories struct {
 	More     int           `json:"not_listed"`
 	Blind    []UnseenThing `json:"blind_spots"`
 	Ends     []EndingThing `json:"end_of_life"`
+	// Review are people's decisions that have to be looked at again, by the first plan.
+	Review     []ToReview `json:"to_review"`
+	MoreReview int        `json:"to_review_not_listed"`
+}
+
+// ToReview is a decision that has to be looked at again, and why.
+type ToReview struct {
+	ID    patching.DecisionID `json:"id"`
+	Kind  string              `json:"kind"`
+	About string              `json:"about"`
+	Owner string              `json:"owner"`
+	Why   patching.AgendaWhy  `json:"why"`
+	At    time.Time           `json:"at"`
 }
 
 // AdvisedBy is a feed that the plan rested on.
@@ -52,14 +65,21 @@ type Advised struct {
 	Due       *time.Time          `json:"due"`
 	Condition string              `json:"condition,omitempty"`
 	Regime    string              `json:"regime,omitempty"`
-	Packages  []string            `json:"packages"`
+	// Decided are people's decisions about it, with where they hold. HoldsLane and HoldsDue
+	// are what holds by them where it is the most urgent; null: nothing was decided.
+	Decided   []string      `json:"decided"`
+	HoldsLane *urgency.Lane `json:"holds_lane"`
+	HoldsDue  *time.Time    `json:"holds_due"`
+	Packages  []string      `json:"packages"`
 	// Had are machines that had it when the first plan was made, Planned those of them
 	// that a plan was to rid of it. Have are those of the cycle that have it still, and
-	// Overdue those of them whose due date is over; null: nobody has looked.
-	Had     int  `json:"had"`
-	Planned int  `json:"planned"`
-	Have    *int `json:"have"`
-	Overdue *int `json:"overdue"`
+	// Overdue those of them whose due date is over, and Accepted those of the overdue for which
+	// a person took that upon themselves; null: nobody has looked.
+	Had      int  `json:"had"`
+	Planned  int  `json:"planned"`
+	Have     *int `json:"have"`
+	Overdue  *int `json:"overdue"`
+	Accepted *int `json:"overdue_accepted"`
 }
 
 // UnseenThing is what was not known of machines.
@@ -103,6 +123,10 @@ func (f *facts) advisories() Advisories {
 	for _, e := range r.Ends {
 		a.Ends = append(a.Ends, EndingThing{e.Product, e.Release, e.Ends, e.Ended, e.Machines})
 	}
+	for _, i := range r.Review {
+		a.Review = append(a.Review, ToReview{i.ID, i.Kind, i.Words(), i.Owner, i.Why, i.At})
+	}
+	a.MoreReview = r.MoreReview
 	return a
 }
 
@@ -124,6 +148,16 @@ func (f *facts) advised(r *plan.Remedy) Advised {
 	}
 	fill(&a.CVEs)
 	fill(&a.Packages)
+	fill(&a.Decided)
+	for _, d := range r.Decided {
+		a.Decided = append(a.Decided, d.Words())
+	}
+	if h := r.Holds; h != nil {
+		a.HoldsLane = &h.Lane
+		if !h.Due.IsZero() {
+			a.HoldsDue = &h.Due
+		}
+	}
 	for _, p := range r.By {
 		a.Packages = append(a.Packages, p.Package+" "+p.Version)
 	}
@@ -134,8 +168,8 @@ func (f *facts) advised(r *plan.Remedy) Advised {
 		}
 	}
 	if f.standing != nil {
-		have, overdue := f.standing.Has[r.Advisory], f.standing.Overdue[r.Advisory]
-		a.Have, a.Overdue = &have, &overdue
+		have, overdue, accepted := f.standing.Has[r.Advisory], f.standing.Overdue[r.Advisory], f.standing.Accepted[r.Advisory]
+		a.Have, a.Overdue, a.Accepted = &have, &overdue, &accepted
 	}
 	return a
 }
@@ -197,6 +231,14 @@ func (a Advised) Late() int {
 		return 0
 	}
 	return *a.Overdue
+}
+
+// TakenOn are those of them for which a person took that upon themselves.
+func (a Advised) TakenOn() int {
+	if a.Accepted == nil {
+		return 0
+	}
+	return *a.Accepted
 }
 
 // cveWords names a few flaws and counts the others.

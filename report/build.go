@@ -52,6 +52,7 @@ func noNulls(d *Document) {
 	fill(&d.Advisories.Warnings)
 	fill(&d.Advisories.Feeds)
 	fill(&d.Advisories.Rows)
+	fill(&d.Advisories.Review)
 	fill(&d.Advisories.Blind)
 	fill(&d.Advisories.Ends)
 	fill(&d.Patches)

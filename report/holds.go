@@ -2,7 +2,9 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/policy"
@@ -30,10 +32,20 @@ func (f *facts) holdOf(d *patching.Deployment) *Hold {
 		if z := f.freeze(d.Why); z != nil {
 			h.Until = moment(z.Until)
 		}
+	case patching.ReasonExcepted:
+		if m := rulings.FindStringSubmatch(d.Why); m != nil {
+			h = Hold{By: m[1], Until: m[2]}
+			if end, err := time.Parse(time.DateOnly, m[2]); err == nil {
+				h.Until = end.Format("2 Jan 2006")
+			}
+		}
 	default:
 	}
 	return &h
 }
+
+// rulings find whose decision a plan names first, and until when it holds.
+var rulings = regexp.MustCompile(`(?:an exception of|, says) (.+?) until (\d{4}-\d{2}-\d{2})`)
 
 // untils end the sentence "until …" for every reason by which a machine can be
 // deferred, left out or found not to be ours; a test finds a missing one.
@@ -45,6 +57,7 @@ var untils = map[patching.Reason]string{
 	patching.ReasonNotEnrolled:    "an agent is enrolled",
 	patching.ReasonInventoryStale: "it sends a fresh inventory",
 	patching.ReasonExcludedBy:     "the policy changes",
+	patching.ReasonExcepted:       "what was decided ends",
 	patching.ReasonNoRing:         "the policy has a ring for it",
 	patching.ReasonNoWindow:       "the next cycle",
 	patching.ReasonFreeze:         "the freeze ends",
@@ -77,6 +90,8 @@ func (f *facts) decider(d *patching.Deployment) string {
 		return "patchcycle, by what failed before the machine's ring"
 	case patching.ReasonManagerUnknown:
 		return "patchcycle"
+	case patching.ReasonExcepted:
+		return "who decided it, by name"
 	default:
 		return "the policy " + string(f.cycle.Policy)
 	}

@@ -97,6 +97,7 @@ func successful(t *testing.T) *world {
 // answer that comes after the close.
 func withExceptions(t *testing.T) *world {
 	w := begun(t, 42, 8, 4, func(w *world) {
+		w.decided = someDecisions()
 		w.fleet[40].leave(patching.ReasonHostRules, "they allow only: collect")
 		w.fleet[41].leave(patching.ReasonInventoryStale, "the last one is of 2 Jan 2026 04:11 UTC")
 	})

@@ -35,6 +35,10 @@ func TestEveryReasonThatHoldsAMachineBackSaysUntilWhen(t *testing.T) {
 	}
 	d := patching.Deployment{Outcome: patching.Deferred, Reason: patching.ReasonUnknown}
 	assert.NotNil(t, f.holdOf(&d), "whatever the reason")
+	d = patching.Deployment{Outcome: patching.Excluded, Reason: patching.ReasonExcepted, PlanItem: patching.PlanItem{
+		Why: "an exception of the MRI's makers until 2027-06-30 (exception-1): not certified",
+	}}
+	assert.Equal(t, &Hold{By: "the MRI's makers", Until: "30 Jun 2027"}, f.holdOf(&d), "by name and date")
 	d.Outcome = patching.Failed
 	assert.Nil(t, f.holdOf(&d), "nobody decided it")
 }

@@ -42,7 +42,9 @@ type world struct {
 	bundles map[patching.Digest]patching.Bundle
 	// rehearsal is what machines said of the last plan.
 	rehearsal plan.Rehearsal
-	counter   map[patching.DeviceID]uint64
+	// decided is what people decided, for all machines.
+	decided patching.Decisions
+	counter map[patching.DeviceID]uint64
 }
 
 // machine is one of the fleet with what the plan says of it.

@@ -83,7 +83,7 @@ func TestASecurityLeadDecidesHowUrgentSomethingIsAndThatIsOnRecord(t *testing.T)
 	// What was decided is what planning finds.
 	all, err := h.store.DecisionsAt(ctx, noon)
 	require.NoError(t, err)
-	book, err := urgency.OpenBook(all)
+	book, err := urgency.OpenBook(all, noon)
 	require.NoError(t, err)
 	on, err := book.On(&patching.Asset{ID: "a-3", Site: "tokyo"})
 	require.NoError(t, err)

@@ -17,6 +17,10 @@ func remediationShape(r plan.Remediation) *wire.Remediation {
 		Feeds: feedLines(r.Feeds), Remedies: []wire.Remedy{}, More: r.More, Cleared: r.Cleared, Staying: r.Staying, Late: r.Late,
 		CVEs: r.CVEs, Exploited: r.Exploited, Machines: r.Machines, Unexposed: r.Unexposed, Lanes: []wire.LaneCount{},
 		Blind: []wire.Blindness{}, Ends: []wire.SupportEnd{}, Warnings: append([]string{}, r.Warnings()...),
+		Review: []wire.ToReview{}, Unlisted: r.MoreReview,
+	}
+	for _, i := range r.Review {
+		out.Review = append(out.Review, wire.ToReview{ID: i.ID, Kind: i.Kind, About: i.Words(), Owner: i.Owner, Why: i.Why, At: i.At})
 	}
 	for i := range r.Remedies {
 		out.Remedies = append(out.Remedies, remedyShape(&r.Remedies[i]))
@@ -42,6 +46,16 @@ func remedyShape(r *plan.Remedy) wire.Remedy {
 	out := wire.Remedy{
 		Advisory: r.Advisory, Feed: r.Feed, Title: r.Title, Severity: r.Severity, CVEs: append([]patching.CVE{}, r.CVEs...),
 		KEV: r.KEV, EPSS: r.EPSS, CVSS: r.CVSS, By: []wire.RemedyPatch{}, Clears: r.Clears, Late: r.Late, Stays: []wire.StayCount{},
+		Decided: []wire.DecidedOn{}, MoreRuled: r.MoreDecided,
+	}
+	if h := r.Holds; h != nil {
+		out.HoldsLane, out.HoldsDue = &h.Lane, moment(h.Due)
+	}
+	for _, d := range r.Decided {
+		out.Decided = append(out.Decided, wire.DecidedOn{
+			ID: d.ID, Answer: d.Answer, By: d.By, Role: d.Role, Owner: d.Owner, Until: d.Until, Words: d.Words(),
+			Machines: d.Machines, Overdue: d.Overdue,
+		})
 	}
 	if d := r.Deadline; d != nil {
 		out.Lane, out.Due, out.Condition, out.Regime, out.Row = &d.Lane, moment(d.Due), d.Condition, d.Regime, d.Row

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/urgency"
@@ -22,6 +23,7 @@ type Assessor struct {
 	mu     sync.RWMutex
 	groups map[group]map[asked]*finding
 	flaws  map[flawsOf]judged
+	seen   map[patching.AdvisoryID]time.Time
 }
 
 // group is what a finding depends on of a machine beside the package.
@@ -158,6 +160,19 @@ func (k *Kind) Ends() []EndOfLife { return k.sheet.EndOfLife }
 func (a *Assessor) Urgency(f Match, of Class) (urgency.Flaw, []urgency.Deadline) {
 	v := a.urgency(&f, of)
 	return v.flaw, v.deadlines
+}
+
+// Fix is how a patch stands on a machine, see [Index.FixOf].
+func (a *Assessor) Fix(m Machine, matches []Match, about patching.Subject) patching.Fix {
+	return a.k.Advisories.FixOf(m, matches, about)
+}
+
+// Remember says when advisories were first seen in this house, from which some clocks count;
+// those that are not told are new. It is called before anybody asks how urgent they are.
+func (a *Assessor) Remember(seen map[patching.AdvisoryID]time.Time) {
+	a.mu.Lock()
+	a.seen = seen
+	a.mu.Unlock()
 }
 
 // group returns what is known of packages on machines that differ in nothing else.
@@ -316,13 +331,14 @@ func (a *Assessor) urgency(f *Match, of Class) judged {
 	}
 	a.mu.RLock()
 	v, ok := a.flaws[asked]
+	first := a.seen[f.Advisory.ID]
 	a.mu.RUnlock()
 	if ok {
 		return v
 	}
 	v.flaw = a.k.weigh(f.CVEs, a.j.AsOf)
 	on := patching.Asset{Exposure: of.Exposure, Criticality: of.Criticality, DataClass: of.DataClass}
-	facts := urgency.NewFacts(on, *f.Advisory, v.flaw, urgency.Seen{})
+	facts := urgency.NewFacts(on, *f.Advisory, v.flaw, urgency.Seen{First: first})
 	facts.NoPatch = f.Fixed == ""
 	v.deadlines = urgency.Judge(facts, a.j.Regimes, a.j.Unknown, a.j.AsOf)
 	for _, d := range v.deadlines {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/policy"
+	"github.com/patchcycle/patchcycle/patching/urgency"
 )
 
 // Assessment is what a kind of machine misses, and what was decided about it.
@@ -35,6 +36,8 @@ type Finding struct {
 	// Zero is for as long as the policy says so.
 	Owner string
 	Until time.Time
+	// By is the decision of a person that holds it; nil: the policy does, or nobody.
+	By *urgency.Ruling
 }
 
 // Findings judges each candidate of a kind of machine by the policy. A

@@ -39,13 +39,27 @@ type Input struct {
 	// Out are machines that leave, with the reason: people took them out, or a
 	// plan is made again without them.
 	Out map[patching.AssetID]Leave
+	// Held is what tells machines on which people hold packages apart from others of their
+	// kind, as in the keys of Bundles; machines that are not in it: nothing does. Excepted
+	// are machines that people let go unpatched, with their words.
+	Held     map[patching.AssetID]patching.Digest
+	Excepted map[patching.AssetID]string
 }
 
-// BundleKey is a kind of machine: what is installed on it and offered to it.
-type BundleKey struct{ Packages, Candidates patching.Digest }
+// BundleKey is a kind of machine: what is installed on it and offered to it, and what
+// people hold of that (see [assess.Held]); empty: nothing.
+type BundleKey struct{ Packages, Candidates, Held patching.Digest }
 
-// KeyOf returns the kind that an asset belongs to.
-func KeyOf(a *patching.Asset) BundleKey { return BundleKey{a.Packages, a.Candidates} }
+// KeyOf returns the kind that an asset belongs to where people hold nothing.
+func KeyOf(a *patching.Asset) BundleKey {
+	return BundleKey{Packages: a.Packages, Candidates: a.Candidates}
+}
+
+func (in *Input) keyOf(a *patching.Asset) BundleKey {
+	key := KeyOf(a)
+	key.Held = in.Held[a.ID]
+	return key
+}
 
 // BundleRef is what was resolved for a kind of machine.
 type BundleRef struct {
@@ -54,6 +68,9 @@ type BundleRef struct {
 	Rollback patching.Digest
 	// Empty says that the policy would install nothing.
 	Empty bool
+	// HeldBy says what people hold that the policy would install, and by which decisions;
+	// empty: nothing.
+	HeldBy string
 	// KeptBack names packages with an update that the machine's manager does not take.
 	KeptBack []string
 }

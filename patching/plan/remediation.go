@@ -40,6 +40,14 @@ type Remediation struct {
 	Lanes               map[urgency.Lane]int
 	Blind               []Blindness
 	Ends                []Ending
+	// Review are the decisions about these machines that have to be looked at again, what
+	// was first in front, at most [MostReviewed]; MoreReview is how many are not listed.
+	Review     []patching.AgendaItem
+	MoreReview int
+	// Unbacked are decisions to work around what nobody has a work-around for. Unread are
+	// decisions that cannot be read, in words: they count for nothing.
+	Unbacked []Unbacked
+	Unread   []string
 }
 
 // MostRemedies is how many advisories are listed.
@@ -58,6 +66,13 @@ type Remedy struct {
 	// Deadline is the one that binds on the machines where it is the most urgent; nil:
 	// no regime says anything.
 	Deadline *urgency.Deadline
+	// Holds is the same with the lane and the due date that hold where people have had
+	// their say, on the machines where those are the most urgent; nil: nobody decided
+	// anything about it. Decided are their decisions, those on most machines first, at most
+	// [MostDecided]; MoreDecided is how many are not listed.
+	Holds       *urgency.Deadline
+	Decided     []DecidedOn
+	MoreDecided int
 	// By are the patches that clear it.
 	By []OnMachines
 	// Clears are machines that the plan rids of it, Late those of them that it reaches
@@ -69,12 +84,15 @@ type Remedy struct {
 // Staying is why a machine keeps what an advisory is about. Its words are for people.
 type Staying string
 
-// Why it stays. What the plan leaves a machine out for stands in the plan.
+// Why it stays. What the plan leaves a machine out for stands in the plan. What stays since
+// a person decided so has that decision in a few words, see [urgency.Ruling.Short].
 const (
 	NoFix      Staying = "there is no fix yet"
 	Entitled   Staying = "the fix is for those who pay for it"
 	NotOffered Staying = "its package manager does not offer the fix, or the policy does not take it"
 	LeftOut    Staying = "the plan leaves the machine out"
+	// OtherDecisions are those beyond the first [MostDecided].
+	OtherDecisions Staying = "other decisions of people"
 )
 
 // FeedLine is how a feed stood that a plan rests on.
@@ -109,6 +127,11 @@ type Likes struct {
 	Machines int
 	Owners   []string
 	Class    assess.Class
+	// Sample is one of them, On are the decisions that take them: the same decisions take
+	// all, and the same work-arounds are in place on all. Held is what people hold there.
+	Sample patching.AssetID
+	On     patching.Decisions
+	Held   assess.Held
 	// Out is why the plan leaves them out; empty: it does not. Begins is when it reaches
 	// them at the earliest.
 	Out    patching.Reason
@@ -129,6 +152,10 @@ type Grounds struct {
 	Feeds   []patching.FeedState
 	// Assessor goes by the same judgement.
 	Assessor *assess.Assessor
+	// Next is when decisions are looked at the next time, with the next cycle; zero: in a
+	// month. Unread are decisions that cannot be read, in words.
+	Next   time.Time
+	Unread []string
 }
 
 // Remedy makes the remediation of a plan from all machines that its policy selects.
@@ -138,7 +165,7 @@ func (g Grounds) Remedy(all []Likes) Remediation {
 		r.Regimes = append(r.Regimes, t.ID+" "+t.Version)
 	}
 	r.Feeds = g.Lines()
-	rows := map[patching.AdvisoryID]*Remedy{}
+	rows, open := map[patching.AdvisoryID]*Remedy{}, map[Unbacked]int{}
 	blind, ends := map[assess.BlindSpot]*Blindness{}, map[string]*Ending{}
 	for i := range all {
 		l := &all[i]
@@ -146,13 +173,15 @@ func (g Grounds) Remedy(all []Likes) Remediation {
 		if l.Class.Exposure == "" || l.Class.Exposure == patching.ExposureUnknown {
 			r.Unexposed += l.Machines
 		}
-		if lane, ok := g.add(rows, l); ok {
+		if lane, ok := g.add(rows, open, l); ok {
 			r.Lanes[lane] += l.Machines
 		}
 		l.note(blind, ends)
 	}
 	r.count(rows)
 	r.list(rows)
+	r.review(g, all)
+	r.Unbacked, r.Unread = sortUnbacked(open), g.Unread
 	for _, b := range blind {
 		r.Blind = append(r.Blind, *b)
 	}
@@ -193,16 +222,9 @@ func feedLine(f patching.FeedState, now time.Time) FeedLine {
 }
 
 // add counts what machines have and keep, and returns the most urgent lane of it.
-func (g Grounds) add(rows map[patching.AdvisoryID]*Remedy, l *Likes) (most urgency.Lane, ok bool) {
-	left := map[patching.AdvisoryID][]assess.Match{}
-	for _, f := range l.Left {
-		left[f.Advisory.ID] = append(left[f.Advisory.ID], f)
-	}
-	has := map[patching.AdvisoryID][]assess.Match{}
-	for _, f := range l.Has {
-		has[f.Advisory.ID] = append(has[f.Advisory.ID], f)
-	}
-	for id, matches := range has {
+func (g Grounds) add(rows map[patching.AdvisoryID]*Remedy, open map[Unbacked]int, l *Likes) (most urgency.Lane, ok bool) {
+	left := assess.ByAdvisory(l.Left)
+	for id, matches := range assess.ByAdvisory(l.Has) {
 		row := rows[id]
 		if row == nil {
 			a := matches[0].Advisory
@@ -210,21 +232,24 @@ func (g Grounds) add(rows map[patching.AdvisoryID]*Remedy, l *Likes) (most urgen
 			rows[id] = row
 		}
 		deadlines := g.know(row, matches, l.Class)
+		decided := g.decide(l, matches, deadlines)
 		binding, bound := urgency.Binding(deadlines)
-		if bound {
-			if row.Deadline == nil || urgency.Compare(binding, *row.Deadline) < 0 {
-				row.Deadline = &binding
-			}
-			if !ok || most.Before(binding.Lane) {
-				most, ok = binding.Lane, true
-			}
+		if bound && (row.Deadline == nil || urgency.Compare(binding, *row.Deadline) < 0) {
+			row.Deadline = &binding
+		}
+		if (bound || decided.By != nil) && (!ok || most.Before(decided.Lane)) {
+			most, ok = decided.Lane, true
+		}
+		g.rule(row, l, decided)
+		if r, found := unbacked(l, matches, g.AsOf); found {
+			open[Unbacked{ID: r.ID, By: r.By, Advisory: id}] += l.Machines
 		}
 		if stays := left[id]; len(stays) > 0 || l.Out != "" {
-			row.Stays[l.why(stays)] += l.Machines
+			row.Stays[l.why(stays, decided)] += l.Machines
 			continue
 		}
 		row.Clears += l.Machines
-		if g.misses(deadlines, l.Begins) {
+		if g.misses(decided, deadlines, l.Begins) {
 			row.Late += l.Machines
 		}
 		for _, p := range l.By {
@@ -234,14 +259,6 @@ func (g Grounds) add(rows map[patching.AdvisoryID]*Remedy, l *Likes) (most urgen
 		}
 	}
 	return most, ok
-}
-
-// misses reports whether a plan that reaches machines then is certainly too late for one
-// of the deadlines. An emergency is as soon as can be: it misses dates alone.
-func (g Grounds) misses(deadlines []urgency.Deadline, begins time.Time) bool {
-	return slices.ContainsFunc(urgency.Misses(deadlines, begins), func(d urgency.Deadline) bool {
-		return g.Kind != patching.Emergency || !d.Due.IsZero()
-	})
 }
 
 // know raises what is known of an advisory to what these matches say, and returns their
@@ -276,14 +293,21 @@ func clears(p patching.Patch, f assess.Match) bool {
 }
 
 // why is why machines keep what matches are about.
-func (l *Likes) why(stays []assess.Match) Staying {
+func (l *Likes) why(stays []assess.Match, d urgency.Decided) Staying {
 	switch {
+	case d.Hold:
+		return Staying(d.By.Short())
 	case l.Out != "":
 		return LeftOut
 	case slices.ContainsFunc(stays, func(f assess.Match) bool { return f.Fixed == "" }):
 		return NoFix
 	case slices.ContainsFunc(stays, func(f assess.Match) bool { return f.Entitlement != "" }):
 		return Entitled
+	}
+	for _, f := range stays {
+		if by, held := l.Held.Of(f.Package.Name); held {
+			return Staying(by.Short() + ", which holds the package for another reason")
+		}
 	}
 	return NotOffered
 }
@@ -338,10 +362,12 @@ func (r *Remediation) count(rows map[patching.AdvisoryID]*Remedy) {
 
 func (r *Remediation) list(rows map[patching.AdvisoryID]*Remedy) {
 	for _, row := range rows {
+		row.settle()
+		row.fold()
 		r.Remedies = append(r.Remedies, *row)
 	}
 	slices.SortFunc(r.Remedies, func(a, b Remedy) int {
-		return cmp.Or(urgent(a.Deadline, b.Deadline), strings.Compare(string(a.Advisory), string(b.Advisory)))
+		return cmp.Or(urgent(a.Binds(), b.Binds()), strings.Compare(string(a.Advisory), string(b.Advisory)))
 	})
 	if n := len(r.Remedies); n > MostRemedies {
 		r.Remedies, r.More = slices.Clip(r.Remedies[:MostRemedies]), n-MostRemedies
@@ -384,8 +410,11 @@ func (r Remediation) Words() string {
 		words[0] += fmt.Sprintf(", and %s on some machines", phrase.Count(r.Staying, "stays", "stay"))
 	}
 	words[0] += "."
-	if len(r.Remedies) > 0 && r.Remedies[0].Deadline != nil {
+	if len(r.Remedies) > 0 && r.Remedies[0].Binds() != nil {
 		words = append(words, "Most urgent: "+r.Remedies[0].headline()+".")
+	}
+	if review := r.reviewWords(); review != "" {
+		words = append(words, review)
 	}
 	return strings.Join(append(words, r.fewWarnings()...), " ")
 }
@@ -403,12 +432,14 @@ func (r Remediation) fewWarnings() []string {
 // headline names an advisory with its lane and due date.
 func (r *Remedy) headline() string {
 	words := string(r.Advisory)
-	if d := r.Deadline; d != nil {
+	if d := r.Binds(); d != nil {
 		words += ", " + d.Lane.Word()
 		if !d.Due.IsZero() {
 			words += ", due " + phrase.Moment(d.Due)
 		}
-		words += " (" + d.Regime + ")"
+		if whose := r.whose(d); whose != "" {
+			words += " (" + whose + ")"
+		}
 	}
 	return words
 }
@@ -449,6 +480,7 @@ func (r Remediation) Warnings() (words []string) {
 	for _, id := range r.Missing {
 		words = append(words, fmt.Sprintf("The policy names the decision table %s, which the server does not have.", id))
 	}
+	words = append(words, r.decisions()...)
 	for _, b := range r.Blind {
 		words = append(words, fmt.Sprintf("Not known of %s: %s.", phrase.Count(b.Machines, "machine"), b.What))
 	}

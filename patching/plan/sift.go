@@ -55,7 +55,7 @@ func (b *builder) begin(m *machine, a *patching.Asset) {
 		name: name, hash: spreadHash(b.Cycle, name),
 		item: patching.PlanItem{Asset: a.ID, Device: a.Device, Site: siteOf(a), Stratum: Stratum(a)},
 	}
-	if ref, known := b.Bundles[KeyOf(a)]; known && !ref.Empty {
+	if ref, known := b.Bundles[b.keyOf(a)]; known && !ref.Empty {
 		m.item.Bundle, m.item.Rollback = ref.Bundle, ref.Rollback
 	}
 }
@@ -103,7 +103,10 @@ func (b *builder) barred(m *machine) (Leave, error) {
 	} else if e != nil {
 		return Leave{patching.ReasonExcludedBy, exclusionWords(*e)}, nil
 	}
-	ref, resolved := b.Bundles[KeyOf(a)]
+	if why, excepted := b.Excepted[a.ID]; excepted {
+		return Leave{patching.ReasonExcepted, why}, nil
+	}
+	ref, resolved := b.Bundles[b.keyOf(a)]
 	switch out, gone := b.Out[a.ID]; {
 	case gone:
 		return out, nil
@@ -121,6 +124,8 @@ func (b *builder) barred(m *machine) (Leave, error) {
 		return Leave{patching.ReasonHostRules, allowedWords(a.Allowed)}, nil
 	case ref.Empty && len(a.Broken) > 0: // nothing is offered for what is there already, though half
 		return Leave{patching.ReasonHalfInstalled, strings.Join(a.Broken, ", ")}, nil
+	case ref.Empty && ref.HeldBy != "":
+		return Leave{patching.ReasonExcepted, ref.HeldBy}, nil
 	case ref.Empty && len(ref.KeptBack) > 0:
 		return Leave{patching.ReasonKeptBack, strings.Join(ref.KeptBack, ", ")}, nil
 	case ref.Empty:

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/urgency"
 )
 
@@ -13,32 +14,35 @@ type Standing struct {
 	AsOf     time.Time
 	Machines int
 	// Has counts the machines that have an advisory, Overdue those of them for which a
-	// due date is over.
-	Has, Overdue map[patching.AdvisoryID]int
+	// due date is over. Accepted are those of the overdue for which a person took that upon
+	// themselves: they are no less overdue for that.
+	Has, Overdue, Accepted map[patching.AdvisoryID]int
 }
 
 // Stand counts what machines have now.
 func (g Grounds) Stand(all []Likes) Standing {
-	s := Standing{AsOf: g.AsOf, Has: map[patching.AdvisoryID]int{}, Overdue: map[patching.AdvisoryID]int{}}
+	s := Standing{
+		AsOf: g.AsOf, Has: map[patching.AdvisoryID]int{}, Overdue: map[patching.AdvisoryID]int{}, Accepted: map[patching.AdvisoryID]int{},
+	}
 	for i := range all {
 		l := &all[i]
 		s.Machines += l.Machines
-		due := map[patching.AdvisoryID]bool{}
-		for _, f := range l.Has {
-			_, deadlines := g.Assessor.Urgency(f, l.Class)
-			due[f.Advisory.ID] = due[f.Advisory.ID] || g.overdue(deadlines)
-		}
-		for id, over := range due {
+		for id, matches := range assess.ByAdvisory(l.Has) {
+			var deadlines []urgency.Deadline
+			for _, f := range matches {
+				_, more := g.Assessor.Urgency(f, l.Class)
+				deadlines = append(deadlines, more...)
+			}
 			s.Has[id] += l.Machines
-			if over {
+			switch g.decide(l, matches, deadlines).Standing(g.AsOf) {
+			case urgency.StandingOverdue:
 				s.Overdue[id] += l.Machines
+			case urgency.StandingAcceptedOverdue:
+				s.Overdue[id] += l.Machines
+				s.Accepted[id] += l.Machines
+			case urgency.StandingOpen, urgency.StandingAccepted:
 			}
 		}
 	}
 	return s
-}
-
-func (g Grounds) overdue(deadlines []urgency.Deadline) bool {
-	d, bound := urgency.Binding(deadlines)
-	return bound && !d.Due.IsZero() && g.AsOf.After(d.Due)
 }

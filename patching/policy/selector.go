@@ -23,6 +23,9 @@ import (
 type Selector struct {
 	text    string
 	program cel.Program // nil takes every machine
+	// names are those that it compares a machine's with; known: it asks no more of it.
+	names []string
+	known bool
 }
 
 // SelectorError says where an expression is wrong. Offset and Length count
@@ -63,6 +66,80 @@ func (s *Selector) Match(a *patching.Asset) (bool, error) {
 	return out == types.True, nil
 }
 
+// Names are the machines for which the expression may say something else than for others
+// of their [Likeness]. It reports false where that cannot be told: it asks for more of a
+// name than whether it is one of some.
+func (s *Selector) Names() (names []string, known bool) { return s.names, s.known }
+
+// namesIn are the names that an expression compares the machine's with.
+func namesIn(checked *cel.Ast) (names []string, known bool) {
+	asked, compared := 0, 0
+	visit := ast.NewExprVisitor(func(e ast.Expr) {
+		isName := func(a ast.Expr) bool { return a.Kind() == ast.IdentKind && a.AsIdent() == hostname }
+		if isName(e) {
+			asked++
+		}
+		if e.Kind() != ast.CallKind || !slices.ContainsFunc(e.AsCall().Args(), isName) {
+			return
+		}
+		args := e.AsCall().Args()
+		texts, plain := plainTexts(args)
+		if slices.Contains([]string{operators.Equals, operators.NotEquals, operators.In}, e.AsCall().FunctionName()) && len(args) == 2 && plain {
+			compared++
+			names = append(names, texts...)
+		}
+	})
+	ast.PostOrderVisit(checked.NativeRep().Expr(), visit)
+	return names, asked == compared
+}
+
+// plainTexts are the texts of arguments one of which is a name; it reports false where
+// another is no text, and no list of texts.
+func plainTexts(args []ast.Expr) (texts []string, plain bool) {
+	for _, l := range literals(args) {
+		text, ok := l.AsLiteral().Value().(string)
+		if !ok {
+			return nil, false
+		}
+		texts = append(texts, text)
+	}
+	for _, a := range args {
+		switch a.Kind() {
+		case ast.IdentKind, ast.LiteralKind:
+		case ast.ListKind:
+			if len(literals(a.AsList().Elements())) != a.AsList().Size() {
+				return nil, false
+			}
+		default:
+			return nil, false
+		}
+	}
+	return texts, len(texts) > 0 || slices.ContainsFunc(args, func(a ast.Expr) bool { return a.Kind() == ast.ListKind })
+}
+
+// Likeness is all that selectors can ask of a machine beside its name: in a large fleet
+// many machines have the same.
+func Likeness(a *patching.Asset) string {
+	var all strings.Builder
+	for _, v := range variables {
+		if v.name == hostname {
+			continue
+		}
+		switch value := v.of(a).(type) {
+		case string:
+			fmt.Fprintf(&all, "%d:%s", len(value), value)
+		case []string:
+			fmt.Fprintf(&all, "%d[", len(value))
+			for _, one := range value {
+				fmt.Fprintf(&all, "%d:%s", len(one), one)
+			}
+		}
+	}
+	return all.String()
+}
+
+const hostname = "hostname"
+
 // variable is a fact of a machine that selectors know.
 type variable struct {
 	name string
@@ -73,7 +150,7 @@ type variable struct {
 }
 
 var variables = []variable{
-	{name: "hostname", of: func(a *patching.Asset) any { return a.Hostname }},
+	{name: hostname, of: func(a *patching.Asset) any { return a.Hostname }},
 	{name: "site", of: func(a *patching.Asset) any { return string(cmp.Or(a.Site, patching.Roaming)) }},
 	{name: "os.family", of: func(a *patching.Asset) any { return a.OS.Family }},
 	{name: "os.release", of: func(a *patching.Asset) any { return a.OS.Release }},
@@ -143,7 +220,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 // empty one.
 func compile(text string) (*Selector, *cel.Ast, error) {
 	if strings.TrimSpace(text) == "" {
-		return &Selector{text: text}, nil, nil
+		return &Selector{text: text, known: true}, nil, nil
 	}
 	environment, err := environment()
 	if err != nil {
@@ -163,7 +240,9 @@ func compile(text string) (*Selector, *cel.Ast, error) {
 	if err != nil {
 		return nil, nil, &SelectorError{Text: text, What: err.Error(), Way: "write it in another way"}
 	}
-	return &Selector{text: text, program: program}, checked, nil
+	s := &Selector{text: text, program: program}
+	s.names, s.known = namesIn(checked)
+	return s, checked, nil
 }
 
 var (

@@ -135,10 +135,10 @@ func (d *Decided) exception(m patching.Matter, all []patching.Exception, now tim
 		}
 		switch state := e.State(now); {
 		case state == patching.TermExpired:
-			d.idle(ofException(e), "It expired on "+day(e.Until)+".")
+			d.idle(OfException(e), "It expired on "+day(e.Until)+".")
 		case state != patching.TermHolds:
 		case !e.Covers(m):
-			d.idle(ofException(e), "It names a part of what "+string(m.Advisory)+" is about: make one for the advisory.")
+			d.idle(OfException(e), "It names a part of what "+string(m.Advisory)+" is about: make one for the advisory.")
 		case !found || e.Until.After(longest.Until) || e.Until.Equal(longest.Until) && e.ID < longest.ID:
 			longest, found = e, true
 		}
@@ -147,7 +147,7 @@ func (d *Decided) exception(m patching.Matter, all []patching.Exception, now tim
 }
 
 func (d *Decided) except(e patching.Exception) {
-	ruling := ofException(e)
+	ruling := OfException(e)
 	switch {
 	case d.Now != nil:
 		d.idle(*d.Now, "The exception "+string(e.ID)+" holds all the same: end it, and the patch is installed.")

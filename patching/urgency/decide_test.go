@@ -373,7 +373,7 @@ func TestABookGivesEachMachineTheDecisionsThatTakeIt(t *testing.T) {
 		Reviews:     []patching.Review{review("r-1", patching.AnswerNow, there), review("r-2", patching.AnswerAccept, gone)},
 		Exceptions:  []patching.Exception{exception("x-1", advisory), exception("x-2", there)},
 		WorkArounds: []patching.WorkAround{inPlace("w-1", "web-1")},
-	})
+	}, today)
 	require.ErrorContains(t, err, "decision r-2 counts for nothing")
 	require.ErrorContains(t, err, `"planet" is nothing that is known of a machine`)
 

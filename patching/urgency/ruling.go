@@ -41,6 +41,15 @@ func (r Ruling) Words() string {
 	return fmt.Sprintf("Decided by %s (%s) until %s: %s: %s", r.By, r.Role, day(r.Until), r.Answer.Words(), ended(r.Reason))
 }
 
+// Short says in a few words whose decision it is and until when: "an exception of radiology
+// until 2027-06-30".
+func (r Ruling) Short() string {
+	if r.Answer == "" {
+		return fmt.Sprintf("an exception of %s until %s", r.Owner, day(r.Until))
+	}
+	return fmt.Sprintf("%s, says %s until %s", r.Answer.Words(), r.By, day(r.Until))
+}
+
 // ended ends a person's words as a sentence.
 func ended(s string) string {
 	if strings.HasSuffix(s, ".") {
@@ -53,7 +62,8 @@ func ofReview(r patching.Review) Ruling {
 	return Ruling{ID: r.ID, Answer: r.Answer, By: r.By, Role: r.Role, Reason: r.Reason, At: r.At, Until: r.Until}
 }
 
-func ofException(e patching.Exception) Ruling {
+// OfException is an exception as it is shown beside what it is about.
+func OfException(e patching.Exception) Ruling {
 	return Ruling{
 		ID: e.ID, By: e.By, Role: e.Role, Owner: e.Owner, Measure: e.Measure, Reason: e.Reason,
 		At: e.At, Until: e.Until, ReviewBy: e.ReviewBy,

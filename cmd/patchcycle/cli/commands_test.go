@@ -87,6 +87,8 @@ func TestAPlanIsReadKeptCheckedAndApprovedByItsHash(t *testing.T) {
 	assert.Contains(t, out, "The feed kev is stale: about 3 days old.")
 	assert.Contains(t, out, "An emergency is proposed: 1 advisory cannot wait, on up to 1 machine.")
 	assert.Contains(t, out, `patchcycle emergency start demo dsa-9999-1 --reason "DSA-9999-1"`)
+	assert.Regexp(t, `DSA-9999-1 +review-1 +Decided by sam \(security-lead\) until 2026-11-29: monthly: not reachable. On 1 machine.`, out)
+	assert.Regexp(t, `exception-1 +package nginx +web-team +review due +2026-11-20`, out)
 	assert.Regexp(t, `DSA-9999-1 +out-of-cycle +2026-11-23 +yes +1 +1 +CVE-2026-0001 +linux-image-6.1.0-41-amd64 6.1.158-1`, out)
 	assert.Contains(t, out, "… and 4 less urgent ones; --json has 1.")
 	assert.Equal(t, []string{"nginx"}, decode[wire.Plan](h, "cycle", "plan").Outlook.Change.Withdrawn)

@@ -199,6 +199,12 @@ func (h *house) cycle() patching.Plan {
 				Deadline: &urgency.Deadline{Regime: "pci-dss", Lane: urgency.OutOfCycle, Due: noon.AddDate(0, 0, 3)},
 				By:       []planning.OnMachines{{Package: "linux-image-6.1.0-41-amd64", Version: "6.1.158-1", Machines: 1}},
 				Stays:    map[planning.Staying]int{planning.LeftOut: 1},
+				Decided: []planning.DecidedOn{{Machines: 1, Ruling: urgency.Ruling{
+					ID: "review-1", Answer: patching.AnswerMonthly, By: "sam", Role: patching.RoleSecurityLead, Until: noon.AddDate(0, 0, 9), Reason: "not reachable",
+				}}},
+			}},
+			Review: []patching.AgendaItem{{
+				ID: "exception-1", Kind: "exception", Subject: patching.Subject{Package: "nginx"}, Owner: "web-team", Why: patching.AgendaReview, At: noon,
 			}},
 		},
 	}))

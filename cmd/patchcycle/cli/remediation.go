@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
@@ -37,6 +38,34 @@ func (s *session) printRemediation(p patching.PolicyName, r wire.Remediation) {
 	}
 	if left := len(r.Remedies) + r.More - len(rows); left > 0 {
 		s.say("… and %d less urgent ones; --json has %d.", left, len(r.Remedies))
+	}
+	s.printDecided(&r)
+}
+
+// printDecided says what people decided about the advisories, and what of that has to be
+// looked at again.
+func (s *session) printDecided(r *wire.Remediation) {
+	var rows [][]string
+	for _, a := range r.Remedies {
+		for _, d := range a.Decided {
+			if len(rows) < mostAdvisories {
+				rows = append(rows, []string{string(a.Advisory), string(d.ID), d.Words})
+			}
+		}
+	}
+	if len(rows) > 0 {
+		s.say("\nDecided by people, beside what the regimes say:")
+		s.table([]string{"ADVISORY", "DECISION", "WORDS"}, rows)
+	}
+	rows = nil
+	for _, i := range r.Review {
+		if len(rows) < mostAdvisories {
+			rows = append(rows, []string{string(i.ID), i.About, i.Owner, string(i.Why), i.At.UTC().Format(time.DateOnly)})
+		}
+	}
+	if len(rows) > 0 {
+		s.say("\nTo be looked at again:")
+		s.table([]string{"DECISION", "ABOUT", "OWNER", "WHY", "DATE"}, rows)
 	}
 }
 

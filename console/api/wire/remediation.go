@@ -30,6 +30,31 @@ type Remediation struct {
 	Blind     []Blindness     `json:"blind_spots"`
 	Ends      []SupportEnd    `json:"end_of_life"`
 	Warnings  []string        `json:"warnings"`
+	Review    []ToReview      `json:"to_review" doc:"Decisions of people about these machines that have to be looked at again."`
+	Unlisted  int             `json:"to_review_not_listed"`
+}
+
+// ToReview is a decision that has to be looked at again.
+type ToReview struct {
+	ID    patching.DecisionID `json:"id"`
+	Kind  string              `json:"kind" enum:"review,exception,work-around"`
+	About string              `json:"about" doc:"Its subject, in words."`
+	Owner string              `json:"owner"`
+	Why   patching.AgendaWhy  `json:"why" doc:"For instance expired, or review due."`
+	At    time.Time           `json:"at" doc:"When that was, or will be, the case."`
+}
+
+// DecidedOn is a decision of a person about an advisory, and on how many machines it holds.
+type DecidedOn struct {
+	ID       patching.DecisionID  `json:"id"`
+	Answer   patching.Answer      `json:"answer,omitempty" doc:"Of a review; none: it is an exception."`
+	By       patching.AccountName `json:"by"`
+	Role     patching.Role        `json:"role"`
+	Owner    string               `json:"owner,omitempty" doc:"Of an exception."`
+	Until    time.Time            `json:"until"`
+	Words    string               `json:"words"`
+	Machines int                  `json:"machines"`
+	Overdue  int                  `json:"accepted_overdue" doc:"Of them, those on which the regimes' date is over."`
 }
 
 // Remedy is an advisory that machines have, and what the plan does about it.
@@ -49,6 +74,10 @@ type Remedy struct {
 	Row       string              `json:"row,omitempty" doc:"Of its decision table."`
 	Clock     urgency.Event       `json:"clock,omitempty" doc:"What started the time."`
 	ClockAt   *time.Time          `json:"clock_at,omitempty"`
+	HoldsLane *urgency.Lane       `json:"holds_lane" doc:"The lane that holds by people's decisions, where it is the most urgent; null: nobody decided anything."`
+	HoldsDue  *time.Time          `json:"holds_due"`
+	Decided   []DecidedOn         `json:"decided" doc:"What people decided about it, those on most machines first."`
+	MoreRuled int                 `json:"decided_not_listed"`
 	By        []RemedyPatch       `json:"by" doc:"The patches that clear it."`
 	Clears    int                 `json:"clears" doc:"Machines that the plan rids of it."`
 	Late      int                 `json:"late" doc:"Of them, those that it reaches too late."`
