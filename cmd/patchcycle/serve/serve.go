@@ -263,7 +263,10 @@ func (s *Server) reports() *activities.Reports {
 const readChangelogs = 30 * time.Second
 
 func (s *Server) remedying() *activities.Remedying {
-	r := &activities.Remedying{Store: s.Store, Now: time.Now, Feeds: s.feeds, Tables: s.tables, Patience: readChangelogs}
+	r := &activities.Remedying{Store: s.Store, Now: time.Now, Tables: s.tables, Patience: readChangelogs}
+	if s.feeds != nil { // a cycle is closed on record where nothing else runs
+		r.Feeds = s.feeds
+	}
 	if s.snapshots != nil {
 		r.Changelogs = s.snapshots
 	}
