@@ -103,6 +103,9 @@ func (g *ground) goodCycle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := g.enter(ctx); err != nil {
+		return err
+	}
 	c, err := g.run(ctx, policyText, g.options.kill, func() error { return nil })
 	if err != nil {
 		return err
@@ -131,6 +134,9 @@ func (g *ground) goodCycle(ctx context.Context) error {
 	p.want(pending == 0, "%d updates are pending afterwards", pending)
 	p.want(c.FreedBytes > 0, "cleaning up gave nothing back")
 	if err := g.requireOnce(ctx, c.ID, all, &p); err != nil {
+		return err
+	}
+	if err := g.requireAdvised(ctx, c.ID, &p); err != nil {
 		return err
 	}
 	g.say("all machines have new boot ids, nothing is pending, cleaning up gave back %d MB", c.FreedBytes>>20)
