@@ -186,3 +186,18 @@ func TestALongListIsCutWhereItIsLeastUrgent(t *testing.T) {
 	require.Equal(t, len(all), r.Cleared)
 	require.Equal(t, patching.AdvisoryID("A-0204"), r.Remedies[0].Advisory, "published first, so due first")
 }
+
+// Serves G4: an alarm says how much of it rests on what nobody knows.
+func TestAProposalSaysWhatOfItDependsOnWhatIsNotKnown(t *testing.T) {
+	tables, err := urgency.Shipped()
+	require.NoError(t, err)
+	chosen, err := urgency.Select(tables, "ssvc-deployer")
+	require.NoError(t, err)
+	g := grounds(t, patching.Monthly, nil, flaw("DSA-1", "nginx", "1.24", "CVE-2026-0001"))
+	g.Regimes = chosen
+	g.Assessor = assess.NewAssessor(assess.Knowledge{
+		Advisories: assess.NewIndex([]patching.Advisory{flaw("DSA-1", "nginx", "1.24", "CVE-2026-0001")}), Catalogue: now,
+	}, g.Judgement)
+	r := g.Remedy([]plan.Likes{alike(g, 7, box(has("nginx", "1.22")), takes("nginx", "1.22", "1.24"), now)})
+	require.Contains(t, r.Proposes(), "Of 1 of them that depends on what is not known.")
+}
