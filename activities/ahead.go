@@ -119,37 +119,11 @@ func (u *Urgent) fixes(ctx context.Context, x *assess.Index, read *reader, w pat
 				if err != nil {
 					return fmt.Errorf("machine %s: %w", a.ID, err)
 				}
-				known[k] = fixOn(x, m, w.Subject, now)
+				known[k] = x.FixOf(m, x.Match(m, now), w.Subject)
 			}
 			out[a.ID] = known[k]
 		}
 		return err
 	})
 	return out, err
-}
-
-// fixOn is how the patch for a subject stands on a kind of machine; empty: nobody knows.
-func fixOn(x *assess.Index, m assess.Machine, about patching.Subject, now time.Time) patching.Fix {
-	fix := patching.Fix("")
-	for _, f := range x.Match(m, now) {
-		matter := patching.Matter{Advisory: f.Advisory.ID, CVEs: f.CVEs, Packages: []patching.Package{f.Package}}
-		switch {
-		case f.Aside != "" || !about.Touches(matter):
-		case f.Fixed != "":
-			return patching.FixMissing
-		default:
-			fix = patching.FixNone
-		}
-	}
-	flaw := string(about.Advisory)
-	if flaw == "" {
-		flaw = string(about.CVE)
-	}
-	if fix != "" || flaw == "" {
-		return fix
-	}
-	if stands, _, _ := x.Stands(m, m.Packages.Packages, flaw); stands == assess.PastFix {
-		return patching.FixIn
-	}
-	return ""
 }

@@ -1,11 +1,16 @@
 package assess
 
-import "github.com/patchcycle/patchcycle/patching"
+import (
+	"slices"
+
+	"github.com/patchcycle/patchcycle/patching"
+)
 
 // FixOf is how the patch stands on a machine that a work-around makes up for, by the matches
 // of that machine; empty: not known. That nothing matches says nothing by itself: what is
 // installed has to be past the fix that an advisory names.
 func (x *Index) FixOf(m Machine, matches []Match, about patching.Subject) patching.Fix {
+	matches = slices.DeleteFunc(slices.Clone(matches), func(f Match) bool { return f.Aside != "" })
 	fix := patching.Fix("")
 	for _, of := range ByAdvisory(matches) {
 		if !about.Touches(MatterOf("", of)) {
