@@ -78,8 +78,22 @@ type FeedEdition struct {
 	Made, Got time.Time
 	// Records counts what it says, by kind: advisories, risks, lifecycles, offers.
 	Records map[string]int
+	// Formats counts the same by the format that says it, as the readers of documents are
+	// called (kev, epss, osv), and in it by kind. Files that are there twice count once. Nil:
+	// the edition was kept before formats were counted.
+	Formats map[string]map[string]int `json:",omitempty"`
 	// Signed: a signature was checked, down to all of its parts.
 	Signed bool
+}
+
+// Empty reports whether it says nothing.
+func (e FeedEdition) Empty() bool {
+	for _, n := range e.Records {
+		if n > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // FeedState is how a feed stands at a time: what a plan says that it rests on.

@@ -88,7 +88,7 @@ func TestAnEditionThatIsWorseOrUnreadableLeavesTheOneBefore(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, j.New)
 	assert.Equal(t, patching.FeedEdition{
-		Digest: j.Kept.Edition.Digest, Revision: "2026.11.10", Made: time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC), Got: noon, Records: map[string]int{"risks": 100},
+		Digest: j.Kept.Edition.Digest, Revision: "2026.11.10", Made: time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC), Got: noon, Records: map[string]int{"risks": 100}, Formats: map[string]map[string]int{"kev": {"risks": 100}},
 	}, j.Kept.Edition)
 	for name, c := range map[string]struct {
 		text, says string
@@ -146,11 +146,73 @@ func TestWhatAPersonAcceptsIsSaid(t *testing.T) {
 	j, err := put(t.Context(), s, shelf.Terms{Now: noon, Accept: true}, false, "kev.json", catalogue(11, 3))
 	require.NoError(t, err)
 	assert.True(t, j.New)
-	assert.Contains(t, j.Accepted, "less than half of the risks: 3")
+	assert.Contains(t, j.Accepted, "less than half of the risks in the format kev: 3")
 	assert.Equal(t, 3, has(t, dir))
 	j, err = put(t.Context(), s, shelf.Terms{Now: noon, Accept: true}, false, "kev.json", catalogue(12, 3))
 	require.NoError(t, err)
 	assert.Empty(t, j.Accepted, "nothing had to be accepted")
+}
+
+// scores are EPSS's of so many flaws, made on that day.
+func scores(day, flaws int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "#model_version:v2026.06.15,score_date:2026-11-%02dT12:00:00Z\ncve,epss,percentile\n", day)
+	for n := range flaws {
+		fmt.Fprintf(&b, "CVE-2026-%04d,0.5,0.5\n", n+1)
+	}
+	return b.String()
+}
+
+// Serves G4.
+func TestTheFileOfAnotherFeedDoesNotTakeThePlaceOfOneThatCountsTheSameKind(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "epss.csv", scores(19, 500))
+	var refused *shelf.Refused
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Why, "nothing in the format kev")
+	assert.True(t, refused.Judged, "a person may mean it")
+	j, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(11, 100))
+	require.NoError(t, err)
+	assert.True(t, j.New, "the feed's own next edition is not refused")
+	j, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(12, 100), "epss.csv", scores(19, 500))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]map[string]int{"kev": {"risks": 100}, "epss": {"risks": 500}}, j.Kept.Edition.Formats)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(13, 3), "epss.csv", scores(19, 900))
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Why, "less than half of the risks in the format kev: 3", "however many the other has")
+}
+
+func TestCopiesOfAFileDoNotMakeUpForWhatIsMissing(t *testing.T) {
+	s := open(t, t.TempDir())
+	_, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	few := catalogue(11, 30)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "a.json", few, "b.json", few)
+	var refused *shelf.Refused
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Why, ": 30, and the one before had 100")
+}
+
+// Serves G4.
+func TestNobodyCanAcceptAnEditionThatSaysNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for _, before := range []int{0, 100} {
+		if before > 0 {
+			_, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, before))
+			require.NoError(t, err)
+		}
+		for name, text := range map[string]string{"kev.json": catalogue(11, 0), "README": "no feed"} {
+			_, err := put(t.Context(), s, shelf.Terms{Now: noon, Accept: true}, false, name, text)
+			var refused *shelf.Refused
+			require.ErrorAs(t, err, &refused, name)
+			assert.False(t, refused.Judged, "%s: there is nothing to accept", name)
+			assert.Equal(t, before, has(t, dir))
+		}
+	}
 }
 
 func TestTheSameFilesAreNoNewEdition(t *testing.T) {
