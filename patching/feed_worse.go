@@ -59,7 +59,11 @@ func (e FeedEdition) shrunk(kept FeedEdition) string {
 		return half(e.Records, kept.Records, "")
 	}
 	for _, format := range slices.Sorted(maps.Keys(kept.Formats)) {
-		if why := half(e.Formats[format], kept.Formats[format], " in the format "+format); why != "" {
+		where := ""
+		if len(kept.Formats) > 1 {
+			where = " in the format " + format
+		}
+		if why := half(e.Formats[format], kept.Formats[format], where); why != "" {
 			return why
 		}
 	}

@@ -91,7 +91,7 @@ func (d *Draft) read(ctx context.Context, next *Kept, t Terms) error {
 	for _, doc := range next.Documents {
 		named[doc.Name] = true
 	}
-	if err := d.sweep(func(name string) bool { return named[name] }); err != nil {
+	if err := sweep(d.dir, func(name string) bool { return named[name] }); err != nil {
 		return err
 	}
 	files, refused, err := advisories.ReadFolder(ctx, os.DirFS(d.dir), d.shelf.limits)

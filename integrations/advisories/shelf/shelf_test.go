@@ -1,11 +1,13 @@
 package shelf_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/integrations/advisories/shelf"
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -146,7 +149,7 @@ func TestWhatAPersonAcceptsIsSaid(t *testing.T) {
 	j, err := put(t.Context(), s, shelf.Terms{Now: noon, Accept: true}, false, "kev.json", catalogue(11, 3))
 	require.NoError(t, err)
 	assert.True(t, j.New)
-	assert.Contains(t, j.Accepted, "less than half of the risks in the format kev: 3")
+	assert.Contains(t, j.Accepted, "less than half of the risks: 3")
 	assert.Equal(t, 3, has(t, dir))
 	j, err = put(t.Context(), s, shelf.Terms{Now: noon, Accept: true}, false, "kev.json", catalogue(12, 3))
 	require.NoError(t, err)
@@ -270,6 +273,89 @@ func TestAFileThatWasChangedOnTheDiskIsNotRead(t *testing.T) {
 	assert.True(t, j.New, "the same edition, brought again, mends it")
 	assert.Equal(t, 100, has(t, dir))
 	_, _, err = s.Read(t.Context(), "kev")
+	require.NoError(t, err)
+}
+
+// archive packs a file of so many bytes, of which the last may be missing.
+func archive(t *testing.T, name string, size, missing int) io.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: name, Size: int64(size), Mode: 0o600, Typeflag: tar.TypeReg}))
+	_, err := w.Write(bytes.Repeat([]byte("x"), size))
+	require.NoError(t, err)
+	return bytes.NewReader(b.Bytes()[:b.Len()-missing])
+}
+
+// below lists all that lies below a folder.
+func below(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if path != dir {
+			names = append(names, strings.TrimPrefix(path, dir+"/"))
+		}
+		return err
+	}))
+	return names
+}
+
+// Serves G4.
+func TestAnImportThatFailsOrBreaksOffLeavesNothingOnTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for name, in := range map[string]io.Reader{
+		"it broke off":       archive(t, "a/b/kev.json", 1<<20, 1<<19),
+		"it is no feed":      archive(t, "a/b/kev.json", 1<<10, 0),
+		"it leads elsewhere": archive(t, "../kev.json", 1<<10, 0),
+	} {
+		d, err := s.Draft("kev", false)
+		require.NoError(t, err)
+		if _, err = d.Unpack(in); err == nil {
+			_, err = d.Commit(t.Context(), shelf.Terms{Now: noon})
+		}
+		require.Error(t, err, name)
+		d.Close()
+		assert.Empty(t, below(t, dir), name)
+	}
+	_, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	before := below(t, dir)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(11, 3))
+	require.Error(t, err)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	assert.Equal(t, before, below(t, dir), "neither does one that is refused, or is nothing new")
+}
+
+func TestWhatACrashLeftOfAnImportIsClearedAwayAtTheStart(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "kev", "next", "a", "kev.json"), catalogue(10, 100))
+	write(t, filepath.Join(dir, "kev", ".kept.json.1"), "{")
+	write(t, filepath.Join(dir, "osv", "next", "all.zip.part"), "PK")
+	write(t, filepath.Join(dir, "gone", "next", "old.zip.part"), "PK")
+	old := time.Now().AddDate(0, -1, 0)
+	require.NoError(t, os.Chtimes(filepath.Join(dir, "gone", "next", "old.zip.part"), old, old))
+	open(t, dir)
+	assert.Equal(t, []string{"osv", "osv/next", "osv/next/all.zip.part"}, below(t, dir), "a download goes on, unless nobody did for long")
+}
+
+// Serves Q15.
+func TestAnImportDoesNotFillTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	free := int64(300 << 20)
+	s.Room = func(string) (disk.Room, error) { return disk.Room{Free: free, Total: 1 << 40}, nil }
+	d, err := s.Draft("kev", false)
+	require.NoError(t, err)
+	_, err = d.Unpack(archive(t, "kev.json", 64<<20, 0))
+	require.ErrorContains(t, err, "has no room for it")
+	d.Close()
+	assert.Empty(t, below(t, dir))
+	free = 200 << 20
+	_, err = s.Draft("kev", true)
+	require.ErrorContains(t, err, "free space there", "nor does a sync begin")
+	free = 1 << 30
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
 	require.NoError(t, err)
 }
 
