@@ -89,6 +89,9 @@ func (k *Keeper) bring(ctx context.Context, j *job, s sources.Source, by patchin
 	k.mu.Unlock()
 	v := client.Visit(ask)
 	defer v.Close()
+	if by != "" {
+		v.Insist()
+	}
 	g := gather.Gatherer{Source: s, Visitor: v, Draft: d, Now: k.Now(), Tell: func(p patching.FeedProgress) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
