@@ -4,12 +4,22 @@ import (
 	"errors"
 	"hash/fnv"
 	"math"
+	"strings"
 	"time"
 )
 
 // FeedName names a source of advisories or of what is known about flaws, as the
 // people who run the server call it: "kev", "debian-security".
 type FeedName string
+
+// Valid reports whether it can name a feed: as all names, and not as a file of YAML, for
+// the server keeps its list beside the folders of feeds.
+func (n FeedName) Valid() bool {
+	return ValidName(string(n)) && !strings.HasSuffix(string(n), ".yaml")
+}
+
+// FeedNameShape tells people what [FeedName.Valid] wants.
+const FeedNameShape = "want lower-case letters, digits, dots and dashes, not ending in .yaml, such as debian-security"
 
 // FeedSource is where a feed comes from.
 type FeedSource struct {

@@ -82,12 +82,16 @@ func TestWhoAsksForAFeedIsOnRecord(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, audit, 1)
 	assert.Equal(t, []string{"olga", "sync feeds", "kev"}, []string{audit[0].Actor, audit[0].Verb, audit[0].Subject})
+	h.feeds.states = append(h.feeds.states, patching.FeedState{FeedSource: patching.FeedSource{Name: "by-hand"}})
 	h.feeds.err = fmt.Errorf("%w: by-hand", patching.ErrFeedUnasked)
 	_, err = c.SyncFeeds(t.Context(), "by-hand")
 	var problem *wire.Problem
 	require.ErrorAs(t, err, &problem)
 	assert.Equal(t, wire.CodeConflict, problem.Code)
 	assert.Contains(t, problem.Detail, "No address is known for the feed")
+	_, err = c.SyncFeeds(t.Context(), "nobody")
+	require.ErrorAs(t, err, &problem)
+	assert.Equal(t, wire.CodeNotFound, problem.Code)
 }
 
 // Serves G6.

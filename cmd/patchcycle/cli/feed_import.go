@@ -51,6 +51,9 @@ and the code is 1.`,
 }
 
 func (o feedImportOptions) run(ctx context.Context, s *session, name patching.FeedName, paths []string) error {
+	if err := feedNamed(s.cmd, name); err != nil {
+		return err
+	}
 	if s.cmd.Flags().Changed("accept-smaller") && strings.TrimSpace(o.accept) == "" {
 		return usage(s.cmd, "--accept-smaller: say why")
 	}

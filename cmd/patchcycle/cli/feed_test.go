@@ -88,13 +88,29 @@ func TestAFeedIsBroughtAndWhatCameOfItIsTold(t *testing.T) {
 	assert.Len(t, decode[wire.FeedDetail](h, "feed", "show", "kev").Syncs, 5)
 	assert.Equal(t, ExitNotFound, h.run("feed", "show", "epss").code)
 	r = h.run("feed", "sync", "epss")
-	assert.Equal(t, ExitFailed, r.code)
-	assert.Contains(t, r.errs, "No address is known for the feed")
+	assert.Equal(t, ExitNotFound, r.code)
+	assert.Contains(t, r.errs, "There is no feed epss.")
+	for _, bad := range [][]string{{"sync", "KEV"}, {"sync", "kev", "../kev"}, {"import", "feeds.yaml", os.DevNull}} {
+		r = h.run(append([]string{"feed"}, bad...)...)
+		assert.Equal(t, ExitUsage, r.code, bad)
+		assert.Contains(t, r.errs, "cannot name a feed", bad)
+	}
 
 	h.listed("feeds:\n- {name: kev, owner: ana, every: often}\n")
 	r = h.run("feed", "sync", "kev")
 	assert.Equal(t, ExitFailed, r.code, "the list before is in force")
 	assert.Contains(t, h.run("feed", "list").errs, `feeds.yaml:2: every "often"`)
+}
+
+// Serves G4.
+func TestASyncForWhichAMistakeInTheListLeavesNothingToAskFailsAndNamesIt(t *testing.T) {
+	h := newHouse(t)
+	h.listed("feeds:\n- {name: kev, owner: ana, every: often}\n")
+	for _, args := range [][]string{{"feed", "sync"}, {"feed", "sync", "--json"}} {
+		r := h.run(args...)
+		assert.Equal(t, ExitFailed, r.code)
+		assert.Contains(t, r.errs, `feeds.yaml:2: every "often"`)
+	}
 }
 
 // Serves G4, G6.

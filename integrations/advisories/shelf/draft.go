@@ -39,8 +39,8 @@ type Draft struct {
 // has left of documents that were not whole stays, for those who can go on with them.
 // Close it.
 func (s *Shelf) Draft(name patching.FeedName, fetched bool) (*Draft, error) {
-	if !patching.ValidName(string(name)) {
-		return nil, fmt.Errorf("%q names no feed: want lower-case letters, digits, dots and dashes", name)
+	if !name.Valid() {
+		return nil, fmt.Errorf("%q names no feed: %s", name, patching.FeedNameShape)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

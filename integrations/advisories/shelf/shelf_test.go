@@ -238,8 +238,10 @@ func TestAFeedHasOneDraftAtATime(t *testing.T) {
 	d, err = s.Draft("kev", true)
 	require.NoError(t, err)
 	d.Close()
-	_, err = s.Draft("../kev", true)
-	require.ErrorContains(t, err, "names no feed")
+	for _, name := range []patching.FeedName{"../kev", "feeds.yaml"} {
+		_, err = s.Draft(name, true)
+		require.ErrorContains(t, err, "names no feed", name)
+	}
 }
 
 func TestADocumentStaysBelowItsFolder(t *testing.T) {
