@@ -190,7 +190,7 @@ func editionShape(e patching.FeedEdition) *wire.FeedEdition {
 	if e.Digest == "" {
 		return nil
 	}
-	return &wire.FeedEdition{Digest: e.Digest, Revision: e.Revision, Made: e.Made, Got: e.Got, Records: e.Records, Signed: e.Signed}
+	return &wire.FeedEdition{Digest: e.Digest, Revision: e.Revision, Made: e.Made, Got: e.Got, Records: e.Records, Formats: e.Formats, Signed: e.Signed}
 }
 
 func syncShape(f patching.FeedSync) wire.FeedSync {
