@@ -4,12 +4,22 @@ import (
 	"errors"
 	"hash/fnv"
 	"math"
+	"strings"
 	"time"
 )
 
 // FeedName names a source of advisories or of what is known about flaws, as the
 // people who run the server call it: "kev", "debian-security".
 type FeedName string
+
+// Valid reports whether it can name a feed: as all names, and not as a file of YAML, for
+// the server keeps its list beside the folders of feeds.
+func (n FeedName) Valid() bool {
+	return ValidName(string(n)) && !strings.HasSuffix(string(n), ".yaml")
+}
+
+// FeedNameShape tells people what [FeedName.Valid] wants.
+const FeedNameShape = "want lower-case letters, digits, dots and dashes, not ending in .yaml, such as debian-security"
 
 // FeedSource is where a feed comes from.
 type FeedSource struct {
@@ -78,8 +88,22 @@ type FeedEdition struct {
 	Made, Got time.Time
 	// Records counts what it says, by kind: advisories, risks, lifecycles, offers.
 	Records map[string]int
+	// Formats counts the same by the format that says it, as the readers of documents are
+	// called (kev, epss, osv), and in it by kind. Files that are there twice count once. Nil:
+	// the edition was kept before formats were counted.
+	Formats map[string]map[string]int `json:",omitempty"`
 	// Signed: a signature was checked, down to all of its parts.
 	Signed bool
+}
+
+// Empty reports whether it says nothing.
+func (e FeedEdition) Empty() bool {
+	for _, n := range e.Records {
+		if n > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // FeedState is how a feed stands at a time: what a plan says that it rests on.

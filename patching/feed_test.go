@@ -51,6 +51,40 @@ func TestAnEditionThatIsWorseThanTheOneBeforeIsRefusedWithItsReason(t *testing.T
 	}
 }
 
+// Serves G4.
+func TestAnEditionIsComparedByFormatWhereThoseOfTheOneBeforeAreKnown(t *testing.T) {
+	of := func(formats map[string]map[string]int) patching.FeedEdition {
+		e := patching.FeedEdition{Records: map[string]int{}, Formats: formats}
+		for _, kinds := range formats {
+			for kind, n := range kinds {
+				e.Records[kind] += n
+			}
+		}
+		return e
+	}
+	kept := of(map[string]map[string]int{"kev": {"risks": 100}, "osv": {"advisories": 9}})
+	for name, c := range map[string]struct {
+		next map[string]map[string]int
+		says string
+	}{
+		"as it was":                        {kept.Formats, ""},
+		"half of one is not less than":     {map[string]map[string]int{"kev": {"risks": 50}, "osv": {"advisories": 9}}, ""},
+		"one more":                         {map[string]map[string]int{"kev": {"risks": 100}, "osv": {"advisories": 9}, "epss": {"risks": 5}}, ""},
+		"another has as much of that kind": {map[string]map[string]int{"epss": {"risks": 900}, "osv": {"advisories": 9}}, "nothing in the format kev, as the one before had: it has epss, osv"},
+		"a small one is gone":              {map[string]map[string]int{"kev": {"risks": 100}}, "nothing in the format osv"},
+		"one shrank, another grew":         {map[string]map[string]int{"kev": {"risks": 49}, "osv": {"advisories": 9}, "epss": {"risks": 900}}, "less than half of the risks in the format kev: 49, and the one before had 100"},
+	} {
+		got := of(c.next).Worse(kept, feedNow)
+		if c.says == "" {
+			assert.Empty(t, got, name)
+		} else {
+			assert.Contains(t, got, c.says, name)
+		}
+		assert.Empty(t, of(c.next).Worse(patching.FeedEdition{Records: map[string]int{"risks": 60, "advisories": 0}}, feedNow),
+			"%s: an edition of before formats were counted is compared by kind", name)
+	}
+}
+
 // A date that has not come would otherwise keep everything out that follows it.
 func TestAnEditionFromTheFutureThatIsKeptDoesNotRefuseAllThatFollow(t *testing.T) {
 	kept := patching.FeedEdition{Made: feedNow.AddDate(70, 0, 0), Records: map[string]int{"risks": 1}}

@@ -19,26 +19,62 @@ const feedFuture = 24 * time.Hour
 // The one that is kept may be none. It is not compared by a date that has not come: that
 // would refuse all that follow.
 func (e FeedEdition) Worse(kept FeedEdition, now time.Time) string {
-	total := 0
-	for _, n := range e.Records {
-		total += n
-	}
-	if total == 0 {
+	if e.Empty() {
 		return "It says nothing that we know how to read."
 	}
 	if e.Made.After(now.Add(feedFuture)) {
 		return fmt.Sprintf("It says that it was made on %s, which has not come.", feedDay(e.Made))
 	}
+	if why := e.lost(kept); why != "" {
+		return why
+	}
 	if why := e.older(kept, now); why != "" {
 		return why
 	}
-	for _, kind := range slices.Sorted(maps.Keys(kept.Records)) {
-		if was, is := kept.Records[kind], e.Records[kind]; is*2 < was {
-			return fmt.Sprintf("It has less than half of the %s: %d, and the one before had %d.", kind, is, was)
-		}
+	if why := e.shrunk(kept); why != "" {
+		return why
 	}
 	if kept.Signed && !e.Signed {
 		return "Nobody whose key we have has signed it, and the one before was signed."
+	}
+	return ""
+}
+
+// lost says which format is gone. Kinds alone do not tell: the scores of EPSS are risks
+// as the catalogue of KEV is, and many more.
+func (e FeedEdition) lost(kept FeedEdition) string {
+	for _, format := range slices.Sorted(maps.Keys(kept.Formats)) {
+		if len(e.Formats[format]) == 0 {
+			return fmt.Sprintf("It has nothing in the format %s, as the one before had: it has %s. Is it the file of another feed?",
+				format, strings.Join(slices.Sorted(maps.Keys(e.Formats)), ", "))
+		}
+	}
+	return ""
+}
+
+// shrunk compares by format and kind, or by kind alone with an edition of which the
+// formats are not known.
+func (e FeedEdition) shrunk(kept FeedEdition) string {
+	if len(kept.Formats) == 0 {
+		return half(e.Records, kept.Records, "")
+	}
+	for _, format := range slices.Sorted(maps.Keys(kept.Formats)) {
+		where := ""
+		if len(kept.Formats) > 1 {
+			where = " in the format " + format
+		}
+		if why := half(e.Formats[format], kept.Formats[format], where); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+func half(is, was map[string]int, where string) string {
+	for _, kind := range slices.Sorted(maps.Keys(was)) {
+		if is[kind]*2 < was[kind] {
+			return fmt.Sprintf("It has less than half of the %s%s: %d, and the one before had %d.", kind, where, is[kind], was[kind])
+		}
 	}
 	return ""
 }

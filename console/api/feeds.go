@@ -126,6 +126,12 @@ func (s *server) syncFeeds(ctx context.Context, in *syncFeedsInput) (wire.Starte
 		return err
 	})
 	if errors.Is(err, patching.ErrFeedUnasked) {
+		states := s.Feeds.States()
+		for _, name := range in.Body.Feeds {
+			if !slices.ContainsFunc(states, func(f patching.FeedState) bool { return f.Name == name }) {
+				return out, noFeed(name)
+			}
+		}
 		return out, conflict(upper(err)+".", "See which there are: "+aFeed.list)
 	}
 	return out, err
@@ -137,8 +143,8 @@ func (s *server) importFeed(ctx context.Context, in *importInput) (wire.FeedSync
 	switch {
 	case s.Feeds == nil:
 		return wire.FeedSync{}, errNoFeeds
-	case !patching.ValidName(string(in.Feed)):
-		return wire.FeedSync{}, invalid("path.feed", "%q cannot name a feed: take lower-case letters, digits, dots and dashes", in.Feed)
+	case !in.Feed.Valid():
+		return wire.FeedSync{}, invalid("path.feed", "%q cannot name a feed: %s", in.Feed, patching.FeedNameShape)
 	case in.Accept != "" && !who.Has(patching.RoleAdmin, patching.RoleSecurityLead):
 		words := fmt.Sprintf("%s has the %s; to accept what would be refused takes one of %s.", who.Name, roleWords(who.Roles), join([]patching.Role{patching.RoleAdmin, patching.RoleSecurityLead}))
 		s.recordRefused(ctx, who, "import feed", string(in.Feed), words)
@@ -184,7 +190,7 @@ func editionShape(e patching.FeedEdition) *wire.FeedEdition {
 	if e.Digest == "" {
 		return nil
 	}
-	return &wire.FeedEdition{Digest: e.Digest, Revision: e.Revision, Made: e.Made, Got: e.Got, Records: e.Records, Signed: e.Signed}
+	return &wire.FeedEdition{Digest: e.Digest, Revision: e.Revision, Made: e.Made, Got: e.Got, Records: e.Records, Formats: e.Formats, Signed: e.Signed}
 }
 
 func syncShape(f patching.FeedSync) wire.FeedSync {

@@ -48,7 +48,7 @@ func (f *feeds) Import(_ context.Context, asked patching.FeedSync, files io.Read
 func TestFeedsAreShownWithTheirTroubleAndWhatCameOfThem(t *testing.T) {
 	h := newHouse(t)
 	c := h.as("ida", "site:tokyo", patching.RoleAuditor)
-	h.feeds.states[0].Edition = patching.FeedEdition{Digest: "sha256:1", Revision: "2026.11.10", Got: noon, Records: map[string]int{"risks": 3}}
+	h.feeds.states[0].Edition = patching.FeedEdition{Digest: "sha256:1", Revision: "2026.11.10", Got: noon, Records: map[string]int{"risks": 3}, Formats: map[string]map[string]int{"kev": {"risks": 3}}}
 	h.feeds.states[0].Asked, h.feeds.states[0].Trouble = noon.Add(-2*time.Hour), "It shrank."
 	h.feeds.running = map[patching.FeedName]patching.FeedProgress{"kev": {Documents: 1, Of: 2, Bytes: 3, At: "https://feeds.example/kev.json"}}
 	h.feeds.trouble = "feeds.yaml:3: every"
@@ -62,6 +62,7 @@ func TestFeedsAreShownWithTheirTroubleAndWhatCameOfThem(t *testing.T) {
 	assert.Equal(t, all.Items[0], one.Feed)
 	assert.True(t, one.Stale)
 	assert.Equal(t, "2026.11.10", one.Edition.Revision)
+	assert.Equal(t, map[string]map[string]int{"kev": {"risks": 3}}, one.Edition.Formats)
 	assert.Equal(t, &wire.FeedProgress{Documents: 1, Of: 2, Bytes: 3, At: "https://feeds.example/kev.json"}, one.Running)
 	assert.Equal(t, []wire.FeedSync{{Feed: "kev", At: noon, Result: patching.FeedRefused, Why: "It shrank."}}, one.Syncs)
 	_, err = c.Feed(t.Context(), "other")
@@ -82,12 +83,16 @@ func TestWhoAsksForAFeedIsOnRecord(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, audit, 1)
 	assert.Equal(t, []string{"olga", "sync feeds", "kev"}, []string{audit[0].Actor, audit[0].Verb, audit[0].Subject})
+	h.feeds.states = append(h.feeds.states, patching.FeedState{FeedSource: patching.FeedSource{Name: "by-hand"}})
 	h.feeds.err = fmt.Errorf("%w: by-hand", patching.ErrFeedUnasked)
 	_, err = c.SyncFeeds(t.Context(), "by-hand")
 	var problem *wire.Problem
 	require.ErrorAs(t, err, &problem)
 	assert.Equal(t, wire.CodeConflict, problem.Code)
 	assert.Contains(t, problem.Detail, "No address is known for the feed")
+	_, err = c.SyncFeeds(t.Context(), "nobody")
+	require.ErrorAs(t, err, &problem)
+	assert.Equal(t, wire.CodeNotFound, problem.Code)
 }
 
 // Serves G6.

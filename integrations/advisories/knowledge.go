@@ -40,19 +40,51 @@ func Signed(files []File) bool {
 	return lists > 0
 }
 
-// Counted counts what files say, by kind.
-func Counted(files []File) map[string]int {
-	counts := map[string]int{}
+// Counted counts what files say, by the feed whose format it is in and by kind. A file
+// that is there twice counts twice: see [Distinct].
+func Counted(files []File) map[string]map[string]int {
+	counts := map[string]map[string]int{}
 	for _, f := range files {
-		for kind, n := range map[string]int{
-			"advisories": len(f.Advisories), "risks": len(f.Risks), "lifecycles": len(f.Lifecycles), "offers": len(f.Offers),
-		} {
-			if n > 0 {
-				counts[kind] += n
+		formats := f.Formats
+		if len(f.Feeds) == 1 { // what [Latest] left out of it does not count
+			formats = map[string]map[string]int{f.Feeds[0]: f.kinds()}
+		}
+		for format, kinds := range formats {
+			for kind, n := range kinds {
+				if n > 0 {
+					addTo(counts, format, kind, n)
+				}
 			}
 		}
 	}
 	return counts
+}
+
+func addTo(counts map[string]map[string]int, format, kind string, n int) {
+	if counts[format] == nil {
+		counts[format] = map[string]int{}
+	}
+	counts[format][kind] += n
+}
+
+// kinds counts what people know a feed by.
+func (c *Content) kinds() map[string]int {
+	return map[string]int{
+		"advisories": len(c.Advisories), "risks": len(c.Risks), "lifecycles": len(c.Lifecycles), "offers": len(c.Offers),
+	}
+}
+
+// Distinct leaves out files that are copies of one before, to the byte.
+func Distinct(files []File) []File {
+	seen := map[string]bool{}
+	var kept []File
+	for _, f := range files {
+		if !seen[f.SHA256] {
+			seen[f.SHA256] = true
+			kept = append(kept, f)
+		}
+	}
+	return kept
 }
 
 // Latest leaves out, of files in the order in which they were made, what a feed says of a

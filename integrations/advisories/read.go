@@ -50,6 +50,8 @@ type File struct {
 	Feeds []string
 	// Documents counts those, Skipped the members of an archive that are none.
 	Documents, Skipped int
+	// Formats counts what they say, by feed and kind, as it was read.
+	Formats map[string]map[string]int
 	Content
 }
 
@@ -195,7 +197,7 @@ func (r *reader) document(name string, in *bufio.Reader) error {
 		r.file.Skipped++
 		return nil
 	}
-	feed, bounded := feeds[i], unpack.Bound(in, maxDocument)
+	feed, bounded, before := feeds[i], unpack.Bound(in, maxDocument), r.file.kinds()
 	if err := feed.Read(Document{head, bounded}, &r.file.Content); err != nil {
 		return fmt.Errorf("as %s: %w", feed.Title, err)
 	}
@@ -210,7 +212,20 @@ func (r *reader) document(name string, in *bufio.Reader) error {
 	if !slices.Contains(r.file.Feeds, feed.Name) {
 		r.file.Feeds = append(r.file.Feeds, feed.Name)
 	}
+	r.count(feed.Name, before)
 	return nil
+}
+
+// count notes what a document brought.
+func (r *reader) count(feed string, before map[string]int) {
+	for kind, n := range r.file.kinds() {
+		if n -= before[kind]; n > 0 {
+			if r.file.Formats == nil {
+				r.file.Formats = map[string]map[string]int{}
+			}
+			addTo(r.file.Formats, feed, kind, n)
+		}
+	}
 }
 
 // interruptible ends with its context.

@@ -27,6 +27,10 @@ const (
 	leastBytes, leastFiles = 16 << 20, 100
 )
 
+// What stays free of things that are large and can be had again, such as feeds: a server
+// goes on for hours in that.
+const spareBytes, spareFiles = 256 << 20, 1000
+
 // Least tells what a server needs at the least.
 func Least() string {
 	return fmt.Sprintf("%s and %d files", phrase.Size(leastBytes), leastFiles)
@@ -37,6 +41,17 @@ func (r Room) Low() bool { return r.under(lowBytes, lowFiles) }
 
 // Full reports whether a server cannot work in it.
 func (r Room) Full() bool { return r.under(leastBytes, leastFiles) }
+
+// Takes reports whether so many more bytes may be written of what can be had again.
+func (r Room) Takes(bytes int64) bool {
+	r.Free -= bytes
+	return !r.under(spareBytes, spareFiles)
+}
+
+// Spare tells what stays free of such things.
+func Spare() string {
+	return fmt.Sprintf("%s and %d files", phrase.Size(spareBytes), spareFiles)
+}
 
 func (r Room) under(bytes, files int64) bool {
 	return r.Free < bytes || r.Files > 0 && r.FreeFiles < files

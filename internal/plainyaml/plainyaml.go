@@ -31,8 +31,9 @@ const (
 
 var errDeep = fmt.Errorf("its groups are nested more than %d deep", maxDepth)
 
-// Decode reads one YAML document that is small, of at most 1 MiB. Aliases are refused: repeated in each
-// other they make gigabytes of a page. Its errors show the line.
+// Decode reads one YAML document that is small, of at most 1 MiB. Aliases are refused:
+// repeated in each other they make gigabytes of a page. Its errors tell the place and the
+// reason, and quote no line: the file may be another than was meant, with secrets in it.
 func Decode(in io.Reader, into any, options ...yaml.DecodeOption) (err error) {
 	text, err := unpack.ReadAtMost(in, maxText)
 	if err != nil {
@@ -48,9 +49,38 @@ func Decode(in io.Reader, into any, options ...yaml.DecodeOption) (err error) {
 		}
 	}()
 	if err := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))), options...).Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("YAML: %s", strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return fmt.Errorf("YAML: %s", wrong(err, text))
 	}
 	return nil
+}
+
+var (
+	// fieldLine is a line that begins with a field, as those are called that we read.
+	fieldLine  = regexp.MustCompile(`^[\s-]*([a-z][a-z0-9_]{0,31}):(?:\s|$)`)
+	fieldShape = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+	quoted     = regexp.MustCompile(`(?s)".*"`)
+)
+
+// wrong tells the place, the field that begins there and the reason. Of what stands in
+// the file it says no more than what could be a field of ours.
+func wrong(err error, text []byte) string {
+	words := quoted.ReplaceAllStringFunc(yaml.FormatError(err, false, false), func(q string) string {
+		if fieldShape.MatchString(strings.Trim(q, `"`)) {
+			return q
+		}
+		return "(not quoted here)"
+	})
+	var at yaml.Error
+	if !errors.As(err, &at) || at.GetToken() == nil {
+		return strings.TrimSpace(words)
+	}
+	lines := strings.Split(string(text), "\n")
+	if n := at.GetToken().Position.Line; n >= 1 && n <= len(lines) {
+		if field := fieldLine.FindStringSubmatch(lines[n-1]); field != nil && !strings.Contains(words, `"`+field[1]+`"`) {
+			return fmt.Sprintf("%s: %s", field[1], words)
+		}
+	}
+	return strings.TrimSpace(words)
 }
 
 // tooManyMarks are groups that begin within each other on one line.

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,5 +25,24 @@ func TestYAMLThatWouldBringTheParserDownIsRefused(t *testing.T) {
 	} {
 		var into any
 		require.ErrorContains(t, Decode(strings.NewReader(c.text), &into), c.says, name)
+	}
+}
+
+func TestWhatIsWrongIsToldWithoutTheLinesOfTheFile(t *testing.T) {
+	for name, text := range map[string]string{
+		"it is no YAML":  "root:$6$secret:19000:0:99999:7:::\ndaemon: *:19000\n",
+		"it is a text":   "root:$6$secret:19000:0:99999:7:::\nsshd:!:19000::::::\n",
+		"an unknown key": "feeds: secret\nother: secret\n",
+		"a wrong type":   "a: [secret]\n",
+		"it breaks off":  "a: \"secret\nb: secret\n",
+	} {
+		var into struct {
+			A map[string]string `yaml:"a"`
+		}
+		err := Decode(strings.NewReader(text), &into, yaml.Strict())
+		require.Error(t, err, name)
+		require.NotContains(t, err.Error(), "secret", name)
+		t.Log(err)
+		require.Regexp(t, `line [0-9]|\[[0-9]+:[0-9]+\]`, err.Error(), name)
 	}
 }

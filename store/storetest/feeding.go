@@ -15,7 +15,7 @@ func feeds(t *testing.T, s *store.Store) {
 	ctx := context.Background()
 	edition := patching.FeedEdition{
 		Digest: patching.DigestOf([]byte("kev")), Revision: "2026.11.10", Made: at(-60).UTC(), Got: at(0).UTC(),
-		Records: map[string]int{"risks": 1674}, Signed: true,
+		Records: map[string]int{"risks": 1674}, Formats: map[string]map[string]int{"kev": {"risks": 1674}}, Signed: true,
 	}
 	sync := func(feed patching.FeedName, minute int, result patching.FeedResult) patching.FeedSync {
 		return patching.FeedSync{Feed: feed, At: at(minute), From: "https://feeds.example/" + string(feed), Result: result, Bytes: 5 << 32, Edition: edition}

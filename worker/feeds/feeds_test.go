@@ -418,6 +418,26 @@ func TestWhoAsksMeanwhileWaitsForTheSameAndImportsAreRefusedForAWhile(t *testing
 	assert.Equal(t, 1, h.requests())
 }
 
+// Serves Q13.
+func TestAPersonAsksAHostThatWantsToBeLeftAloneAndTheScheduleDoesNot(t *testing.T) {
+	h := newHouse(t)
+	h.list(oneFeed)
+	k := h.open()
+	h.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "2000000000")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	assert.Contains(t, h.sync().Why, "wants to be left alone")
+	assert.Contains(t, h.sync().Why, "wants to be left alone")
+	assert.Equal(t, 1, h.requests())
+	h.publish(10, 100)
+	_, _, err := k.Start("ana", "kev")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return len(k.Running()) == 0 }, 10*time.Second, time.Millisecond)
+	assert.Equal(t, 2, h.requests())
+	assert.Equal(t, 100, h.flaws())
+}
+
 func TestAServerThatStopsStopsAsking(t *testing.T) {
 	h := newHouse(t)
 	h.list(oneFeed)

@@ -89,6 +89,9 @@ func (k *Keeper) bring(ctx context.Context, j *job, s sources.Source, by patchin
 	k.mu.Unlock()
 	v := client.Visit(ask)
 	defer v.Close()
+	if by != "" {
+		v.Insist()
+	}
 	g := gather.Gatherer{Source: s, Visitor: v, Draft: d, Now: k.Now(), Tell: func(p patching.FeedProgress) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -104,8 +107,8 @@ func (k *Keeper) bring(ctx context.Context, j *job, s sources.Source, by patchin
 // whom and from where, and in Accepted why it may be worse than the one before. What came
 // of it is in the answer; the error is about the call itself.
 func (k *Keeper) Import(ctx context.Context, asked patching.FeedSync, files io.Reader) (patching.FeedSync, error) {
-	if !patching.ValidName(string(asked.Feed)) {
-		return asked, fmt.Errorf("%q cannot name a feed: take lower-case letters, digits, dots and dashes", asked.Feed)
+	if !asked.Feed.Valid() {
+		return asked, fmt.Errorf("%q cannot name a feed: %s", asked.Feed, patching.FeedNameShape)
 	}
 	k.mu.Lock()
 	if k.jobs[asked.Feed] != nil || k.life.Err() != nil {

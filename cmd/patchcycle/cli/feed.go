@@ -153,12 +153,23 @@ the server goes on by itself.`,
 			var names []patching.FeedName
 			for _, a := range args {
 				names = append(names, patching.FeedName(a))
+				if err := feedNamed(c, patching.FeedName(a)); err != nil {
+					return err
+				}
 			}
 			return o.run(c.Context(), e.session(c), names)
 		},
 	}
 	jsonFlag(c, &o.json)
 	return c
+}
+
+// feedNamed refuses what cannot name a feed.
+func feedNamed(c *cobra.Command, name patching.FeedName) error {
+	if !name.Valid() {
+		return usage(c, "%q cannot name a feed: %s", name, patching.FeedNameShape)
+	}
+	return nil
 }
 
 // FeedSyncs is what "patchcycle feed sync --json" prints.
@@ -204,12 +215,26 @@ func (o feedSyncOptions) run(ctx context.Context, s *session, names []patching.F
 		if err := s.json(out); err != nil {
 			return err
 		}
-	} else if len(out.Syncs) == 0 {
-		s.note("No feed has an address: write feeds.yaml in the server's data directory (docs/feeds.md).")
+	}
+	if len(out.Syncs) == 0 {
+		return s.nothingAsked(ctx, c)
 	}
 	if bad > 0 {
 		return &Failure{Code: ExitFailed, Words: phrase.Count(bad, "feed") + " refused or failed", Quiet: true}
 	}
+	return nil
+}
+
+// nothingAsked says why no feed was asked for: there is no list, or a mistake in it.
+func (s *session) nothingAsked(ctx context.Context, c *client.Client) error {
+	all, err := c.Feeds(ctx)
+	if err != nil {
+		return err
+	}
+	if all.Trouble != "" {
+		return Fail(ExitFailed, "Mend the list (docs/feeds.md has an example), and ask again.", "%s", all.Trouble)
+	}
+	s.note("No feed has an address: write feeds.yaml in the server's data directory (docs/feeds.md).")
 	return nil
 }
 

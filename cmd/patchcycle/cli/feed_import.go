@@ -51,6 +51,9 @@ and the code is 1.`,
 }
 
 func (o feedImportOptions) run(ctx context.Context, s *session, name patching.FeedName, paths []string) error {
+	if err := feedNamed(s.cmd, name); err != nil {
+		return err
+	}
 	if s.cmd.Flags().Changed("accept-smaller") && strings.TrimSpace(o.accept) == "" {
 		return usage(s.cmd, "--accept-smaller: say why")
 	}
@@ -104,12 +107,12 @@ type upload struct{ path, name string }
 
 // listed finds the files. A path that is named twice over is the server's to refuse.
 func listed(paths []string) (files []upload, err error) {
-	for _, p := range paths {
-		whole, err := filepath.Abs(p)
-		if err != nil {
-			return nil, err
-		}
-		base := filepath.Base(whole)
+	names, err := apart(paths)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range paths {
+		base := names[i]
 		info, err := os.Stat(p)
 		switch {
 		case err != nil:
@@ -140,6 +143,37 @@ func listed(paths []string) (files []upload, err error) {
 		return nil, errors.New("there is no file in it")
 	}
 	return files, nil
+}
+
+// apart gives each path its last part as its name, and those that have that in common
+// as many of the folders above it as tell them apart: all.zip of two systems. What is one
+// and the same stays so.
+func apart(paths []string) ([]string, error) {
+	parts, depth := make([][]string, len(paths)), make([]int, len(paths))
+	names := make([]string, len(paths))
+	for i, p := range paths {
+		whole, err := filepath.Abs(p)
+		if err != nil {
+			return nil, err
+		}
+		parts[i] = strings.FieldsFunc(filepath.ToSlash(strings.TrimPrefix(whole, filepath.VolumeName(whole))), func(r rune) bool { return r == '/' })
+		depth[i] = 1
+	}
+	for again := true; again; {
+		count := map[string]int{}
+		for i, all := range parts {
+			names[i] = path.Join(all[max(0, len(all)-depth[i]):]...)
+			count[names[i]]++
+		}
+		again = false
+		for i, all := range parts {
+			if count[names[i]] > 1 && depth[i] < len(all) {
+				depth[i]++
+				again = true
+			}
+		}
+	}
+	return names, nil
 }
 
 // packer writes files as a tar archive while they are sent.

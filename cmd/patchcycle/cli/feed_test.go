@@ -88,13 +88,29 @@ func TestAFeedIsBroughtAndWhatCameOfItIsTold(t *testing.T) {
 	assert.Len(t, decode[wire.FeedDetail](h, "feed", "show", "kev").Syncs, 5)
 	assert.Equal(t, ExitNotFound, h.run("feed", "show", "epss").code)
 	r = h.run("feed", "sync", "epss")
-	assert.Equal(t, ExitFailed, r.code)
-	assert.Contains(t, r.errs, "No address is known for the feed")
+	assert.Equal(t, ExitNotFound, r.code)
+	assert.Contains(t, r.errs, "There is no feed epss.")
+	for _, bad := range [][]string{{"sync", "KEV"}, {"sync", "kev", "../kev"}, {"import", "feeds.yaml", os.DevNull}} {
+		r = h.run(append([]string{"feed"}, bad...)...)
+		assert.Equal(t, ExitUsage, r.code, bad)
+		assert.Contains(t, r.errs, "cannot name a feed", bad)
+	}
 
 	h.listed("feeds:\n- {name: kev, owner: ana, every: often}\n")
 	r = h.run("feed", "sync", "kev")
 	assert.Equal(t, ExitFailed, r.code, "the list before is in force")
 	assert.Contains(t, h.run("feed", "list").errs, `feeds.yaml:2: every "often"`)
+}
+
+// Serves G4.
+func TestASyncForWhichAMistakeInTheListLeavesNothingToAskFailsAndNamesIt(t *testing.T) {
+	h := newHouse(t)
+	h.listed("feeds:\n- {name: kev, owner: ana, every: often}\n")
+	for _, args := range [][]string{{"feed", "sync"}, {"feed", "sync", "--json"}} {
+		r := h.run(args...)
+		assert.Equal(t, ExitFailed, r.code)
+		assert.Contains(t, r.errs, `feeds.yaml:2: every "often"`)
+	}
 }
 
 // Serves G4, G6.
@@ -108,9 +124,12 @@ func TestFilesAreImportedAsAWholeAndAWorseOneNeedsAReason(t *testing.T) {
 	}
 	put(catalogue(10, 100))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "README"), []byte("about it"), 0o600))
-	require.NoError(t, os.Symlink(file, filepath.Join(dir, "link.json")))
+	elsewhere := filepath.Join(t.TempDir(), "other.json")
+	require.NoError(t, os.WriteFile(elsewhere, []byte(catalogue(9, 50)), 0o600))
+	require.NoError(t, os.Symlink(elsewhere, filepath.Join(dir, "link.json")))
+	require.NoError(t, os.Symlink(file, filepath.Join(dir, "copy.json")))
 	assert.Equal(t, "kev: new: revision 2026.11.10, made 10 Nov 2026 00:00 UTC, 100 risks\n", h.ok("feed", "import", "kev", file))
-	assert.Equal(t, "folder: new: revision 2026.11.10, made 10 Nov 2026 00:00 UTC, 200 risks\n", h.ok("feed", "import", "folder", dir), "a link to a file is the file")
+	assert.Equal(t, "folder: new: revision 2026.11.10, made 10 Nov 2026 00:00 UTC, 150 risks\n", h.ok("feed", "import", "folder", dir), "a link to a file is the file, and a copy counts once")
 
 	put(catalogue(11, 3))
 	r := h.run("feed", "import", "kev", file)
@@ -140,4 +159,23 @@ func TestFilesAreImportedAsAWholeAndAWorseOneNeedsAReason(t *testing.T) {
 	assert.Equal(t, ExitNotAllowed, h.run("feed", "import", "kev", dir).code)
 	assert.Equal(t, ExitNotAllowed, h.run("feed", "sync").code)
 	assert.Equal(t, ExitOK, h.run("feed", "list").code)
+}
+
+// Serves G4.
+func TestFilesOfOneNameInSeveralFoldersAreImportedTogether(t *testing.T) {
+	h := newHouse(t)
+	dir := t.TempDir()
+	for folder, first := range map[string]int{"A/x": 0, "B/x": 100, "B/y": 200} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, folder), 0o700))
+		text := strings.ReplaceAll(catalogue(10, 100), "CVE-2026-", fmt.Sprintf("CVE-2026-%d", first+1))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, folder, "all.json"), []byte(text), 0o600))
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	out := h.ok("feed", "import", "kev", at("A/x/all.json"), at("B/x/all.json"), at("B/y/all.json"))
+	assert.Contains(t, out, "300 risks")
+	out = h.ok("feed", "import", "kev", at("A/x"), at("B/x"), at("B/y"))
+	assert.Contains(t, out, "300 risks", "folders too")
+	r := h.run("feed", "import", "kev", at("A/x/all.json"), at("A/x/all.json"))
+	assert.Equal(t, ExitFailed, r.code)
+	assert.Contains(t, r.out+r.errs, "is there twice", "one and the same file is a mistake")
 }

@@ -34,12 +34,13 @@ type FeedDetail struct {
 
 // FeedEdition is a state of a feed.
 type FeedEdition struct {
-	Digest   patching.Digest `json:"digest" doc:"Address of its files."`
-	Revision string          `json:"revision,omitempty" doc:"The publisher's name for it."`
-	Made     time.Time       `json:"made,omitzero" doc:"When the publisher made it."`
-	Got      time.Time       `json:"got" doc:"When it came."`
-	Records  map[string]int  `json:"records" doc:"What it says, by kind: advisories, risks, lifecycles, offers."`
-	Signed   bool            `json:"signed" doc:"Whether a signature was checked, down to all of its parts."`
+	Digest   patching.Digest           `json:"digest" doc:"Address of its files."`
+	Revision string                    `json:"revision,omitempty" doc:"The publisher's name for it."`
+	Made     time.Time                 `json:"made,omitzero" doc:"When the publisher made it."`
+	Got      time.Time                 `json:"got" doc:"When it came."`
+	Records  map[string]int            `json:"records" doc:"What it says, by kind: advisories, risks, lifecycles, offers."`
+	Formats  map[string]map[string]int `json:"formats,omitempty" doc:"The same by format, such as kev or epss, and in it by kind; none: it was kept before those were counted."`
+	Signed   bool                      `json:"signed" doc:"Whether a signature was checked, down to all of its parts."`
 }
 
 // FeedProgress is how far a sync is.

@@ -111,7 +111,10 @@ type Client struct {
 // host is asked by one at a time.
 type host struct {
 	turn chan struct{}
-	next time.Time // guarded by turn
+	// Guarded by turn: next is when it may be asked, and insisted whether somebody asked
+	// all the same since it wanted to be left alone.
+	next     time.Time
+	insisted bool
 }
 
 // New returns a client.
@@ -124,6 +127,8 @@ type Visitor struct {
 	client *Client
 	source Source
 	http   *http.Client
+	// insists: see [Visitor.Insist].
+	insists bool
 }
 
 // Visit returns a visitor. Close it.
@@ -143,6 +148,10 @@ func (c *Client) Visit(s Source) *Visitor {
 	}}
 	return v
 }
+
+// Insist is for a person who asks: a host that wants to be left alone for longer than we
+// wait is asked all the same, once until that time is over.
+func (v *Visitor) Insist() { v.insists = true }
 
 // Close closes the connections that are kept.
 func (v *Visitor) Close() { v.http.CloseIdleConnections() }
@@ -182,7 +191,7 @@ func (v *Visitor) mayAsk(u *url.URL) error {
 
 // turn waits until a host may be asked, by nobody else at the time. The function that
 // it returns ends the turn.
-func (c *Client) turn(ctx context.Context, name string, pause time.Duration) (*host, func(), error) {
+func (c *Client) turn(ctx context.Context, name string, pause time.Duration, insists bool) (*host, func(), error) {
 	c.mu.Lock()
 	h := c.hosts[name]
 	if h == nil {
@@ -200,6 +209,12 @@ func (c *Client) turn(ctx context.Context, name string, pause time.Duration) (*h
 			h.next = soon
 		}
 		<-h.turn
+	}
+	switch left := h.next.Sub(c.Now()); {
+	case left <= 0:
+		h.insisted = false
+	case left > c.Patience && insists && !h.insisted:
+		h.insisted, h.next = true, c.Now()
 	}
 	if err := c.until(ctx, name, h.next); err != nil {
 		<-h.turn

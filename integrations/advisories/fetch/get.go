@@ -55,7 +55,7 @@ func (v *Visitor) Get(ctx context.Context, at *url.URL, have Validators, file st
 	c := v.client
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Total, fmt.Errorf("it took more than %s", c.Total))
 	defer cancel()
-	h, end, err := c.turn(ctx, HostPort(at), v.source.Pause)
+	h, end, err := c.turn(ctx, HostPort(at), v.source.Pause, v.insists)
 	if err != nil {
 		return got, fmt.Errorf("%s: %w", at, err)
 	}
@@ -198,14 +198,18 @@ func (v *Visitor) refusal(r *http.Response) error {
 	return err
 }
 
+// maxRetryAfter bounds what a host can ask for: it may delay us, not silence all feeds of
+// it for years.
+const maxRetryAfter = 24 * time.Hour
+
 // retryAfter reads seconds or a date: RFC 9110, section 10.2.3.
 func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
 	at, err := http.ParseTime(text)
 	if err != nil {
 		return 0
 	}
-	return max(0, at.Sub(now))
+	return min(max(0, at.Sub(now)), maxRetryAfter)
 }

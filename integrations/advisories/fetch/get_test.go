@@ -240,6 +240,73 @@ func TestAHostThatWantsToBeLeftAloneIsNotAskedAgainBefore(t *testing.T) {
 	assert.Empty(t, h.waits)
 }
 
+// Serves Q13.
+func TestAHostCanSilenceUsForADayAtTheMost(t *testing.T) {
+	for _, want := range []string{"2000000000", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+		var busy atomic.Bool
+		busy.Store(true)
+		h := newHouse(t, func(w http.ResponseWriter, r *http.Request) {
+			if !busy.Load() {
+				servePage(w, r)
+				return
+			}
+			w.Header().Set("Retry-After", want)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+		h.client.Now = func() time.Time { return now }
+		v := fetch.New(h.client).Visit(h.source)
+		defer v.Close()
+		get := func() error {
+			_, err := v.Get(t.Context(), h.url("/feed.json"), fetch.Validators{}, h.file)
+			return err
+		}
+		require.ErrorContains(t, get(), "left alone until 21 Nov 2026 12:00 UTC", want)
+		busy.Store(false)
+		now = now.Add(23 * time.Hour)
+		require.ErrorContains(t, get(), "left alone", want)
+		assert.Len(t, h.asked, 1, want)
+		now = now.Add(time.Hour)
+		require.NoError(t, get(), want)
+	}
+}
+
+// Serves Q13.
+func TestAPersonMayAskAHostOnceThatWantsToBeLeftAlone(t *testing.T) {
+	var busy atomic.Bool
+	busy.Store(true)
+	h := newHouse(t, func(w http.ResponseWriter, r *http.Request) {
+		if !busy.Load() {
+			servePage(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", "86400")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	c := fetch.New(h.client)
+	get := func(insist bool) error {
+		v := c.Visit(h.source)
+		defer v.Close()
+		if insist {
+			v.Insist()
+		}
+		_, err := v.Get(t.Context(), h.url("/feed.json"), fetch.Validators{}, h.file)
+		return err
+	}
+	for range 3 { // the first comes to it, the second insists, the third did already
+		require.ErrorContains(t, get(true), "wants to be left alone until")
+	}
+	assert.Len(t, h.asked, 2)
+
+	c = fetch.New(h.client)
+	busy.Store(true)
+	require.Error(t, get(false))
+	busy.Store(false)
+	require.ErrorContains(t, get(false), "wants to be left alone until", "the schedule waits")
+	require.NoError(t, get(true))
+	require.NoError(t, get(false), "it answers again: nobody has to wait")
+}
+
 func TestAHostThatSendsNothingOrDropsIsGivenUp(t *testing.T) {
 	hang := func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()

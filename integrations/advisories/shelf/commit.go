@@ -65,8 +65,9 @@ func (d *Draft) Commit(ctx context.Context, t Terms) (Judged, error) {
 		return j, d.note(next)
 	}
 	if why := worse(next, d.Kept, t); why != "" {
-		if !t.Accept {
-			return j, &Refused{Why: why, Judged: true}
+		// What says nothing is no edition: who accepts it means another file.
+		if readable := !next.Edition.Empty(); !t.Accept || !readable {
+			return j, &Refused{Why: why, Judged: readable}
 		}
 		j.Accepted = why
 	}
@@ -78,7 +79,7 @@ func (d *Draft) Commit(ctx context.Context, t Terms) (Judged, error) {
 }
 
 func worse(next, kept Kept, t Terms) string {
-	if len(t.Keys) > 0 && !next.Edition.Signed {
+	if !next.Edition.Empty() && len(t.Keys) > 0 && !next.Edition.Signed {
 		return "None of the keys in the feed's keyring has signed all of it."
 	}
 	return next.Edition.Worse(kept.Edition, t.Now)
@@ -90,7 +91,7 @@ func (d *Draft) read(ctx context.Context, next *Kept, t Terms) error {
 	for _, doc := range next.Documents {
 		named[doc.Name] = true
 	}
-	if err := d.sweep(func(name string) bool { return named[name] }); err != nil {
+	if err := sweep(d.dir, func(name string) bool { return named[name] }); err != nil {
 		return err
 	}
 	files, refused, err := advisories.ReadFolder(ctx, os.DirFS(d.dir), d.shelf.limits)
@@ -118,10 +119,22 @@ func (d *Draft) read(ctx context.Context, next *Kept, t Terms) error {
 			return err
 		}
 	}
-	if !d.Through.IsZero() {
+	counted := kept
+	if d.Through.IsZero() {
+		counted = advisories.Distinct(kept) // copies would make up for what is missing
+	} else {
 		kept = advisories.Latest(kept)
+		counted = kept
 	}
-	e := patching.FeedEdition{Digest: digest(next.Documents), Got: t.Now.UTC(), Records: advisories.Counted(kept), Signed: len(t.Keys) > 0 && advisories.Signed(kept)}
+	e := patching.FeedEdition{
+		Digest: digest(next.Documents), Got: t.Now.UTC(), Records: map[string]int{}, Formats: advisories.Counted(counted),
+		Signed: len(t.Keys) > 0 && advisories.Signed(kept),
+	}
+	for _, kinds := range e.Formats {
+		for kind, n := range kinds {
+			e.Records[kind] += n
+		}
+	}
 	for _, f := range kept {
 		if !f.Made.Before(e.Made) {
 			e.Revision, e.Made = f.Revision, f.Made

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/internal/durable"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -34,11 +35,12 @@ type Draft struct {
 	damaged bool
 }
 
-// Draft begins one; [patching.ErrFeedBusy] where there is one already. What a broken one has left of documents that were not whole stays,
-// for those who can go on with them. Close it.
+// Draft begins one; [patching.ErrFeedBusy] where there is one already. What a broken one
+// has left of documents that were not whole stays, for those who can go on with them.
+// Close it.
 func (s *Shelf) Draft(name patching.FeedName, fetched bool) (*Draft, error) {
-	if !patching.ValidName(string(name)) {
-		return nil, fmt.Errorf("%q names no feed: want lower-case letters, digits, dots and dashes", name)
+	if !name.Valid() {
+		return nil, fmt.Errorf("%q names no feed: %s", name, patching.FeedNameShape)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,33 +56,75 @@ func (s *Shelf) Draft(name patching.FeedName, fetched bool) (*Draft, error) {
 			return nil, err
 		}
 	}
+	if err := s.takes(0); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := sweep(d.dir, isPart); err != nil {
+		return nil, err
+	}
 	s.drafts[name] = true
-	return d, d.sweep(isPart)
+	return d, nil
+}
+
+// takes says why so many bytes may not be written: a server whose disk is full of feeds
+// does nothing else any more.
+func (s *Shelf) takes(bytes int64) error {
+	room, err := s.Room(s.dir)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return nil
+	case err != nil:
+		return err
+	case !room.Takes(bytes):
+		return fmt.Errorf("the disk that holds %s has no room for it: %s, and %s have to stay: free space there and ask for it again",
+			s.dir, room.Words(), disk.Spare())
+	}
+	return nil
 }
 
 func isPart(name string) bool {
 	return strings.HasSuffix(name, ".part") || strings.HasSuffix(name, ".part.json")
 }
 
-// sweep removes the files that nobody wants.
-func (d *Draft) sweep(want func(name string) bool) error {
-	return filepath.WalkDir(d.dir, func(path string, e fs.DirEntry, err error) error {
+// sweep removes the files below a folder that nobody wants. The folder may be gone.
+func sweep(dir string, want func(name string) bool) error {
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		name, err := filepath.Rel(d.dir, path)
+		name, err := filepath.Rel(dir, path)
 		if err != nil || want(filepath.ToSlash(name)) {
 			return err
 		}
 		return os.Remove(path)
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
-// Close ends the draft. Parts of documents stay for the next one.
+// prune removes a folder and those below that have no file in them.
+func prune(dir string) {
+	below, _ := os.ReadDir(dir)
+	for _, e := range below {
+		if e.IsDir() {
+			prune(filepath.Join(dir, e.Name()))
+		}
+	}
+	_ = os.Remove(dir) // where a file is left this fails, as it should
+}
+
+// Close ends the draft. Parts of documents that were asked for stay, for the next one
+// goes on with them; nobody goes on with an import. What cannot be removed now is when
+// the shelf is opened.
 func (d *Draft) Close() {
+	_ = sweep(d.dir, func(name string) bool { return d.fetched && isPart(name) })
+	prune(d.dir)
+	_ = os.Remove(d.shelf.path(d.name)) // where there is an edition this fails
 	d.shelf.mu.Lock()
 	defer d.shelf.mu.Unlock()
 	delete(d.shelf.drafts, d.name)

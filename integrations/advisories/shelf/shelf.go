@@ -20,6 +20,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/integrations/advisories/fetch"
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/internal/durable"
 	"github.com/patchcycle/patchcycle/internal/unpack"
 	"github.com/patchcycle/patchcycle/patching"
@@ -71,6 +72,9 @@ func (k Kept) Document(name string) (Document, bool) {
 
 // Shelf is the folder of all feeds. It is safe for concurrent use.
 type Shelf struct {
+	// Room tells how much there is on the disk of a folder; [Open] sets [disk.RoomAt].
+	Room func(dir string) (disk.Room, error)
+
 	dir    string
 	limits advisories.Limits
 
@@ -100,7 +104,7 @@ func (s *Shelf) setDamaged(name patching.FeedName, is bool) {
 // Open opens the folder, and clears away what a crash has left in it. Nothing but this
 // shelf may write there.
 func Open(dir string, l advisories.Limits) (*Shelf, error) {
-	s := &Shelf{dir: dir, limits: l, kept: map[patching.FeedName]Kept{}, drafts: map[patching.FeedName]bool{}, damaged: map[patching.FeedName]bool{}}
+	s := &Shelf{Room: disk.RoomAt, dir: dir, limits: l, kept: map[patching.FeedName]Kept{}, drafts: map[patching.FeedName]bool{}, damaged: map[patching.FeedName]bool{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("feeds: %w", err)
 	}
@@ -133,7 +137,42 @@ func (s *Shelf) load(name patching.FeedName) error {
 		}
 		s.kept[name] = k
 	}
-	return s.tidy(name)
+	if err := s.tidy(name); err != nil {
+		return err
+	}
+	return s.clear(name)
+}
+
+// partsFor is how long a part of a document is kept for somebody to go on with: a feed
+// that is asked for at all is so again within minutes.
+const partsFor = 7 * 24 * time.Hour
+
+// clear removes what a crash left of drafts and notes, and the folder of a feed of which
+// nothing is there.
+func (s *Shelf) clear(name patching.FeedName) error {
+	next := s.path(name, nextDir)
+	err := sweep(next, func(file string) bool {
+		info, err := os.Stat(filepath.Join(next, filepath.FromSlash(file)))
+		return err == nil && isPart(file) && time.Since(info.ModTime()) < partsFor
+	})
+	if err != nil {
+		return err
+	}
+	all, err := os.ReadDir(s.path(name))
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		if strings.HasPrefix(e.Name(), "."+keptNote) {
+			if err := os.Remove(s.path(name, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	prune(next)
+	_ = os.Remove(s.path(name, keptDir)) // these two fail where there is an edition
+	_ = os.Remove(s.path(name))
+	return nil
 }
 
 // tidy removes the editions that do not count.

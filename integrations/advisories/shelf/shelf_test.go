@@ -1,11 +1,13 @@
 package shelf_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/integrations/advisories"
 	"github.com/patchcycle/patchcycle/integrations/advisories/shelf"
+	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -88,7 +91,7 @@ func TestAnEditionThatIsWorseOrUnreadableLeavesTheOneBefore(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, j.New)
 	assert.Equal(t, patching.FeedEdition{
-		Digest: j.Kept.Edition.Digest, Revision: "2026.11.10", Made: time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC), Got: noon, Records: map[string]int{"risks": 100},
+		Digest: j.Kept.Edition.Digest, Revision: "2026.11.10", Made: time.Date(2026, 11, 10, 0, 0, 0, 0, time.UTC), Got: noon, Records: map[string]int{"risks": 100}, Formats: map[string]map[string]int{"kev": {"risks": 100}},
 	}, j.Kept.Edition)
 	for name, c := range map[string]struct {
 		text, says string
@@ -153,6 +156,68 @@ func TestWhatAPersonAcceptsIsSaid(t *testing.T) {
 	assert.Empty(t, j.Accepted, "nothing had to be accepted")
 }
 
+// scores are EPSS's of so many flaws, made on that day.
+func scores(day, flaws int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "#model_version:v2026.06.15,score_date:2026-11-%02dT12:00:00Z\ncve,epss,percentile\n", day)
+	for n := range flaws {
+		fmt.Fprintf(&b, "CVE-2026-%04d,0.5,0.5\n", n+1)
+	}
+	return b.String()
+}
+
+// Serves G4.
+func TestTheFileOfAnotherFeedDoesNotTakeThePlaceOfOneThatCountsTheSameKind(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	_, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "epss.csv", scores(19, 500))
+	var refused *shelf.Refused
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Why, "nothing in the format kev")
+	assert.True(t, refused.Judged, "a person may mean it")
+	j, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(11, 100))
+	require.NoError(t, err)
+	assert.True(t, j.New, "the feed's own next edition is not refused")
+	j, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(12, 100), "epss.csv", scores(19, 500))
+	require.NoError(t, err)
+	assert.Equal(t, map[string]map[string]int{"kev": {"risks": 100}, "epss": {"risks": 500}}, j.Kept.Edition.Formats)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(13, 3), "epss.csv", scores(19, 900))
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Why, "less than half of the risks in the format kev: 3", "however many the other has")
+}
+
+func TestCopiesOfAFileDoNotMakeUpForWhatIsMissing(t *testing.T) {
+	s := open(t, t.TempDir())
+	_, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	few := catalogue(11, 30)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "a.json", few, "b.json", few)
+	var refused *shelf.Refused
+	require.ErrorAs(t, err, &refused)
+	assert.Contains(t, refused.Why, ": 30, and the one before had 100")
+}
+
+// Serves G4.
+func TestNobodyCanAcceptAnEditionThatSaysNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for _, before := range []int{0, 100} {
+		if before > 0 {
+			_, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, before))
+			require.NoError(t, err)
+		}
+		for name, text := range map[string]string{"kev.json": catalogue(11, 0), "README": "no feed"} {
+			_, err := put(t.Context(), s, shelf.Terms{Now: noon, Accept: true}, false, name, text)
+			var refused *shelf.Refused
+			require.ErrorAs(t, err, &refused, name)
+			assert.False(t, refused.Judged, "%s: there is nothing to accept", name)
+			assert.Equal(t, before, has(t, dir))
+		}
+	}
+}
+
 func TestTheSameFilesAreNoNewEdition(t *testing.T) {
 	s := open(t, t.TempDir())
 	first, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
@@ -173,8 +238,10 @@ func TestAFeedHasOneDraftAtATime(t *testing.T) {
 	d, err = s.Draft("kev", true)
 	require.NoError(t, err)
 	d.Close()
-	_, err = s.Draft("../kev", true)
-	require.ErrorContains(t, err, "names no feed")
+	for _, name := range []patching.FeedName{"../kev", "feeds.yaml"} {
+		_, err = s.Draft(name, true)
+		require.ErrorContains(t, err, "names no feed", name)
+	}
 }
 
 func TestADocumentStaysBelowItsFolder(t *testing.T) {
@@ -208,6 +275,89 @@ func TestAFileThatWasChangedOnTheDiskIsNotRead(t *testing.T) {
 	assert.True(t, j.New, "the same edition, brought again, mends it")
 	assert.Equal(t, 100, has(t, dir))
 	_, _, err = s.Read(t.Context(), "kev")
+	require.NoError(t, err)
+}
+
+// archive packs a file of so many bytes, of which the last may be missing.
+func archive(t *testing.T, name string, size, missing int) io.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: name, Size: int64(size), Mode: 0o600, Typeflag: tar.TypeReg}))
+	_, err := w.Write(bytes.Repeat([]byte("x"), size))
+	require.NoError(t, err)
+	return bytes.NewReader(b.Bytes()[:b.Len()-missing])
+}
+
+// below lists all that lies below a folder.
+func below(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if path != dir {
+			names = append(names, strings.TrimPrefix(path, dir+"/"))
+		}
+		return err
+	}))
+	return names
+}
+
+// Serves G4.
+func TestAnImportThatFailsOrBreaksOffLeavesNothingOnTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for name, in := range map[string]io.Reader{
+		"it broke off":       archive(t, "a/b/kev.json", 1<<20, 1<<19),
+		"it is no feed":      archive(t, "a/b/kev.json", 1<<10, 0),
+		"it leads elsewhere": archive(t, "../kev.json", 1<<10, 0),
+	} {
+		d, err := s.Draft("kev", false)
+		require.NoError(t, err)
+		if _, err = d.Unpack(in); err == nil {
+			_, err = d.Commit(t.Context(), shelf.Terms{Now: noon})
+		}
+		require.Error(t, err, name)
+		d.Close()
+		assert.Empty(t, below(t, dir), name)
+	}
+	_, err := put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	before := below(t, dir)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(11, 3))
+	require.Error(t, err)
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
+	require.NoError(t, err)
+	assert.Equal(t, before, below(t, dir), "neither does one that is refused, or is nothing new")
+}
+
+func TestWhatACrashLeftOfAnImportIsClearedAwayAtTheStart(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "kev", "next", "a", "kev.json"), catalogue(10, 100))
+	write(t, filepath.Join(dir, "kev", ".kept.json.1"), "{")
+	write(t, filepath.Join(dir, "osv", "next", "all.zip.part"), "PK")
+	write(t, filepath.Join(dir, "gone", "next", "old.zip.part"), "PK")
+	old := time.Now().AddDate(0, -1, 0)
+	require.NoError(t, os.Chtimes(filepath.Join(dir, "gone", "next", "old.zip.part"), old, old))
+	open(t, dir)
+	assert.Equal(t, []string{"osv", "osv/next", "osv/next/all.zip.part"}, below(t, dir), "a download goes on, unless nobody did for long")
+}
+
+// Serves Q15.
+func TestAnImportDoesNotFillTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	free := int64(300 << 20)
+	s.Room = func(string) (disk.Room, error) { return disk.Room{Free: free, Total: 1 << 40}, nil }
+	d, err := s.Draft("kev", false)
+	require.NoError(t, err)
+	_, err = d.Unpack(archive(t, "kev.json", 64<<20, 0))
+	require.ErrorContains(t, err, "has no room for it")
+	d.Close()
+	assert.Empty(t, below(t, dir))
+	free = 200 << 20
+	_, err = s.Draft("kev", true)
+	require.ErrorContains(t, err, "free space there", "nor does a sync begin")
+	free = 1 << 30
+	_, err = put(t.Context(), s, shelf.Terms{Now: noon}, false, "kev.json", catalogue(10, 100))
 	require.NoError(t, err)
 }
 

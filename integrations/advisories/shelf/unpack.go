@@ -47,6 +47,9 @@ func (d *Draft) Unpack(in io.Reader) (size int64, err error) {
 			return size, fmt.Errorf("%w: %.200q is there twice", ErrBroken, h.Name)
 		}
 		seen[name] = true
+		if err := d.shelf.takes(h.Size); err != nil {
+			return size, err
+		}
 		n, err := d.unpacked(name, archive)
 		if size += n; err != nil {
 			return size, err

@@ -115,8 +115,8 @@ func (k *checker) source(e entry) Source {
 		Name: patching.FeedName(e.Name.Text), URL: e.URL.Text, Owner: e.Owner.Text,
 		Every: k.span(e.Every, "every", 24*time.Hour, 5*time.Minute, 31*24*time.Hour),
 	}
-	if !patching.ValidName(e.Name.Text) {
-		k.add(e.Name, "name", "want lower-case letters, digits, dots and dashes, such as debian-security")
+	if !s.Name.Valid() {
+		k.add(e.Name, "name", patching.FeedNameShape)
 	}
 	if e.Owner.Text == "" {
 		k.missing(e, "owner", "say who is told when it is refused or stale")

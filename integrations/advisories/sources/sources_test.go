@@ -55,6 +55,7 @@ func TestWhatIsWrongIsSaidAllAtOnceByLineWithTheWayOut(t *testing.T) {
 		"feeds: []":            "0 feeds: write a list",
 		"feeds:\n- label: kev": "unknown field",
 		"proxy: ftp://x\nfeeds:\n- {name: one, owner: ana}":          `feeds.yaml:1: proxy "ftp://x": want http://host:port`,
+		"feeds:\n- {name: feeds.yaml, owner: ana}":                   `feeds.yaml:2: name "feeds.yaml": want lower-case letters, digits, dots and dashes, not ending in .yaml`,
 		"feeds:\n- {name: One, owner: ana}":                          `feeds.yaml:2: name "One": want lower-case letters`,
 		"feeds:\n- {name: one}":                                      `feeds.yaml:2: feed "one" has no owner`,
 		"feeds:\n- {name: one, owner: a}\n- {name: one, owner: a}":   `feeds.yaml:3: name "one": another feed has this name`,
