@@ -120,7 +120,7 @@ func (s *server) ends(ctx context.Context, t patching.Term, reason string) (patc
 }
 
 func subject(s wire.Subject) patching.Subject {
-	return patching.Subject{Advisory: s.Advisory, CVE: s.CVE, Package: s.Package, Selector: strings.TrimSpace(s.Selector)}
+	return patching.Subject{Advisory: s.Advisory, CVE: s.CVE, Package: s.Package, Selector: s.Selector}.Named()
 }
 
 func subjectShape(s patching.Subject) wire.Subject {

@@ -55,9 +55,10 @@ func TestASecurityLeadDecidesHowUrgentSomethingIsAndThatIsOnRecord(t *testing.T)
 	_, err = sam.AddReview(ctx, other, "key-1")
 	problem(t, err, http.StatusConflict, wire.CodeConflict)
 
-	sooner, err := sam.AddReview(ctx, wire.NewReview{Subject: wire.Subject{CVE: "CVE-2026-1000"}, Answer: patching.AnswerNow, Reason: "exploited", Until: inDays(5)}, "")
+	sooner, err := sam.AddReview(ctx, wire.NewReview{Subject: wire.Subject{Advisory: "cve-2026-1000"}, Answer: patching.AnswerNow, Reason: "exploited", Until: inDays(5)}, "")
 	require.NoError(t, err)
 	assert.Equal(t, "It is about all machines.", sooner.Words)
+	assert.Equal(t, wire.Subject{CVE: "CVE-2026-1000"}, sooner.Review.Subject, "what looks like a CVE is one")
 	list, err := sam.Reviews(ctx, false)
 	require.NoError(t, err)
 	require.Len(t, list.Items, 2)
@@ -191,6 +192,7 @@ func TestADecisionThatLacksSomethingIsRefusedWithItsFieldAndTheWayOut(t *testing
 		"too long":            {review(wire.NewReview{Subject: about, Answer: patching.AnswerNow, Reason: "r", Until: inDays(400)}), "body.until", "2027-12-25 is more than a year away"},
 		"over":                {review(wire.NewReview{Subject: about, Answer: patching.AnswerNow, Reason: "r", Until: inDays(-1)}), "body.until", "2026-11-19 is over"},
 		"about nothing":       {review(wire.NewReview{Answer: patching.AnswerNow, Reason: "r", Until: inDays(9)}), "body.advisory", "say what it is about"},
+		"nearly a CVE":        {review(wire.NewReview{Subject: wire.Subject{Advisory: "cve-2026-1"}, Answer: patching.AnswerNow, Reason: "r", Until: inDays(9)}), "body.advisory", "such as CVE-2024-3094"},
 		"a selector's slip":   {review(wire.NewReview{Subject: wire.Subject{Advisory: "DSA-1", Selector: `sight == "x"`}, Answer: patching.AnswerNow, Reason: "r", Until: inDays(9)}), "body.selector", "the facts are hostname, site"},
 		"no owner":            {except(wire.NewException{Subject: about, Reason: "r", Until: inDays(9)}), "body.owner", "say who answers for it"},
 		"for everything":      {except(wire.NewException{Owner: "it", Reason: "r", Until: inDays(9)}), "body.selector", "say what it is about"},
