@@ -175,15 +175,17 @@ func (e Exception) Check() error {
 	if err := e.Subject.check(); err != nil {
 		return err
 	}
-	if !sentence(e.Owner, 100) {
-		return misfit("owner", "say who answers for it: a person or a role, such as shop-team")
+	if err := checkOwner(e.Owner); err != nil {
+		return err
 	}
 	// Who has a reason not to be patched is not the one who says that it is good enough.
-	if e.Owner == string(e.By) {
+	if e.OwnedBy(string(e.By)) {
 		return misfit("owner", "%s cannot make an exception for themselves: name another owner, or ask another security lead", e.By)
 	}
-	if e.Measure != "" && !sentence(e.Measure, MaxReason) {
-		return misfit("measure", "write what makes up for the patch in at most %d letters", MaxReason)
+	if e.Measure != "" {
+		if err := checkSentence("measure", e.Measure, MaxReason, "write what makes up for the patch"); err != nil {
+			return err
+		}
 	}
 	if err := e.Term.check(); err != nil {
 		return err
@@ -192,6 +194,12 @@ func (e Exception) Check() error {
 		return misfit("review_by", "%s is not between now and its end, %s: take a day between them", day(e.ReviewBy), day(e.Until))
 	}
 	return nil
+}
+
+// OwnedBy reports whether a name, a person's or a role's, is the owner's, however it is
+// spelt: people read "Sam " as sam.
+func (e Exception) OwnedBy(name string) bool {
+	return strings.EqualFold(strings.TrimSpace(e.Owner), strings.TrimSpace(name))
 }
 
 // Quarter is when an exception is due for review where nobody says it: as often as most
@@ -207,8 +215,8 @@ func (e Exception) Quarter() time.Time {
 const MaxReason = 1000
 
 func (t Term) check() error {
-	if !sentence(t.Reason, MaxReason) {
-		return misfit("reason", "say why, in at most %d letters: it goes on record", MaxReason)
+	if err := checkReason(t.Reason); err != nil {
+		return err
 	}
 	// A year, and the rest of the day that people mean by its date.
 	latest := t.At.AddDate(1, 0, 1)
@@ -225,7 +233,31 @@ func (t Term) check() error {
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
-// sentence reports whether a text says something, in one line of at most so many letters.
-func sentence(s string, most int) bool {
-	return strings.TrimSpace(s) != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, unicode.IsControl)
+func checkOwner(name string) error {
+	return checkSentence("owner", name, 100, "say who answers for it, a person or a role such as shop-team")
 }
+
+func checkReason(text string) error {
+	return checkSentence("reason", text, MaxReason, "say why: it goes on record")
+}
+
+// checkSentence refuses a text that says nothing in one line of at most so many letters,
+// or has letters that nobody sees: two names that look alike have to be the same.
+func checkSentence(field, text string, most int, ask string) error {
+	switch {
+	case strings.TrimSpace(text) == "", !utf8.ValidString(text):
+		return misfit(field, "%s", ask)
+	case utf8.RuneCountInString(text) > most:
+		return misfit(field, "%s, in at most %d letters", ask, most)
+	}
+	for n, r := range []rune(text) {
+		if Unseen(r) {
+			return misfit(field, "letter %d is %U, which is not to be seen: write one line without it", n+1, r)
+		}
+	}
+	return nil
+}
+
+// Unseen reports whether a letter commands what shows it, or is not shown: control
+// characters, line separators, and what turns the direction of a text or has no width.
+func Unseen(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }

@@ -69,12 +69,35 @@ func (s Subject) Words() string {
 	return words
 }
 
+// Named is the subject with its names as publishers write them. What begins like a CVE's
+// name is meant as one, in whatever letters it is typed: an advisory that is called by its
+// flaw's name is found by the flaw as well.
+func (s Subject) Named() Subject {
+	s.Advisory = AdvisoryID(strings.TrimSpace(string(s.Advisory)))
+	s.CVE = CVE(strings.ToUpper(strings.TrimSpace(string(s.CVE))))
+	s.Package, s.Selector = strings.TrimSpace(s.Package), strings.TrimSpace(s.Selector)
+	if !looksLikeCVE(s.Advisory) {
+		return s
+	}
+	s.Advisory = AdvisoryID(strings.ToUpper(string(s.Advisory)))
+	if cve := CVE(s.Advisory); cve.Valid() && (s.CVE == "" || s.CVE == cve) {
+		s.Advisory, s.CVE = "", cve
+	}
+	return s
+}
+
+func looksLikeCVE(id AdvisoryID) bool {
+	return len(id) >= 4 && strings.EqualFold(string(id[:4]), "CVE-")
+}
+
 var advisoryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:._/-]{0,99}$`)
 
 func (s Subject) check() error {
 	switch {
 	case s.Advisory != "" && !advisoryName.MatchString(string(s.Advisory)):
 		return misfit("advisory", "%.100q names no advisory: write it as its publisher does, such as DSA-5888-1", s.Advisory)
+	case looksLikeCVE(s.Advisory) && !CVE(s.Advisory).Valid():
+		return misfit("advisory", "%.100q is no CVE's name: want CVE, a year and four digits or more, such as CVE-2024-3094", s.Advisory)
 	case s.CVE != "" && !s.CVE.Valid():
 		return misfit("cve", "%.100q names no CVE: want a name such as CVE-2024-3094", s.CVE)
 	case s.Package != "" && ValidatePackage(s.Package, "all", "1") != nil:

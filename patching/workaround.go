@@ -65,16 +65,13 @@ func (w WorkAround) Check() error {
 	if err := w.Subject.check(); err != nil {
 		return err
 	}
-	if !sentence(w.What, MaxReason) {
-		return misfit("what", "say what is to be done, in at most %d letters", MaxReason)
+	if err := checkSentence("what", w.What, MaxReason, "say what is to be done"); err != nil {
+		return err
 	}
-	if !sentence(w.Owner, 100) {
-		return misfit("owner", "say who answers for it: a person or a role, such as shop-team")
+	if err := checkOwner(w.Owner); err != nil {
+		return err
 	}
-	if !sentence(w.Proposed().Note, MaxReason) {
-		return misfit("reason", "say why, in at most %d letters: it goes on record", MaxReason)
-	}
-	return nil
+	return checkReason(w.Proposed().Note)
 }
 
 // State is how far it has come.
@@ -139,8 +136,8 @@ func (w WorkAround) Fits(s WorkAroundStep) error {
 	if len(s.Assets) > MaxStepAssets {
 		return misfit("assets", "%d machines are more than %d: take several steps", len(s.Assets), MaxStepAssets)
 	}
-	if !sentence(s.Note, MaxReason) {
-		return misfit("note", "say how that is known, or why, in at most %d letters: it goes on record", MaxReason)
+	if err := checkSentence("note", s.Note, MaxReason, "say how that is known, or why: it goes on record"); err != nil {
+		return err
 	}
 	switch s.State {
 	case WorkAroundInPlace:

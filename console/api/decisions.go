@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,34 +52,56 @@ func misfits(err error) error {
 	return invalid("body."+m.Field, "%s", m.Words)
 }
 
-// takes says in words how many of the known machines a subject is about, or that nobody
-// can tell.
-func (s *server) takes(ctx context.Context, about patching.Subject) (words string, err error) {
-	if about.Selector == "" {
-		return "It is about all machines.", nil
+// extent is which of the machines known now a subject is about.
+type extent struct {
+	// every: nothing narrows it, machines that join later are meant too.
+	every bool
+	// all: there is no machine that it leaves out; missed is the first one otherwise.
+	all          bool
+	missed       patching.AssetID
+	known, taken int
+	// sites are those of the machines that are taken.
+	sites map[patching.SiteName]bool
+}
+
+func (e extent) words() string {
+	switch {
+	case e.every:
+		return "It is about all machines."
+	case e.taken == 0:
+		return "It is about no machine that is known now: is the selector right?"
 	}
+	return fmt.Sprintf("It is about %s of %d.", phrase.Count(e.taken, "machine"), e.known)
+}
+
+// takes is which machines a subject is about: of all, or of those that are named.
+func (s *server) takes(ctx context.Context, about patching.Subject, ids ...patching.AssetID) (extent, error) {
 	selector, err := policy.Compile(about.Selector)
 	if err != nil {
-		return "", invalid("body.selector", "%s", err)
+		return extent{}, invalid("body.selector", "%s", err)
 	}
-	all, err := s.Store.Assets(ctx, store.AssetFilter{})
+	all, err := s.Store.Assets(ctx, store.AssetFilter{IDs: ids})
 	if err != nil {
-		return "", err
+		return extent{}, err
 	}
-	n := 0
+	out := extent{every: about.Selector == "", known: len(all), sites: map[patching.SiteName]bool{}}
 	for i := range all {
 		taken, err := selector.Match(&all[i])
-		if err != nil {
-			return "", invalid("body.selector", "%s", err)
-		}
-		if taken {
-			n++
+		switch {
+		case err != nil:
+			return extent{}, invalid("body.selector", "%s", err)
+		case taken:
+			out.taken++
+			out.sites[cmp.Or(all[i].Site, patching.Roaming)] = true
+		default:
+			out.missed = cmp.Or(out.missed, all[i].ID)
 		}
 	}
-	if n == 0 {
-		return "It is about no machine that is known now: is the selector right?", nil
+	out.all = out.missed == ""
+	if len(all) == 0 { // a fleet that is still to come: what of a machine that nothing is known of?
+		out.all, err = selector.Match(&patching.Asset{})
 	}
-	return fmt.Sprintf("It is about %s of %d.", phrase.Count(n, "machine"), len(all)), nil
+	return out, err
 }
 
 // inOrder puts those in force first, and of these those that end first; then the others,
@@ -120,7 +143,7 @@ func (s *server) ends(ctx context.Context, t patching.Term, reason string) (patc
 }
 
 func subject(s wire.Subject) patching.Subject {
-	return patching.Subject{Advisory: s.Advisory, CVE: s.CVE, Package: s.Package, Selector: strings.TrimSpace(s.Selector)}
+	return patching.Subject{Advisory: s.Advisory, CVE: s.CVE, Package: s.Package, Selector: s.Selector}.Named()
 }
 
 func subjectShape(s patching.Subject) wire.Subject {

@@ -55,9 +55,10 @@ func TestASecurityLeadDecidesHowUrgentSomethingIsAndThatIsOnRecord(t *testing.T)
 	_, err = sam.AddReview(ctx, other, "key-1")
 	problem(t, err, http.StatusConflict, wire.CodeConflict)
 
-	sooner, err := sam.AddReview(ctx, wire.NewReview{Subject: wire.Subject{CVE: "CVE-2026-1000"}, Answer: patching.AnswerNow, Reason: "exploited", Until: inDays(5)}, "")
+	sooner, err := sam.AddReview(ctx, wire.NewReview{Subject: wire.Subject{Advisory: "cve-2026-1000"}, Answer: patching.AnswerNow, Reason: "exploited", Until: inDays(5)}, "")
 	require.NoError(t, err)
 	assert.Equal(t, "It is about all machines.", sooner.Words)
+	assert.Equal(t, wire.Subject{CVE: "CVE-2026-1000"}, sooner.Review.Subject, "what looks like a CVE is one")
 	list, err := sam.Reviews(ctx, false)
 	require.NoError(t, err)
 	require.Len(t, list.Items, 2)
@@ -115,6 +116,18 @@ func TestARiskIsAcceptedByNobodyWhoWritesPoliciesOrOwnsIt(t *testing.T) {
 	_, err = sam.AddException(ctx, wire.NewException{Subject: about, Owner: "sam", Reason: "r", Until: inDays(9)}, "")
 	p := problem(t, err, http.StatusUnprocessableEntity, wire.CodeInvalid)
 	assert.Contains(t, p.Detail, "sam cannot make an exception for themselves")
+	own := func(owner string) error {
+		_, err := sam.AddException(ctx, wire.NewException{Subject: about, Owner: owner, Reason: "r", Until: inDays(9)}, "")
+		return err
+	}
+	for _, owner := range []string{"sam ", "Sam", "s\u200bam", "\u202emas"} {
+		p := problem(t, own(owner), http.StatusUnprocessableEntity, wire.CodeInvalid)
+		assert.Equal(t, "body.owner", p.Errors[0].Location, "%q", owner)
+	}
+	require.NoError(t, own(" Security-Lead"), "bo is one, too")
+	h.as("bo", "*", patching.RoleAuthor)
+	p = problem(t, own(" Security-Lead"), http.StatusUnprocessableEntity, wire.CodeInvalid)
+	assert.Contains(t, p.Detail, "nobody but sam is security-lead: name somebody else")
 	limited := h.as("lin", "site:tokyo", patching.RoleSecurityLead)
 	_, err = limited.AddReview(ctx, wire.NewReview{Subject: about, Answer: patching.AnswerNow, Reason: "r", Until: inDays(9)}, "")
 	problem(t, err, http.StatusForbidden, wire.CodeNotAllowed)
@@ -191,6 +204,7 @@ func TestADecisionThatLacksSomethingIsRefusedWithItsFieldAndTheWayOut(t *testing
 		"too long":            {review(wire.NewReview{Subject: about, Answer: patching.AnswerNow, Reason: "r", Until: inDays(400)}), "body.until", "2027-12-25 is more than a year away"},
 		"over":                {review(wire.NewReview{Subject: about, Answer: patching.AnswerNow, Reason: "r", Until: inDays(-1)}), "body.until", "2026-11-19 is over"},
 		"about nothing":       {review(wire.NewReview{Answer: patching.AnswerNow, Reason: "r", Until: inDays(9)}), "body.advisory", "say what it is about"},
+		"nearly a CVE":        {review(wire.NewReview{Subject: wire.Subject{Advisory: "cve-2026-1"}, Answer: patching.AnswerNow, Reason: "r", Until: inDays(9)}), "body.advisory", "such as CVE-2024-3094"},
 		"a selector's slip":   {review(wire.NewReview{Subject: wire.Subject{Advisory: "DSA-1", Selector: `sight == "x"`}, Answer: patching.AnswerNow, Reason: "r", Until: inDays(9)}), "body.selector", "the facts are hostname, site"},
 		"no owner":            {except(wire.NewException{Subject: about, Reason: "r", Until: inDays(9)}), "body.owner", "say who answers for it"},
 		"for everything":      {except(wire.NewException{Owner: "it", Reason: "r", Until: inDays(9)}), "body.selector", "say what it is about"},
@@ -264,6 +278,67 @@ func TestAWorkAroundIsFollowedMachineByMachineWithinOnesSites(t *testing.T) {
 	assert.Len(t, list.Items, 1)
 	_, err = olga.WorkAround(ctx, "workaround-0")
 	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
+}
+
+// Serves G2, U9.
+func TestAnExceptionThatLeavesOutNoMachineIsRefusedHoweverItSaysSo(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	sam := h.as("sam", "*", patching.RoleSecurityLead)
+	add := func(about wire.Subject) error {
+		_, err := sam.AddException(ctx, wire.NewException{Subject: about, Owner: "it", Reason: "r", Until: inDays(9)}, "")
+		return err
+	}
+	refused := func(selector string) {
+		t.Helper()
+		p := problem(t, add(wire.Subject{Selector: selector}), http.StatusUnprocessableEntity, wire.CodeInvalid)
+		assert.Equal(t, "body.selector", p.Errors[0].Location)
+		assert.Contains(t, p.Detail, "takes every machine that is known now, and would be no patching: narrow it, or say an advisory, a CVE or a package")
+	}
+	refused("true") // of a fleet that is still to come as well
+	require.NoError(t, add(wire.Subject{Selector: `site == "bern"`}))
+	h.fleet()
+	for _, selector := range []string{"true", ` 1 < 2 || site == "tokyo"`, `site != "bern"`, `hostname in ["host-a-1", "host-a-2", "host-a-3"]`} {
+		refused(selector)
+	}
+	require.NoError(t, add(wire.Subject{Selector: `site == "tokyo"`}))
+	require.NoError(t, add(wire.Subject{Selector: "true", Package: "openssl"}), "a package, on all of them")
+}
+
+// Serves G2, U6.
+func TestAWorkAroundIsProposedWithinOnesSitesAndPlacedWhereItIsAbout(t *testing.T) {
+	h := newHouse(t)
+	h.fleet() // a-1 and a-2 in Amsterdam, a-3 in Tokyo
+	ctx := t.Context()
+	sue, olga := h.as("sue", "site:amsterdam", patching.RoleSiteAdmin), h.as("olga", "*", patching.RoleOperator)
+	add := func(c *client.Client, selector string) (wire.WorkAroundAnswer, error) {
+		return c.AddWorkAround(ctx, wire.NewWorkAround{Subject: wire.Subject{CVE: "CVE-2026-1000", Selector: selector}, What: "w", Owner: "it", Reason: "r"}, "")
+	}
+	for _, selector := range []string{"", "true", `site == "tokyo"`} {
+		_, err := add(sue, selector)
+		p := problem(t, err, http.StatusForbidden, wire.CodeNotAllowed)
+		assert.Contains(t, p.Detail, "sue is limited to", selector)
+		assert.Contains(t, p.WayOut, "Narrow it to your sites", selector)
+	}
+	all, err := h.store.Audit(ctx, 0, 0)
+	require.NoError(t, err)
+	assert.Empty(t, all)
+	_, err = add(sue, `site == "amsterdam"`)
+	require.NoError(t, err)
+
+	one, err := add(olga, `hostname == "host-a-1"`)
+	require.NoError(t, err)
+	place := func(on ...patching.AssetID) error {
+		_, err := olga.StepWorkAround(ctx, one.WorkAround.ID, wire.NewWorkAroundStep{State: patching.WorkAroundInPlace, Assets: on, Note: "seen"})
+		return err
+	}
+	p := problem(t, place("a-1", "a-2"), http.StatusUnprocessableEntity, wire.CodeInvalid)
+	assert.Equal(t, "body.assets", p.Errors[0].Location)
+	assert.Contains(t, p.Detail, "a-2 is not among the machines that "+string(one.WorkAround.ID)+` is about, hostname == "host-a-1"`)
+	is, err := olga.WorkAround(ctx, one.WorkAround.ID)
+	require.NoError(t, err)
+	assert.Empty(t, is.Machines, "none of them, then")
+	require.NoError(t, place("a-1"))
 }
 
 const byHand = `advisories:

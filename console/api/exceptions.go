@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -57,7 +59,7 @@ func (s *server) addException(ctx context.Context, in *addExceptionInput) (wire.
 	if words := account(ctx).MayAcceptRisk(); words != "" {
 		return wire.ExceptionAnswer{}, notAllowed(words)
 	}
-	words, err := s.takes(ctx, e.Subject)
+	words, err := s.excepts(ctx, e)
 	if err != nil {
 		return wire.ExceptionAnswer{}, err
 	}
@@ -71,12 +73,36 @@ func (s *server) addException(ctx context.Context, in *addExceptionInput) (wire.
 	return s.exceptionAnswer(e, words), nil
 }
 
+// excepts says of how many machines an exception is, unless its maker would answer for it
+// after all, or it is one for everything by another name.
+func (s *server) excepts(ctx context.Context, e patching.Exception) (words string, err error) {
+	who := account(ctx)
+	if i := slices.IndexFunc(who.Roles, func(r patching.Role) bool { return e.OwnedBy(string(r)) }); i >= 0 {
+		all, err := s.Store.Accounts(ctx, time.Time{})
+		if err != nil {
+			return "", err
+		}
+		other := func(a patching.Account) bool { return a.Name != who.Name && a.Revoked.IsZero() && a.Has(who.Roles[i]) }
+		if !slices.ContainsFunc(all, other) {
+			return "", invalid("body.owner", "nobody but %s is %s: name somebody else who answers for it", who.Name, who.Roles[i])
+		}
+	}
+	in, err := s.takes(ctx, e.Subject)
+	if err != nil {
+		return "", err
+	}
+	if e.Advisory == "" && e.CVE == "" && e.Package == "" && in.all {
+		return "", invalid("body.selector", "%s takes every machine that is known now, and would be no patching: narrow it, or say an advisory, a CVE or a package", e.Selector)
+	}
+	return in.words(), nil
+}
+
 // newException is what was asked for. A renewal is about what it renews, and for the same
 // owner with the same measure, unless it says otherwise.
 func (s *server) newException(ctx context.Context, in *addExceptionInput) (patching.Exception, error) {
 	e := patching.Exception{
 		Term: s.term(ctx, decisionID(ctx, "exception", in.Key), in.Body.Until, in.Body.Reason), Subject: subject(in.Body.Subject),
-		Owner: in.Body.Owner, Measure: in.Body.Measure, ReviewBy: in.Body.ReviewBy.UTC(), Renews: in.Body.Renews,
+		Owner: strings.TrimSpace(in.Body.Owner), Measure: in.Body.Measure, ReviewBy: in.Body.ReviewBy.UTC(), Renews: in.Body.Renews,
 	}
 	if in.Body.ReviewBy.IsZero() {
 		e.ReviewBy = e.Quarter()

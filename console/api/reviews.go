@@ -62,7 +62,7 @@ func (s *server) addReview(ctx context.Context, in *addReviewInput) (wire.Review
 	if words := account(ctx).MayAcceptRisk(); r.Answer.AcceptsRisk() && words != "" {
 		return wire.ReviewAnswer{}, notAllowed(words)
 	}
-	words, err := s.takes(ctx, r.Subject)
+	about, err := s.takes(ctx, r.Subject)
 	if err != nil {
 		return wire.ReviewAnswer{}, err
 	}
@@ -70,6 +70,7 @@ func (s *server) addReview(ctx context.Context, in *addReviewInput) (wire.Review
 	if err := s.change(ctx, "review urgency", string(id), said, func() error { return s.Store.PutReview(ctx, r) }); err != nil {
 		return wire.ReviewAnswer{}, err
 	}
+	words := about.words()
 	if r.Answer == patching.AnswerWorkAround {
 		words += " It counts on machines where a work-around is in place: patchcycle workaround add."
 	}

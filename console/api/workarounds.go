@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -75,7 +78,7 @@ func (s *server) addWorkAround(ctx context.Context, in *addWorkAroundInput) (wir
 	first := patching.WorkAroundStep{
 		WorkAround: id, State: patching.WorkAroundProposed, At: s.Now().UTC(), By: who.Name, Role: standsFor(who, applies...), Note: in.Body.Reason,
 	}
-	w := patching.WorkAround{ID: id, Subject: subject(in.Body.Subject), What: in.Body.What, Owner: in.Body.Owner, Steps: []patching.WorkAroundStep{first}}
+	w := patching.WorkAround{ID: id, Subject: subject(in.Body.Subject), What: in.Body.What, Owner: strings.TrimSpace(in.Body.Owner), Steps: []patching.WorkAroundStep{first}}
 	is, err := s.Store.WorkAround(ctx, id)
 	switch {
 	case err == nil: // sent again
@@ -87,8 +90,11 @@ func (s *server) addWorkAround(ctx context.Context, in *addWorkAroundInput) (wir
 	if err := w.Check(); err != nil {
 		return wire.WorkAroundAnswer{}, misfits(err)
 	}
-	words, err := s.takes(ctx, w.Subject)
+	about, err := s.takes(ctx, w.Subject)
 	if err != nil {
+		return wire.WorkAroundAnswer{}, err
+	}
+	if err := withinSites(who, about); err != nil {
 		return wire.WorkAroundAnswer{}, err
 	}
 	said := fmt.Sprintf("for %s; owner %s; %q; reason %q", w.Words(), w.Owner, w.What, in.Body.Reason)
@@ -96,7 +102,7 @@ func (s *server) addWorkAround(ctx context.Context, in *addWorkAroundInput) (wir
 		return wire.WorkAroundAnswer{}, err
 	}
 	shape, err := s.workAroundShape(ctx, w)
-	return wire.WorkAroundAnswer{WorkAround: shape, Words: words + " Once it works on a machine: patchcycle workaround place " + string(id) + "."}, err
+	return wire.WorkAroundAnswer{WorkAround: shape, Words: about.words() + " Once it works on a machine: patchcycle workaround place " + string(id) + "."}, err
 }
 
 func (s *server) stepWorkAround(ctx context.Context, in *stepInput) (wire.WorkAroundAnswer, error) {
@@ -116,6 +122,9 @@ func (s *server) stepWorkAround(ctx context.Context, in *stepInput) (wire.WorkAr
 		on = w.InPlace(step.At)
 	}
 	if err := s.reaches(ctx, on, len(step.Assets) > 0); err != nil {
+		return wire.WorkAroundAnswer{}, err
+	}
+	if err := s.concerns(ctx, w, step); err != nil {
 		return wire.WorkAroundAnswer{}, err
 	}
 	said := fmt.Sprintf("%s on %s; %q", step.State, phrase.Few(texts(on), 20), step.Note)
@@ -149,6 +158,44 @@ func (s *server) reaches(ctx context.Context, on []patching.AssetID, named bool)
 		}
 	}
 	return nil
+}
+
+// concerns refuses to put a work-around in place where it is not about the machine: it
+// would count for nothing there. One that is there can be removed, whatever the machine
+// has become since.
+func (s *server) concerns(ctx context.Context, w patching.WorkAround, step patching.WorkAroundStep) error {
+	if step.State != patching.WorkAroundInPlace || w.Selector == "" {
+		return nil
+	}
+	in, err := s.takes(ctx, w.Subject, step.Assets...)
+	if err != nil {
+		return err
+	}
+	if in.missed != "" {
+		return invalid("body.assets", "%s is not among the machines that %s is about, %s: propose one that is about it", in.missed, w.ID, w.Selector)
+	}
+	return nil
+}
+
+// withinSites refuses what is about machines outside of the account's scope.
+func withinSites(who patching.Account, in extent) error {
+	if slices.Contains(who.Scopes, "*") {
+		return nil
+	}
+	if in.every {
+		return narrower(notAllowed(fmt.Sprintf("it is about all machines, and %s is limited to %s.", who.Name, join(who.Scopes))))
+	}
+	for _, at := range slices.Sorted(maps.Keys(in.sites)) {
+		if !who.CoversSite(at) {
+			return narrower(outsideSite(who, at))
+		}
+	}
+	return nil
+}
+
+func narrower(p *wire.Problem) *wire.Problem {
+	p.WayOut = `Narrow it to your sites, as in --select 'site == "bern"', or ask somebody whose scope is wider.`
+	return p
 }
 
 // workAroundShape shows the machines that are in the account's scope, and counts the others.

@@ -56,11 +56,29 @@ func ReadHand(text []byte) ([]patching.Advisory, error) {
 	if !hand.Mine(Head{Start: text}) {
 		return nil, errors.New("it is no list of advisories: begin with \"advisories:\" (docs/advisories.md has an example)")
 	}
+	if err := visible(string(text)); err != nil {
+		return nil, err
+	}
 	var c Content
 	if err := readHand(Document{Reader: bytes.NewReader(text)}, &c); err != nil {
 		return nil, err
 	}
 	return c.Advisories, nil
+}
+
+// visible refuses letters that command a terminal or hide what stands there, in comments
+// too: the document is shown to others as it was sent.
+func visible(text string) error {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		for column, r := range []rune(strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")) {
+			if r != '\t' && patching.Unseen(r) {
+				return fmt.Errorf("line %d, column %d: %U is not to be seen: leave it out", n, column+1, r)
+			}
+		}
+	}
+	return nil
 }
 
 func readHand(doc Document, into *Content) error {
@@ -157,7 +175,8 @@ func (c *handChecker) affected(n int, e handEntry) patching.Affected {
 	return a
 }
 
+// shortText looks at what escapes in quotes stand for, too.
 func shortText(s string) bool {
-	return strings.TrimSpace(s) != "" && utf8.RuneCountInString(s) <= 500 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) &&
-		!bytes.ContainsRune([]byte(s), utf8.RuneError)
+	return strings.TrimSpace(s) != "" && utf8.RuneCountInString(s) <= 500 && !strings.ContainsFunc(s, patching.Unseen) &&
+		!strings.ContainsRune(s, utf8.RuneError)
 }

@@ -37,6 +37,25 @@ func TestWhatIsEnteredWrongIsNamedByLineValueAndWayOut(t *testing.T) {
 	require.NotContains(t, err.Error(), "line 16", "what is right is not mentioned")
 }
 
+// Serves G4.
+func TestLettersThatNobodySeesAreRefusedWhereverTheyStand(t *testing.T) {
+	const text = "# as the vendor wrote\nadvisories:\n  - id: LOCAL-2026-1 # by mail\n    title: The agent logs passwords\n    platform: debian 12\n    package: agent\n"
+	_, err := ReadHand([]byte(strings.ReplaceAll(strings.Replace(text, "# by", "#\tby", 1), "\n", "\r\n")))
+	require.NoError(t, err, "tabs and lines of Windows are no commands")
+	for name, c := range map[string]struct{ from, to, says string }{
+		"a command in the first line": {"# as", "# \x1b[2Jas", "line 1, column 3: U+001B is not to be seen: leave it out"},
+		"a command in a comment":      {"# by mail", "# by \u009b2J", "line 3, column 27: U+009B"},
+		"a line that turns round":     {"# by mail", "# \u202eliam", "line 3, column 24: U+202E"},
+		"a return without a line":     {"# by mail", "# by\rmail", "line 3, column 26: U+000D"},
+		"a bell in a value":           {"The agent", "The\aagent", "line 4, column 15: U+0007"},
+		"a command in an escape":      {"The agent logs passwords", `"The \x1b[2Jagent"`, "line 4: title"},
+		"a turn in an escape":         {"The agent logs passwords", `"The \u202eagent"`, "line 4: title"},
+	} {
+		_, err := ReadHand([]byte(strings.Replace(text, c.from, c.to, 1)))
+		require.ErrorContains(t, err, c.says, name)
+	}
+}
+
 func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 	_, err := readAs(t, []byte("advisories:\n  - id: A B\n  - title: c\n"), DefaultLimits())
 	require.ErrorContains(t, err, `id "A B"`)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -104,7 +103,9 @@ type advisoryShowOptions struct{ json bool }
 func newAdvisoryShow(e *env) *cobra.Command {
 	var o advisoryShowOptions
 	c := &cobra.Command{
-		Use: "show ADVISORY", Short: "Print the document that an advisory was entered with, as it was sent", Args: exactly(1), ValidArgsFunction: e.completeAdvisories,
+		Use: "show ADVISORY", Short: "Print the document that an advisory was entered with", Args: exactly(1), ValidArgsFunction: e.completeAdvisories,
+		Long: `Print the document that an advisory was entered with. What a terminal would act upon
+is shown as �; --json has the document as it was sent.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), e.session(c), patching.AdvisoryID(args[0]))
 		},
@@ -126,8 +127,7 @@ func (o advisoryShowOptions) run(ctx context.Context, s *session, id patching.Ad
 	if !a.Withdrawn.IsZero() {
 		s.note("It is withdrawn: %s", a.Reason)
 	}
-	_, err = io.WriteString(s.out, a.Source)
-	return err
+	return s.document(a.Source)
 }
 
 func newAdvisoryWithdraw(e *env) *cobra.Command {

@@ -65,7 +65,11 @@ func (o assetListOptions) run(ctx context.Context, s *session) error {
 		if a.ClockOff != "" {
 			seen += ", clock " + a.ClockOff
 		}
-		rows = append(rows, []string{string(a.ID), a.Hostname, string(a.Site), a.OS, fmt.Sprint(a.Missing), fmt.Sprint(a.Security), yes(a.Reboot), first(yes(a.Enrolled), "no"), seen})
+		missing, security := "", "" // of whom nothing is known, which is not nought
+		if !a.Inventoried.IsZero() {
+			missing, security = fmt.Sprint(a.Missing), fmt.Sprint(a.Security)
+		}
+		rows = append(rows, []string{string(a.ID), a.Hostname, string(a.Site), a.OS, missing, security, yes(a.Reboot), first(yes(a.Enrolled), "no"), seen})
 	}
 	s.list(rows, "No machine is known: let some enrol with \"patchcycle enrol token --site NAME\".",
 		"MACHINE", "HOSTNAME", "SITE", "OS", "MISSING", "SECURITY", "REBOOT", "ENROLLED", "SEEN")
@@ -115,7 +119,11 @@ func (o assetShowOptions) run(ctx context.Context, s *session, name string) erro
 	for _, p := range a.Patches {
 		rows = append(rows, []string{p.Name, p.From, p.To, p.Origin, yes(p.Security), yes(p.NeedsReboot)})
 	}
-	s.list(rows, "It misses nothing that its package manager offers.", "MISSING PATCH", "FROM", "TO", "ORIGIN", "SECURITY", "REBOOT")
+	none := "It misses nothing that its package manager offers."
+	if a.Inventoried.IsZero() {
+		none = "What it misses is not known."
+	}
+	s.list(rows, none, "MISSING PATCH", "FROM", "TO", "ORIGIN", "SECURITY", "REBOOT")
 	if len(a.Outside) == 0 {
 		return nil
 	}
@@ -129,10 +137,15 @@ func (o assetShowOptions) run(ctx context.Context, s *session, name string) erro
 }
 
 func (s *session) printAsset(a wire.AssetDetail) {
+	packages, missing := "not known: it has sent no inventory", ""
+	if !a.Inventoried.IsZero() {
+		packages = fmt.Sprint(a.Packages)
+		missing = fmt.Sprintf("%s, %d of them for security", phrase.Count(a.Missing, "patch", "patches"), a.Security)
+	}
 	s.fields(
 		"Machine", string(a.ID), "Hostname", a.Hostname, "Site", string(a.Site), "Zone", a.Zone,
 		"System", strings.TrimSpace(a.OS+" "+a.Arch), "Kernel", a.Kernel, "Package manager", a.Manager,
-		"Packages", fmt.Sprint(a.Packages), "Missing", fmt.Sprintf("%s, %d of them for security", phrase.Count(a.Missing, "patch", "patches"), a.Security),
+		"Packages", packages, "Missing", missing,
 		"Kept back", strings.Join(a.KeptBack, ", "), "Half installed", strings.Join(a.Broken, ", "), "Reboot pending", yes(a.Reboot),
 		"Owner", a.Owner, "Business unit", a.BusinessUnit, "Criticality", string(a.Criticality), "Exposure", string(a.Exposure),
 		"Data class", a.DataClass, "Tags", strings.Join(a.Tags, ", "), "Services", strings.Join(a.Services, ", "),

@@ -416,3 +416,20 @@ func TestCountsAndWordsThatCannotBeAreErrorsOfTheCommandLine(t *testing.T) {
 	require.NoError(t, h.store.PutTasks(t.Context(), []patching.Task{{ID: "t-1", Cycle: cycleID, Asset: "web-1", Cause: patching.ReasonInstallFailed, Opened: noon, Due: noon, State: patching.TaskOpen}}))
 	assert.Contains(t, h.ok("task", "list", "--machine", "web-1.example"), "t-1", "people know machines by their hostnames")
 }
+
+// Serves Q7: what is not known is not nought.
+func TestAMachineThatSentNoInventoryIsNotSaidToMissNothing(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	assert.Regexp(t, `web-2 +web-2.example +amsterdam +Debian GNU/Linux 12 +yes`, h.ok("asset", "list"))
+	r := h.run("asset", "show", "web-2")
+	assert.Regexp(t, `Packages: +not known: it has sent no inventory\n`, r.out)
+	assert.NotContains(t, r.out, "Missing")
+	assert.Contains(t, r.errs, "What it misses is not known.")
+	seen, err := h.store.Asset(t.Context(), "web-2")
+	require.NoError(t, err)
+	seen.Inventoried = noon
+	require.NoError(t, h.store.PutAsset(t.Context(), seen))
+	assert.Regexp(t, `Debian GNU/Linux 12 +0 +0 +yes`, h.ok("asset", "list"))
+	assert.Regexp(t, `Missing: +0 patches, 0 of them for security\n`, h.ok("asset", "show", "web-2"))
+}

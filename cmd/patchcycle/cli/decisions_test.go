@@ -19,7 +19,7 @@ func TestUrgencyIsDecidedListedAndEnded(t *testing.T) {
 	h.cycle()
 	h.as("sam", patching.RoleSecurityLead)
 	assert.Contains(t, h.run("urgency", "list").errs, "Nothing was decided: what the regimes say counts.")
-	out := h.ok("urgency", "review", "CVE-2026-1000", "--answer", "accept", "--reason", "not reachable", "--until", "2027-06-30", "--machine", "web-1.example")
+	out := h.ok("urgency", "review", "cve-2026-1000", "--answer", "accept", "--reason", "not reachable", "--until", "2027-06-30", "--machine", "web-1.example")
 	assert.Regexp(t, `^Review review-[0-9a-f]{10}: accept the risk for CVE-2026-1000 where hostname in \["web-1.example"\] until 2027-06-30. It is about 1 machine of 2.\n$`, out)
 	soon := decode[wire.ReviewAnswer](h, "urgency", "review", "DSA-5888-1", "--package", "openssl", "--answer", "now", "--reason", "exploited", "--until", "2026-12-01")
 	assert.Equal(t, wire.Subject{Advisory: "DSA-5888-1", Package: "openssl"}, soon.Review.Subject)
@@ -127,6 +127,7 @@ func TestADecisionThatLacksSomethingIsAnErrorOfTheCommandLineWithTheWayOut(t *te
 		{[]string{"exception", "add", "DSA-1", "--owner", "it", "--reason", "r", "--until", "2028-01-31"}, ExitUsage, `--until "2028-01-31": 2028-01-31 is more than a year away`},
 		{append([]string{"exception", "add", "DSA-1", "--review-by", "2027-03-01"}, whole...), ExitUsage, `--review-by "2027-03-01": 2027-03-01 is not between now and its end, 2027-01-31`},
 		{append([]string{"exception", "add", "D S A"}, whole...), ExitUsage, `ADVISORY "D S A": "D S A" names no advisory`},
+		{append([]string{"exception", "add", "CVE-2026-1"}, whole...), ExitUsage, `ADVISORY "CVE-2026-1": "CVE-2026-1" is no CVE's name: want CVE, a year and four digits or more, such as CVE-2024-3094`},
 		{append([]string{"exception", "add", "DSA-1", "--select", "site = 3"}, whole...), ExitUsage, "write =="},
 		{append([]string{"exception", "add", "DSA-1", "--select", "true", "--machine", "a"}, whole...), ExitUsage, "give one of them"},
 		{append([]string{"exception", "add"}, whole...), ExitUsage, "say what it is about"},

@@ -52,7 +52,10 @@ func (o cyclePlanOptions) run(ctx context.Context, s *session, args []string) er
 		return Fail(ExitFailed, "Do not approve it; tell whoever runs the server.", "the server's text of the plan does not have the hash that the server says")
 	}
 	if o.text {
-		_, err := io.WriteString(s.out, p.Text)
+		if s.width > 0 {
+			return s.document(p.Text)
+		}
+		_, err := io.WriteString(s.out, p.Text) // for whoever computes the hash, to the byte
 		return err
 	}
 	s.printPlan(p)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -179,8 +178,7 @@ func (o policyShowOptions) run(ctx context.Context, s *session, name patching.Po
 		return s.json(p)
 	}
 	s.note("Policy %s, version %s, applied by %s on %s.", p.Name, p.Version.Short(), p.By, s.when(p.Applied))
-	_, err = io.WriteString(s.out, p.Source)
-	return err
+	return s.document(p.Source)
 }
 
 type policyListOptions struct{ json bool }

@@ -106,8 +106,7 @@ func (o reportShowOptions) page(ctx context.Context, s *session, c *client.Clien
 		return err
 	}
 	if o.output == "" {
-		_, err := s.out.Write(page)
-		return err
+		return s.document(string(page))
 	}
 	if err := os.WriteFile(o.output, page, 0o644); err != nil { // a report is for others to read
 		return fmt.Errorf("write the report: %w", err)

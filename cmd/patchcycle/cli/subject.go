@@ -28,11 +28,8 @@ func (o *subjectOptions) flags(c *cobra.Command) {
 func (o subjectOptions) about(s *session, args []string) (wire.Subject, error) {
 	about := wire.Subject{Package: o.pkg, Selector: o.selects}
 	if len(args) > 0 {
-		if cve := patching.CVE(args[0]); cve.Valid() {
-			about.CVE = cve
-		} else {
-			about.Advisory = patching.AdvisoryID(args[0])
-		}
+		// What is a CVE is seen by the server, for other clients too.
+		about.Advisory = patching.AdvisoryID(args[0])
 	}
 	switch {
 	case len(o.machines) > 0 && o.selects != "":

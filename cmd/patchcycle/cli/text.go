@@ -1,14 +1,38 @@
 package cli
 
 import (
+	"io"
 	"reflect"
+	"strings"
 
+	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
 
 // OneLine takes out what a terminal would act upon, and what would make two lines
 // of one: a name or a reason must not read as a line of ours.
 func OneLine(s string) string { return oneLine(s) }
+
+// document prints a text that somebody sent as it is, but for what a terminal would act
+// upon or not show; programs get that with --json.
+func (p printer) document(text string) error {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		body := strings.TrimSuffix(line, "\n")
+		if len(body) < len(line) {
+			body = strings.TrimSuffix(body, "\r") // as Windows ends its lines
+		}
+		out.WriteString(strings.Map(func(r rune) rune {
+			if r != '\t' && patching.Unseen(r) {
+				return '\uFFFD'
+			}
+			return r
+		}, body))
+		out.WriteString(line[len(body):])
+	}
+	_, err := io.WriteString(p.out, out.String())
+	return err
+}
 
 // lines is a text whose lines are meant, such as a procedure.
 type lines string

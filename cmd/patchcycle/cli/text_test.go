@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -33,6 +35,36 @@ func TestTheNameOfAFileReachesTheTerminalAsOneLineWithoutCommands(t *testing.T) 
 	r := h.run("policy", "lint", file, "--json")
 	require.NoError(t, json.Unmarshal([]byte(r.out), &lint))
 	assert.Equal(t, file, lint.Problems[0].File, "programs get the name as it is")
+}
+
+func TestADocumentReachesTheTerminalWithoutCommandsAndProgramsGetItAsItIs(t *testing.T) {
+	h := newHouse(t)
+	const bad = "# \x1b[2J\u009b31m\u202eliam\u200b\rx\ty\r\n"
+	const clean = "# \uFFFD[2J\uFFFD31m\uFFFDliam\uFFFD\uFFFDx\ty\r\n"
+
+	// As it was entered before such letters were refused.
+	const advisory = "advisories:\n  - id: LOCAL-2026-1\n"
+	_, err := h.store.PutHandAdvisories(t.Context(), []byte(advisory+bad), []patching.Advisory{{ID: "LOCAL-2026-1", Title: "t"}}, "olga", noon)
+	require.NoError(t, err)
+	assert.Equal(t, advisory+clean, h.ok("advisory", "show", "LOCAL-2026-1"))
+	assert.Equal(t, advisory+bad, decode[wire.AdvisoryDetail](h, "advisory", "show", "LOCAL-2026-1").Source)
+
+	text, err := os.ReadFile(h.policy())
+	require.NoError(t, err)
+	require.NoError(t, h.store.ApplyPolicy(t.Context(), store.PolicyVersion{Name: "demo", Source: append(text, bad...), By: "ada", Applied: noon}))
+	assert.Equal(t, string(text)+clean, h.ok("policy", "show", "demo"))
+
+	h.cycle()
+	plan, err := h.store.Plan(t.Context(), cycleID)
+	require.NoError(t, err)
+	plan.Revision, plan.Author = 2, "ana\x1b[2J\u202e"
+	require.NoError(t, h.store.PutPlan(t.Context(), plan, nil))
+	assert.Equal(t, string(plan.Canonical()), h.ok("cycle", "plan", "--text"), "what is hashed is not touched")
+	h.o.Terminal = func(io.Writer) int { return 80 }
+	shown := h.ok("cycle", "plan", "--text")
+	assert.Contains(t, shown, "ana")
+	assert.NotContains(t, shown, "\x1b")
+	assert.NotContains(t, shown, "\u202e")
 }
 
 func TestAReasonForgesNoLinesAndAProcedureKeepsItsOwn(t *testing.T) {

@@ -20,7 +20,7 @@ type Asset struct {
 	BusinessUnit string               `json:"business_unit,omitempty"`
 	Criticality  patching.Criticality `json:"criticality,omitempty"`
 	Exposure     patching.Exposure    `json:"exposure,omitempty"`
-	Missing      int                  `json:"missing" doc:"Patches that its package manager offers."`
+	Missing      int                  `json:"missing" doc:"Patches that its package manager offers; says nothing where inventoried is not there."`
 	Security     int                  `json:"security" doc:"Of them, security updates."`
 	Reboot       bool                 `json:"reboot_pending"`
 	Seen         time.Time            `json:"seen,omitzero" doc:"Its last message."`

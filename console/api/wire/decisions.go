@@ -8,7 +8,7 @@ import (
 
 // Subject is what a person decides about. What is left out does not narrow it.
 type Subject struct {
-	Advisory patching.AdvisoryID `json:"advisory,omitempty" maxLength:"100" doc:"As its publisher writes it."`
+	Advisory patching.AdvisoryID `json:"advisory,omitempty" maxLength:"100" doc:"As its publisher writes it; what begins like a CVE's name is taken as one."`
 	CVE      patching.CVE        `json:"cve,omitempty" maxLength:"30"`
 	Package  string              `json:"package,omitempty" maxLength:"300" doc:"A package, or the source package that it is built from."`
 	Selector string              `json:"selector,omitempty" maxLength:"4096" doc:"On which machines, as in policies; none: on all."`
