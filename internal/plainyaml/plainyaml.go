@@ -76,7 +76,7 @@ func wrong(err error, text []byte) string {
 	}
 	lines := strings.Split(string(text), "\n")
 	if n := at.GetToken().Position.Line; n >= 1 && n <= len(lines) {
-		if field := fieldLine.FindStringSubmatch(lines[n-1]); field != nil && !strings.Contains(words, `"`+field[1]+`"`) {
+		if field := fieldLine.FindStringSubmatch(lines[n-1]); len(field) > 0 && !strings.Contains(words, `"`+field[1]+`"`) {
 			return fmt.Sprintf("%s: %s", field[1], words)
 		}
 	}

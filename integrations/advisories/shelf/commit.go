@@ -119,12 +119,10 @@ func (d *Draft) read(ctx context.Context, next *Kept, t Terms) error {
 			return err
 		}
 	}
-	counted := kept
-	if d.Through.IsZero() {
-		counted = advisories.Distinct(kept) // copies would make up for what is missing
-	} else {
+	counted := advisories.Distinct(kept) // copies would make up for what is missing
+	if !d.Through.IsZero() {
 		kept = advisories.Latest(kept)
-		counted = kept
+		counted = kept // what is said twice is left out of the earlier one already
 	}
 	e := patching.FeedEdition{
 		Digest: digest(next.Documents), Got: t.Now.UTC(), Records: map[string]int{}, Formats: advisories.Counted(counted),
