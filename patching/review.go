@@ -233,6 +233,9 @@ func (t Term) check() error {
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
+// Check says why the decision cannot be ended like that, as a [*Misfit]; nil: it can.
+func (e Ending) Check() error { return checkReason(e.Reason) }
+
 func checkOwner(name string) error {
 	return checkSentence("owner", name, 100, "say who answers for it, a person or a role such as shop-team")
 }

@@ -116,6 +116,9 @@ func (s *server) withdrawAdvisory(ctx context.Context, in *withdrawInput) (wire.
 	if was := versions[0]; !was.Withdrawn.IsZero() {
 		return wire.Advisory{}, conflict(fmt.Sprintf("Advisory %s is withdrawn since %s.", was.ID, was.Withdrawn.Format("2006-01-02 15:04 MST")), "")
 	}
+	if err := (patching.Ending{Reason: in.Body.Reason}).Check(); err != nil {
+		return wire.Advisory{}, misfits(err)
+	}
 	var gone store.HandAdvisory
 	err = s.change(ctx, "withdraw advisory", string(in.Advisory), in.Body.Reason, func() (err error) {
 		gone, err = s.Store.WithdrawHandAdvisory(ctx, in.Advisory, account(ctx).Name, s.Now().UTC(), in.Body.Reason)

@@ -139,7 +139,8 @@ func (s *server) ends(ctx context.Context, t patching.Term, reason string) (patc
 	if !t.InForce(now) {
 		return patching.Ending{}, conflict(fmt.Sprintf("%s is over since %s: %s.", t.ID, end(t).UTC().Format(time.DateOnly), t.State(now)), "")
 	}
-	return patching.Ending{Decision: t.ID, At: now, By: account(ctx).Name, Role: patching.RoleSecurityLead, Reason: reason}, nil
+	e := patching.Ending{Decision: t.ID, At: now, By: account(ctx).Name, Role: patching.RoleSecurityLead, Reason: reason}
+	return e, misfits(e.Check())
 }
 
 func subject(s wire.Subject) patching.Subject {
