@@ -132,3 +132,17 @@ func TestASystemIsKnownByItsName(t *testing.T) {
 		require.Equal(t, want, assess.PlatformOf(name))
 	}
 }
+
+// Serves G2: Debian signs a kernel in a source of its own, and advisories are about the kernel.
+func TestASignedKernelIsBuiltFromTheKernelThatItSigns(t *testing.T) {
+	for signed, source := range map[string]string{"linux-signed-amd64": "linux", "linux-signed-6.12-amd64": "linux-6.12"} {
+		m := assess.Machine{
+			Platform: patching.Platform{ID: "debian", Release: "12"},
+			Packages: patching.PackageSet{Packages: []patching.Package{
+				{Name: "linux-image-6.12.1-amd64", Arch: "amd64", Version: "6.12.1-1", Source: signed, SourceVersion: "6.12.1+1"},
+			}},
+		}
+		require.Len(t, looks(judgeOf(fixedIn("DSA-1", source, "6.12.2-1")), m), 1, signed)
+		require.Empty(t, looks(judgeOf(fixedIn("DSA-1", source, "6.12.1-1")), m), signed)
+	}
+}

@@ -376,11 +376,15 @@ func sourceOf(p patching.Package) (name, v string) {
 	if v == "" {
 		v = p.Version
 	}
-	if strings.HasPrefix(name, "linux-signed-") {
+	// linux-signed-amd64 is linux, signed; linux-signed-6.12-amd64 is linux-6.12.
+	if of, signed := strings.CutPrefix(name, "linux-signed-"); signed {
 		if i := strings.LastIndexByte(v, '+'); i > 0 {
 			v = v[:i] + "-" + v[i+1:]
 		}
 		name = "linux"
+		if i := strings.LastIndexByte(of, '-'); i > 0 {
+			name += "-" + of[:i]
+		}
 	}
 	return name, v
 }
