@@ -10,7 +10,7 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/notice"
-	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/patching/plan"
 )
 
 // Ahead is [Urgent.Coming] for those who are told of it, by site and owner.
@@ -34,7 +34,7 @@ func (u *Urgent) Ahead(ctx context.Context, name patching.PolicyName) (notice.Ah
 		m := &o.assets[i]
 		machines[at{kindAfter{kindOf(m), o.items[i].Bundle}, m.Site, m.Owner}]++
 	}
-	s := sorter{grounds: o.grounds, read: o.read, looks: map[kind]*assess.Kind{}, after: map[kindAfter]*assess.Kind{}}
+	s := newSorter(o.grounds, o.read)
 	known := map[kindAfter]notice.Alike{}
 	for key, n := range machines {
 		l, ok := known[key.kindAfter]
@@ -81,10 +81,12 @@ func (u *Urgent) Outlived(ctx context.Context, all []patching.WorkAround) (map[p
 	if err != nil {
 		return nil, err
 	}
+	g := plan.Grounds{Judgement: assess.Judgement{AsOf: now}}
+	g.Assessor = assess.NewAssessor(know, g.Judgement)
+	s := newSorter(g, newReader(u.Store))
 	out := map[patching.DecisionID]int{}
-	read := newReader(u.Store)
 	for _, w := range all {
-		fixes, err := u.fixes(ctx, know.Advisories, read, w, now)
+		fixes, err := s.fixes(ctx, u.Store, w, w.InPlace(now), freshPatch)
 		if err != nil {
 			return nil, fmt.Errorf("work-around %s: %w", w.ID, err)
 		}
@@ -99,31 +101,3 @@ func (u *Urgent) Outlived(ctx context.Context, all []patching.WorkAround) (map[p
 
 // freshPatch is how old an inventory may be that shows a patch.
 const freshPatch = 48 * time.Hour
-
-// fixes are how the patch stands that a work-around makes up for, on machines of which
-// that is known.
-func (u *Urgent) fixes(ctx context.Context, x *assess.Index, read *reader, w patching.WorkAround, now time.Time) (map[patching.AssetID]patching.Fix, error) {
-	out := map[patching.AssetID]patching.Fix{}
-	s := sorter{read: read}
-	known := map[kind]patching.Fix{}
-	err := inChunks(w.InPlace(now), func(some []patching.AssetID) error {
-		assets, err := u.Store.Assets(ctx, store.AssetFilter{IDs: some})
-		for i := range assets {
-			a := &assets[i]
-			k := kindOf(a)
-			if now.Sub(a.Inventoried) > freshPatch || k.Packages == "" {
-				continue
-			}
-			if _, ok := known[k]; !ok {
-				m, err := s.machine(ctx, k)
-				if err != nil {
-					return fmt.Errorf("machine %s: %w", a.ID, err)
-				}
-				known[k] = x.FixOf(m, x.Match(m, now), w.Subject)
-			}
-			out[a.ID] = known[k]
-		}
-		return err
-	})
-	return out, err
-}

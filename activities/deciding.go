@@ -58,7 +58,7 @@ func (r *Remedying) holding(ctx context.Context, pol *policy.Policy, read *reade
 	if err != nil {
 		return h, err
 	}
-	s := sorter{grounds: g, read: read, looks: map[kind]*assess.Kind{}}
+	s := newSorter(g, read)
 	known := map[takenKind]patching.Digest{}
 	for i := range assets {
 		a := &assets[i]
@@ -121,20 +121,6 @@ func (s *sorter) held(ctx context.Context, a *patching.Asset, on patching.Decisi
 		return nil, err
 	}
 	return assess.HeldOn(a.ID, m.Packages, k.Matches(), on, s.grounds.AsOf), nil
-}
-
-// look matches a kind of machine once.
-func (s *sorter) look(ctx context.Context, at kind) (assess.Machine, *assess.Kind, error) {
-	m, err := s.machine(ctx, at)
-	if err != nil {
-		return m, nil, err
-	}
-	k, known := s.looks[at]
-	if !known {
-		k = s.grounds.Assessor.Kind(m)
-		s.looks[at] = k
-	}
-	return m, k, nil
 }
 
 // note keeps when advisories were first seen here, and lets the grounds go by that: clocks

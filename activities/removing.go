@@ -3,11 +3,12 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
-	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/plan"
+	"github.com/patchcycle/patchcycle/store"
 )
 
 // removals makes tasks of the work-arounds on the machines of a cycle that has closed, where
@@ -24,21 +25,17 @@ func (r *Remedying) removals(ctx context.Context, s StandingStore, c patching.Cy
 	for _, i := range items {
 		ours[i.Asset] = true
 	}
-	look := sorter{grounds: g, read: newReader(s), looks: map[kind]*assess.Kind{}}
+	look := newSorter(g, newReader(s))
 	var tasks []patching.Task
 	for _, w := range all.WorkArounds {
-		fixes := map[patching.AssetID]patching.Fix{}
-		for _, id := range w.InPlace(g.AsOf) {
-			if !ours[id] {
-				continue
-			}
-			if fixes[id], err = look.fix(ctx, s, w, id, fresh); err != nil {
-				return fmt.Errorf("work-around %s: %w", w.ID, err)
-			}
+		in := slices.DeleteFunc(w.InPlace(g.AsOf), func(id patching.AssetID) bool { return !ours[id] })
+		fixes, err := look.fixes(ctx, s, w, in, fresh)
+		if err != nil {
+			return fmt.Errorf("work-around %s: %w", w.ID, err)
 		}
 		left := w.Errands(fixes, g.AsOf)
-		for _, id := range w.InPlace(g.AsOf) {
-			if ours[id] && left[id] == patching.ErrandRemove {
+		for _, id := range in {
+			if left[id] == patching.ErrandRemove {
 				tasks = append(tasks, w.Removal(id, c.ID, c.Closed, c.Closed.Add(taskDue)))
 			}
 		}
@@ -52,19 +49,32 @@ func (r *Remedying) removals(ctx context.Context, s StandingStore, c patching.Cy
 	return nil
 }
 
+// fixes are how the patch stands that a work-around makes up for, on machines of which that
+// is known.
+func (s *sorter) fixes(ctx context.Context, from assetLister, w patching.WorkAround, on []patching.AssetID, fresh time.Duration) (map[patching.AssetID]patching.Fix, error) {
+	out := map[patching.AssetID]patching.Fix{}
+	err := inChunks(on, func(some []patching.AssetID) error {
+		assets, err := from.Assets(ctx, store.AssetFilter{IDs: some})
+		for i := range assets {
+			a := &assets[i]
+			if out[a.ID], err = s.fix(ctx, w, a, fresh); err != nil {
+				return fmt.Errorf("machine %s: %w", a.ID, err)
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
 // fix is how the patch stands by an inventory that came after the work-around was put in
-// place, and is recent enough to go by.
-func (s *sorter) fix(ctx context.Context, from FleetStore, w patching.WorkAround, id patching.AssetID, fresh time.Duration) (patching.Fix, error) {
-	a, err := from.Asset(ctx, id)
-	if err != nil {
-		return "", fmt.Errorf("machine %s: %w", id, err)
-	}
-	if !a.Inventoried.After(w.Placed(id)) || fresh > 0 && s.grounds.AsOf.Sub(a.Inventoried) > fresh {
+// place, and is recent enough to go by; empty: there is none.
+func (s *sorter) fix(ctx context.Context, w patching.WorkAround, a *patching.Asset, fresh time.Duration) (patching.Fix, error) {
+	if !a.Inventoried.After(w.Placed(a.ID)) || fresh > 0 && s.grounds.AsOf.Sub(a.Inventoried) > fresh {
 		return "", nil
 	}
-	m, k, err := s.look(ctx, kindOf(&a))
-	if err != nil {
-		return "", fmt.Errorf("machine %s: %w", id, err)
+	m, k, err := s.look(ctx, kindOf(a))
+	if err != nil || len(m.Packages.Packages) == 0 {
+		return "", err
 	}
 	return s.grounds.Assessor.Fix(m, k.Matches(), w.Subject), nil
 }

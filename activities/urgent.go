@@ -39,12 +39,10 @@ func (u *Urgent) Findings(ctx context.Context, a patching.Asset) (assess.Sheet, 
 	if err != nil {
 		return assess.Sheet{}, nil, err
 	}
-	s := sorter{grounds: g, read: newReader(u.Store)}
-	m, err := s.machine(ctx, kindOf(&a))
+	_, kind, err := newSorter(g, newReader(u.Store)).look(ctx, kindOf(&a))
 	if err != nil {
 		return assess.Sheet{}, nil, fmt.Errorf("machine %s: %w", a.ID, err)
 	}
-	kind := g.Assessor.Kind(m)
 	if err := u.Remedying.remember(ctx, &g, kind.Matches()); err != nil {
 		return assess.Sheet{}, nil, err
 	}
