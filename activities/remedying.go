@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -43,6 +45,7 @@ type StandingStore interface {
 	RemedyingStore
 	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
 	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
+	Outlooks(ctx context.Context, c patching.CycleID) (map[patching.Digest]plan.Outlook, error)
 	PutStanding(ctx context.Context, c patching.CycleID, s plan.Standing) error
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 	PutTasks(ctx context.Context, tasks []patching.Task) error
@@ -96,7 +99,22 @@ func (r *Remedying) stand(ctx context.Context, s StandingStore, id patching.Cycl
 	if err := r.removals(ctx, s, record, pol.Fresh, g, items); err != nil {
 		return err
 	}
-	return s.PutStanding(ctx, id, g.Stand(all))
+	looks, err := s.Outlooks(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.PutStanding(ctx, id, g.Stand(all, named(looks)...))
+}
+
+// named are the advisories that the plans of a cycle name, in a fixed order.
+func named(looks map[patching.Digest]plan.Outlook) []patching.AdvisoryID {
+	ids := map[patching.AdvisoryID]bool{}
+	for _, look := range looks {
+		for i := range look.Remediation.Remedies {
+			ids[look.Remediation.Remedies[i].Advisory] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
 }
 
 // likes puts the machines of a plan together that are alike, and sees to it that the

@@ -276,3 +276,27 @@ func TestAReportIsMadeWhereNobodyCouldLook(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, all[len(all)-1].Body, "a feed is damaged")
 }
+
+// Serves Q2: a feed that is gone when the report is made tells nothing of who is patched.
+func TestAnAdvisoryThatNoSourceHasAtTheEndIsNotKnownToBeGone(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(3)
+	h.tell(map[string]patching.AdvisoryID{"openssl": "DSA-1"})
+	s := h.begin(monthly, patching.Monthly)
+	require.Contains(t, h.plan(&s).Remediation, "1 advisory about 1 flaw")
+	h.tell(map[string]patching.AdvisoryID{"libssl3": "DSA-2"})
+	reports := &activities.Reports{Store: h.Store, Render: printer{"r.html"}, Remedying: h.remedying}
+	_, err := reports.Make(h.ctx, contract.MakeReportIn{State: s})
+	require.NoError(t, err)
+	st, err := h.Standing(h.ctx, s.ID)
+	require.NoError(t, err)
+	require.Equal(t, []patching.AdvisoryID{"DSA-1"}, st.Unknown)
+	require.Equal(t, 3, st.Has["DSA-2"])
+
+	// Where nothing can look, nothing is claimed either.
+	other := h.begin("cycle/servers/2026-11.2", patching.Monthly)
+	_, err = (&activities.Reports{Store: h.Store, Render: printer{"r.html"}}).Make(h.ctx, contract.MakeReportIn{State: other})
+	require.NoError(t, err)
+	_, err = h.Standing(h.ctx, other.ID)
+	require.ErrorIs(t, err, store.ErrNotFound)
+}

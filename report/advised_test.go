@@ -155,3 +155,20 @@ func TestAReportNamesWhatPeopleDecidedBesideWhatTheRegimesSay(t *testing.T) {
 	require.Len(t, a.Review, 1)
 	require.Equal(t, patching.AgendaExpired, a.Review[0].Why)
 }
+
+// Serves Q2: what no source speaks of any more is not gone from machines for that.
+func TestOfAnAdvisoryThatNoSourceHasAnyMoreNothingIsClaimed(t *testing.T) {
+	w := successful(t)
+	st, err := w.Standing(t.Context(), w.cycle.ID)
+	w.must(err)
+	delete(st.Has, "HOUSE-1")
+	delete(st.Overdue, "HOUSE-1")
+	st.Unknown = []patching.AdvisoryID{"HOUSE-1"}
+	w.must(w.PutStanding(t.Context(), w.cycle.ID, st))
+	d := w.build()
+	for _, r := range d.Advisories.Rows {
+		require.Equal(t, r.Advisory == "HOUSE-1", r.Have == nil, r.Advisory)
+	}
+	require.Contains(t, strings.Join(d.Summary.Sentences, " "), "; of 1 it is not known, as no source has them any more.")
+	require.Contains(t, string(html(t, d)), ">not known</td>")
+}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -167,7 +168,7 @@ func (f *facts) advised(r *plan.Remedy) Advised {
 			a.Due = &d.Due
 		}
 	}
-	if f.standing != nil {
+	if f.standing != nil && !slices.Contains(f.standing.Unknown, r.Advisory) {
 		have, overdue, accepted := f.standing.Has[r.Advisory], f.standing.Overdue[r.Advisory], f.standing.Accepted[r.Advisory]
 		a.Have, a.Overdue, a.Accepted = &have, &overdue, &accepted
 	}
@@ -179,9 +180,11 @@ func (a Advisories) said() string {
 	if len(a.Rows) == 0 || a.Looked.IsZero() {
 		return ""
 	}
-	gone, overdue := 0, 0
+	gone, overdue, unknown := 0, 0, 0
 	for _, r := range a.Rows {
 		switch {
+		case r.Have == nil:
+			unknown++
 		case *r.Have == 0:
 			gone++
 		case *r.Overdue > 0:
@@ -192,8 +195,10 @@ func (a Advisories) said() string {
 	if a.More > 0 {
 		words = "Of the " + phrase.Count(len(a.Rows), "most urgent advisory", "most urgent advisories") + " that its machines had, "
 	}
-	left := len(a.Rows) - gone
+	left := len(a.Rows) - gone - unknown
 	switch {
+	case unknown == len(a.Rows):
+		return words + "nothing is known any more: no source has them"
 	case left == 0:
 		words += "none is left on any"
 	case gone == 0:
@@ -203,6 +208,9 @@ func (a Advisories) said() string {
 	}
 	if overdue > 0 {
 		words += ", " + number(overdue) + " of them past the due date"
+	}
+	if unknown > 0 {
+		words += "; of " + number(unknown) + " it is not known, as no source has them any more"
 	}
 	return words
 }

@@ -64,7 +64,7 @@ func remedyShape(r *plan.Remedy) wire.Remedy {
 	for _, p := range r.By {
 		out.By = append(out.By, wire.RemedyPatch(p))
 	}
-	for _, why := range r.Kinds() {
+	for _, why := range r.Reasons() {
 		out.Stays = append(out.Stays, wire.StayCount{Why: string(why), Machines: r.Stays[why]})
 	}
 	return out

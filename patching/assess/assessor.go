@@ -167,6 +167,12 @@ func (a *Assessor) Fix(m Machine, matches []Match, about patching.Subject) patch
 	return a.k.Advisories.FixOf(m, matches, about)
 }
 
+// Knows reports whether any source still has an advisory: of one that is gone from all,
+// nobody can say who has it.
+func (a *Assessor) Knows(id patching.AdvisoryID) bool {
+	return slices.ContainsFunc(a.k.Advisories.Naming(string(id)), func(is *patching.Advisory) bool { return is.ID == id })
+}
+
 // Remember says when advisories were first seen in this house, from which some clocks count;
 // those that are not told are new. It is called before anybody asks how urgent they are.
 func (a *Assessor) Remember(seen map[patching.AdvisoryID]time.Time) {

@@ -394,5 +394,5 @@ func (r *Remedy) Stay() int {
 	return n
 }
 
-// Kinds counts what is left for reasons, in a fixed order.
-func (r *Remedy) Kinds() []Staying { return slices.Sorted(maps.Keys(r.Stays)) }
+// Reasons are why it stays, in a fixed order.
+func (r *Remedy) Reasons() []Staying { return slices.Sorted(maps.Keys(r.Stays)) }

@@ -201,3 +201,9 @@ func TestAProposalSaysWhatOfItDependsOnWhatIsNotKnown(t *testing.T) {
 	r := g.Remedy([]plan.Likes{alike(g, 7, box(has("nginx", "1.22")), takes("nginx", "1.22", "1.24"), now)})
 	require.Contains(t, r.Proposes(), "Of 1 of them that depends on what is not known.")
 }
+
+func TestAFeedThatSaysNothingYetIsNamedWithItsTrouble(t *testing.T) {
+	g := grounds(t, patching.Monthly, nil)
+	g.Feeds = []patching.FeedState{{FeedSource: patching.FeedSource{Name: "changelogs"}, Trouble: "2 packages are not read yet"}}
+	require.Equal(t, []string{"The feed changelogs says nothing yet: 2 packages are not read yet."}, g.Remedy(nil).Warnings())
+}

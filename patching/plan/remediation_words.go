@@ -87,6 +87,8 @@ func (r Remediation) Proposes() string {
 func (r Remediation) Warnings() (words []string) {
 	for _, f := range r.Feeds {
 		switch {
+		case f.Records == 0 && f.Trouble != "":
+			words = append(words, fmt.Sprintf("The feed %s says nothing yet: %s.", f.Name, strings.TrimSuffix(f.Trouble, ".")))
 		case f.Records == 0:
 			words = append(words, fmt.Sprintf("The feed %s was never there.", f.Name))
 		case f.Stale:

@@ -17,12 +17,20 @@ type Standing struct {
 	// due date is over. Accepted are those of the overdue for which a person took that upon
 	// themselves: they are no less overdue for that.
 	Has, Overdue, Accepted map[patching.AdvisoryID]int
+	// Unknown are advisories that a plan named, and that no source has any more: who has
+	// them is not known.
+	Unknown []patching.AdvisoryID
 }
 
-// Stand counts what machines have now.
-func (g Grounds) Stand(all []Likes) Standing {
+// Stand counts what machines have now of all advisories, named those of plans among them.
+func (g Grounds) Stand(all []Likes, named ...patching.AdvisoryID) Standing {
 	s := Standing{
 		AsOf: g.AsOf, Has: map[patching.AdvisoryID]int{}, Overdue: map[patching.AdvisoryID]int{}, Accepted: map[patching.AdvisoryID]int{},
+	}
+	for _, id := range named {
+		if !g.Assessor.Knows(id) {
+			s.Unknown = append(s.Unknown, id)
+		}
 	}
 	for i := range all {
 		l := &all[i]

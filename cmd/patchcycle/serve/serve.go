@@ -47,6 +47,7 @@ type Server struct {
 	snapshots *snapshots.Keeper
 	notices   *notices.Keeper
 	feeds     *feeds.Keeper
+	remedying *activities.Remedying // nil where a cycle is closed on record, and nothing else runs
 	worker    *worker.Worker
 	doors     []*door
 	cancel    context.CancelFunc
@@ -117,6 +118,7 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 	if err := s.openFeeds(ctx); err != nil {
 		return err
 	}
+	s.openRemedying()
 	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
 		return err
 	}
@@ -231,7 +233,7 @@ func (s *Server) fleet(ctx context.Context) (string, error) {
 // activities hands each activity its ports.
 func (s *Server) activities() activities.All {
 	st, now, look, orders := s.Store, time.Now, s.Config.Look, s.root.Dispatcher()
-	planning := &activities.Planning{Store: st, Now: now, Remedying: s.remedying(), WayBack: assess.ByPackages(kept)}
+	planning := &activities.Planning{Store: st, Now: now, Remedying: s.remedying, WayBack: assess.ByPackages(kept)}
 	if s.snapshots != nil {
 		planning.Snapshots = s.snapshots
 	}
@@ -239,7 +241,7 @@ func (s *Server) activities() activities.All {
 		Cycles:    s.cycles(),
 		Assessing: &activities.Assessing{Store: st, Now: now},
 		Planning:  planning,
-		Remedying: s.remedying(),
+		Remedying: s.remedying,
 		People:    &activities.People{Store: st, History: worker.History{Client: s.Engine.Client()}, Now: now},
 		Waves:     &activities.Waves{Store: st, Dispatcher: orders, Now: now, Look: look},
 		Campaigns: &activities.Campaigns{Store: st, Dispatcher: orders, Now: now, Look: look},
@@ -254,7 +256,7 @@ func (s *Server) cycles() *activities.Cycles {
 
 func (s *Server) reports() *activities.Reports {
 	return &activities.Reports{
-		Store: s.Store, Remedying: s.remedying(), Render: report.Files{Dir: s.Config.Reports(), Source: s.Store, Now: time.Now},
+		Store: s.Store, Remedying: s.remedying, Render: report.Files{Dir: s.Config.Reports(), Source: s.Store, Now: time.Now},
 	}
 }
 
@@ -262,19 +264,16 @@ func (s *Server) reports() *activities.Reports {
 // alone may take a minute, and an emergency cannot.
 const readChangelogs = 30 * time.Second
 
-func (s *Server) remedying() *activities.Remedying {
-	r := &activities.Remedying{Store: s.Store, Now: time.Now, Tables: s.tables, Patience: readChangelogs}
-	if s.feeds != nil { // a cycle is closed on record where nothing else runs
-		r.Feeds = s.feeds
-	}
+// openRemedying makes the one that all ask: it remembers what it indexed.
+func (s *Server) openRemedying() {
+	s.remedying = &activities.Remedying{Store: s.Store, Now: time.Now, Feeds: s.feeds, Tables: s.tables, Patience: readChangelogs}
 	if s.snapshots != nil {
-		r.Changelogs = s.snapshots
+		s.remedying.Changelogs = s.snapshots
 	}
-	return r
 }
 
 func (s *Server) urgent() *activities.Urgent {
-	return &activities.Urgent{Store: s.Store, Remedying: s.remedying()}
+	return &activities.Urgent{Store: s.Store, Remedying: s.remedying}
 }
 
 // kept says whether an old version can still be had, where the server keeps no
