@@ -89,6 +89,9 @@ func (k *Keeper) Advisories(ctx context.Context, id depot.SnapshotID, until time
 	if !ok {
 		return Told{}, fmt.Errorf("snapshot %s is not kept here", id.Short())
 	}
+	if told, ok := k.told.Load(id); ok {
+		return told.(Told), nil
+	}
 	if err := os.MkdirAll(k.Cache, 0o700); err != nil {
 		return Told{}, err
 	}
@@ -102,6 +105,9 @@ func (k *Keeper) Advisories(ctx context.Context, id depot.SnapshotID, until time
 		if err := t.source(ctx, source); err != nil {
 			return Told{}, err
 		}
+	}
+	if t.Unread == 0 && len(t.Broken) == 0 { // what is broken may be so because the machine was busy
+		k.told.Store(id, t.Told)
 	}
 	return t.Told, nil
 }

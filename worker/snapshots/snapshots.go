@@ -39,6 +39,8 @@ type Keeper struct {
 
 	// mu: nothing is dropped between a freeze and its record, or while it is read.
 	mu sync.RWMutex
+	// told is what snapshots told as a whole: neither they nor their packages change.
+	told sync.Map // of Told, by depot.SnapshotID
 }
 
 var _ activities.Snapshots = (*Keeper)(nil)
@@ -105,6 +107,7 @@ func (k *Keeper) Tidy(ctx context.Context) error {
 			if err := k.Depot.Drop(id); err != nil {
 				return err
 			}
+			k.told.Delete(id)
 		}
 		if err := k.note(ctx, c, nil); err != nil {
 			return err
