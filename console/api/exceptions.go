@@ -48,7 +48,10 @@ func (s *server) addException(ctx context.Context, in *addExceptionInput) (wire.
 	is, err := s.Store.Exception(ctx, e.ID)
 	switch {
 	case err == nil: // sent again
-		e.At, e.ReviewBy = is.At, is.ReviewBy
+		e.At = is.At
+		if in.Body.ReviewBy.IsZero() {
+			e.ReviewBy = is.ReviewBy
+		}
 		return s.exceptionAnswer(is, "It is on record already."), s.Store.PutException(ctx, e)
 	case !errors.Is(err, store.ErrNotFound):
 		return wire.ExceptionAnswer{}, err

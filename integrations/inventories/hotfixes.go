@@ -93,6 +93,7 @@ func (h *Host) readHotFixProperties(text []byte) error {
 }
 
 func (h *Host) readHotFixCSV(text []byte) error {
+	text = bytes.ReplaceAll(text, []byte("\r\r\n"), []byte("\r\n")) // wmic, into a file
 	in := csv.NewReader(bytes.NewReader(text))
 	in.FieldsPerRecord, in.LazyQuotes, in.TrimLeadingSpace = -1, true, true
 	in.Comma = ','

@@ -84,7 +84,8 @@ func CompareAssets(rows []Row, known []patching.Asset) Assets {
 		ids[known[i].ID] = true
 	}
 	var out Assets
-	met := map[int]int{} // places of our assets, with the line that is about them
+	taken := map[int]int{}  // places of our assets, with the line that is one of them
+	named := map[int]bool{} // those that a line is or may be about
 	lines := make([]int, 0, len(rows))
 	for i := range rows {
 		j := Judged{Row: rows[i]}
@@ -106,12 +107,15 @@ func CompareAssets(rows []Row, known []patching.Asset) Assets {
 			j.Verdict = Ambiguous
 			for _, at := range f.at {
 				j.Candidates = append(j.Candidates, ours.all[at].ID)
-				met[at] = j.Line
+				named[at] = true
 			}
-		case len(f.at) == 1 && met[f.at[0]] > 0:
-			j.Verdict, j.Earlier, j.Match = Duplicate, met[f.at[0]], ours.all[f.at[0]].ID
 		case len(f.at) == 1:
-			met[f.at[0]] = j.Line
+			at := f.at[0]
+			if line, twice := taken[at]; twice {
+				j.Verdict, j.Earlier, j.Match = Duplicate, line, ours.all[at].ID
+				break
+			}
+			taken[at], named[at] = j.Line, true
 			out.matched(&j, ours.all[f.at[0]])
 		default:
 			out.unknown(&j, ids)
@@ -119,7 +123,7 @@ func CompareAssets(rows []Row, known []patching.Asset) Assets {
 		out.Rows = append(out.Rows, j)
 	}
 	for i := range known {
-		if met[i] == 0 {
+		if !named[i] {
 			out.OnlyWe = append(out.OnlyWe, known[i])
 		}
 	}

@@ -198,3 +198,24 @@ func TestAListThatWasTakenChangesNothingTheSecondTime(t *testing.T) {
 		require.Empty(t, second.Changes)
 	})
 }
+
+// A row that may be one of several takes none of them away from a row that says which.
+func TestAnAmbiguousRowLeavesItsCandidatesToRowsThatSayMore(t *testing.T) {
+	a, b := patching.Asset{ID: "a", Device: "d-a", Hostname: "web", Serial: "s1"}, patching.Asset{ID: "b", Device: "d-b", Hostname: "web", Serial: "s2"}
+	all := reconcile.CompareAssets([]reconcile.Row{
+		{Line: 2, Asset: patching.Asset{Hostname: "web"}}, {Line: 3, Asset: patching.Asset{Serial: "s1", Owner: "ana"}},
+	}, []patching.Asset{a, b})
+	require.Equal(t, reconcile.Ambiguous, all.Rows[0].Verdict)
+	require.Equal(t, patching.AssetID("a"), all.Rows[1].Match)
+	require.Len(t, all.Changes, 1, "its owner is taken in")
+	require.Empty(t, all.OnlyWe, "both may be meant")
+}
+
+func TestRowsWithoutALineAreToldApartAllTheSame(t *testing.T) {
+	row := reconcile.Row{Asset: patching.Asset{Serial: "SN-17", Owner: "bea"}}
+	other := reconcile.Row{Asset: patching.Asset{Cloud: "i-0abc", Owner: "cid"}}
+	all := reconcile.CompareAssets([]reconcile.Row{row, other}, []patching.Asset{web()})
+	require.Equal(t, reconcile.Duplicate, all.Rows[1].Verdict)
+	require.Len(t, all.Changes, 1)
+	require.Empty(t, all.OnlyWe)
+}

@@ -79,8 +79,10 @@ func (f Findings) Count(p Party) (n int) {
 // Hosts are the machines that claims are about, each once; "" is among them where one does
 // not say.
 func Hosts(claims []Claim) (all []string) {
+	seen := map[string]bool{}
 	for _, c := range claims {
-		if !slices.ContainsFunc(all, func(h string) bool { return strings.EqualFold(h, c.Host) }) {
+		if key := strings.ToLower(c.Host); !seen[key] {
+			seen[key] = true
 			all = append(all, c.Host)
 		}
 	}
@@ -100,9 +102,11 @@ type comparison struct {
 	// claimed are packages of which the scanner reports anything, named advisories that it
 	// names.
 	claimed, named map[string]bool
-	tellsUnfixed   bool
-	made           time.Time
-	out            map[pair]Finding
+	// spoken are the packages that claims are about, as they write them.
+	spoken       map[string]bool
+	tellsUnfixed bool
+	made         time.Time
+	out          map[pair]Finding
 }
 
 // CompareFindings holds claims about one machine against our own answer. Made is when the
@@ -111,7 +115,7 @@ func CompareFindings(at Standpoint, claims []Claim, made time.Time) Findings {
 	c := comparison{
 		Standpoint: at, made: made, byName: map[string][]patching.Package{}, bySource: map[string][]patching.Package{},
 		ours: map[pair][]assess.Match{}, asides: map[pair][]assess.Match{}, met: map[pair]bool{},
-		claimed: map[string]bool{}, named: map[string]bool{}, out: map[pair]Finding{},
+		claimed: map[string]bool{}, named: map[string]bool{}, spoken: map[string]bool{}, out: map[pair]Finding{},
 	}
 	for _, p := range at.Machine.Packages.Packages {
 		c.byName[p.Name] = append(c.byName[p.Name], p)
@@ -128,6 +132,9 @@ func CompareFindings(at Standpoint, claims []Claim, made time.Time) Findings {
 			k := pair{m.Package.Name, flaw}
 			to[k] = append(to[k], m)
 		}
+	}
+	for _, one := range claims {
+		c.spoken[one.Package] = true
 	}
 	for _, one := range claims {
 		c.tellsUnfixed = c.tellsUnfixed || one.Unfixed
@@ -169,15 +176,19 @@ func flawsOf(m assess.Match) (all []string) {
 }
 
 // meant are the installed packages that a claim is about. Scanners name what is installed
-// or what it was built from; of Windows, anything.
+// or what it was built from, which may have the name of one of its packages: then those of
+// the others are meant too of which no claim speaks by themselves. Of Windows, anything.
 func (c *comparison) meant(one Claim) []patching.Package {
 	if c.Machine.ID == "windows" {
 		return c.Machine.Packages.Packages
 	}
-	if of := c.byName[one.Package]; len(of) > 0 {
-		return of
+	of := slices.Clone(c.byName[one.Package])
+	for _, p := range c.bySource[one.Package] {
+		if !c.spoken[p.Name] {
+			of = append(of, p)
+		}
 	}
-	return c.bySource[one.Package]
+	return of
 }
 
 // flaws are the CVEs that a claim is about. Where it names none its other names may be

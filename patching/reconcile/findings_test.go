@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -156,4 +157,20 @@ func TestEveryPairOfEitherSideIsReportedOnceAndWithAReasonIfItIsOnesOwn(t *testi
 		require.Len(t, f.All, f.Count(reconcile.Both)+f.Count(reconcile.TheyOnly)+f.Count(reconcile.WeOnly))
 		require.LessOrEqual(t, f.Count(reconcile.WeOnly), ours)
 	})
+}
+
+// A source may have the name of one of its packages.
+func TestAClaimAboutASourceIsAboutAllThatWasBuiltFromIt(t *testing.T) {
+	at := standpoint()
+	libs := at.Machine.Packages.Packages[slices.IndexFunc(at.Machine.Packages.Packages, func(p patching.Package) bool { return p.Name == "openssl-libs" })]
+	tool := libs
+	tool.Name, tool.Source = "openssl", ""
+	at.Machine.Packages.Packages = append(slices.Clone(at.Machine.Packages.Packages), tool)
+	whole := []reconcile.Claim{{Package: "openssl", Names: []string{"CVE-2026-0008"}}}
+	f := reconcile.CompareFindings(at, whole, noon)
+	require.Equal(t, reconcile.Both, only(t, f, "openssl", "CVE-2026-0008").Party)
+	require.False(t, slices.ContainsFunc(f.All, func(one reconcile.Finding) bool { return one.Package == "openssl-libs" }), "the claim is about it too")
+	apart := append(whole, reconcile.Claim{Package: "openssl-libs", Names: []string{"CVE-2026-9999"}})
+	f = reconcile.CompareFindings(at, apart, noon)
+	require.Equal(t, reconcile.WeOnly, only(t, f, "openssl-libs", "CVE-2026-0008").Party, "whoever lists packages by themselves lists each")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/phrase"
+	"github.com/patchcycle/patchcycle/patching/reconcile"
 )
 
 // DefaultNetworks lists the networks that may be swept from this machine.
@@ -42,7 +43,9 @@ type Swept struct {
 	Rate   int `json:"rate"`
 	// NoPing is why none were sent of one kind; Broken why not all addresses were tried.
 	NoPing string `json:"no_ping,omitempty"`
-	Broken string `json:"broken,omitempty"`
+	// NoNames is why not all that answered were asked their name.
+	NoNames string `json:"no_names,omitempty"`
+	Broken  string `json:"broken,omitempty"`
 	// Matched: the addresses were held against what the server knows.
 	Matched   bool           `json:"matched"`
 	Unmanaged int            `json:"unmanaged"`
@@ -225,7 +228,7 @@ func (m *SweptMachine) judge(by map[int]wire.ComparedAsset, r wire.ComparedAsset
 	switch {
 	case len(r.Candidates) > 0:
 		m.Why = append(m.Why, fmt.Sprintf("several machines say that it is theirs: %v", r.Candidates))
-	case r.Hostname != "" || r.Verdict != "only they":
+	case r.Asset != "" && r.Verdict != string(reconcile.OnlyThey):
 		m.Asset, m.Hostname = r.Asset, r.Hostname
 		managed = !r.Unmanaged
 	}
@@ -244,6 +247,9 @@ func (s *session) printSwept(found Swept) {
 	s.list(rows, "Nothing answered.", "ADDRESS", "MAC", "NAME", "OPEN", "SEEN", "MACHINE")
 	if found.NoPing != "" {
 		s.note("No pings: %s.", found.NoPing)
+	}
+	if found.NoNames != "" {
+		s.note("Names are missing: %s.", found.NoNames)
 	}
 	if found.Matched {
 		s.say("%d of %d addresses answered; at %d of them nobody manages what is there.", len(found.Machines), found.Addresses, found.Unmanaged)

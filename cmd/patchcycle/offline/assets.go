@@ -73,7 +73,7 @@ func Sweep(ctx context.Context, o cli.SweepOptions) (cli.Swept, error) {
 	if err != nil {
 		return cli.Swept{}, err
 	}
-	out.Probes, out.NoPing, out.Broken = found.Probes, found.NoPing, found.Broken
+	out.Probes, out.NoPing, out.NoNames, out.Broken = found.Probes, found.NoPing, found.NoNames, found.Broken
 	for _, one := range found.Seen {
 		m := cli.SweptMachine{Address: one.Addr.String(), Network: one.Network, MAC: one.MAC, Name: one.Name, Open: one.Open}
 		for _, w := range one.How {

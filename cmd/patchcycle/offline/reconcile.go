@@ -74,7 +74,7 @@ func aboutOne(claims []reconcile.Claim, asset, inventory string) (string, []reco
 	switch {
 	case host == "" && len(hosts) == 1:
 		host = hosts[0]
-	case host == "" && slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, inventory) }):
+	case host == "" && inventory != "" && slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, inventory) }):
 		host = inventory
 	case host == "" && len(hosts) > 1:
 		return "", nil, cli.Fail(cli.ExitUsage, "Say of which one the inventory is: --asset HOST.", "the findings are about %d machines: %.300s", len(hosts), strings.Join(hosts, ", "))

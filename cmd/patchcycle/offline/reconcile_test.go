@@ -114,3 +114,12 @@ func TestAListOfHotfixesNeedsToBeToldWhichWindowsItIsOf(t *testing.T) {
 	a = d.assess(t, "--inventory", list, "--os", "windows:10.0.20348")
 	require.Equal(t, "windows Windows Server 2022", a.BlindSpots[0].What, "it is known which, and no feed here is about it")
 }
+
+func TestRowsThatNameNoMachineAreNotTakenForThoseOfAnotherOne(t *testing.T) {
+	d := newDesk(t)
+	list := "bash\t5.1.8-4.el9\n"
+	mixed := "Host,Package,Installed,CVE\n,glibc,2.34-60.el9,CVE-2020-0001\nweb-1,bash,5.1.8-4.el9,CVE-2020-0002\n"
+	code, _, errs := d.reconcile(t, list, "--inventory", "-", "--os", "almalinux:9", "--findings", d.findings(t, mixed))
+	require.Equal(t, cli.ExitUsage, code, errs)
+	require.Contains(t, errs, "--asset HOST")
+}

@@ -47,13 +47,15 @@ type Result struct {
 	Probes int
 	// NoPing is why none were sent of one kind; empty: they were.
 	NoPing string
+	// NoNames is why not all that answered were asked their name; empty: they were.
+	NoNames string
 	// Broken is why not all addresses were tried; empty: all were.
 	Broken string
 }
 
 // Options are how a sweep meets the world.
 type Options struct {
-	// Progress is told, now and then, how many probes of how many are done.
+	// Progress is told how many probes of how many are done, one call at a time.
 	Progress func(done, of int)
 	// Neighbours is the kernel's neighbour cache [/proc/net/arp].
 	Neighbours string
@@ -78,12 +80,13 @@ type sweep struct {
 	seen map[netip.Addr]*Seen
 	sent int
 	done int
+	of   int // probes in all
 }
 
 // Run sweeps. It ends early when the context does, or when the plan's time is over, with
 // what it has seen until then.
 func Run(ctx context.Context, p Plan, o Options) (Result, error) {
-	s := &sweep{plan: p, o: o, limit: rate.NewLimiter(rate.Limit(p.Rate), 1), seen: map[netip.Addr]*Seen{}}
+	s := &sweep{plan: p, o: o, limit: rate.NewLimiter(rate.Limit(p.Rate), 1), seen: map[netip.Addr]*Seen{}, of: p.Probes()}
 	within, cancel := context.WithTimeout(ctx, p.Time)
 	defer cancel()
 	noPing, err := s.ping(within)
@@ -103,8 +106,12 @@ func Run(ctx context.Context, p Plan, o Options) (Result, error) {
 		out.Broken = fmt.Sprintf("the %s that it may take are over", p.Time)
 	}
 	for _, one := range s.seen {
-		if o.Names != nil && ctx.Err() == nil {
-			one.Name = o.Names(ctx, one.Addr)
+		switch {
+		case o.Names == nil:
+		case within.Err() == nil:
+			one.Name = o.Names(within, one.Addr)
+		default:
+			out.NoNames = "the sweep was over before"
 		}
 		slices.Sort(one.Open)
 		slices.Sort(one.How)
@@ -145,11 +152,10 @@ func (s *sweep) send(ctx context.Context) error {
 
 func (s *sweep) ended() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.done++
-	done := s.done
-	s.mu.Unlock()
 	if s.o.Progress != nil {
-		s.o.Progress(done, s.plan.Probes())
+		s.o.Progress(s.done, s.of)
 	}
 }
 

@@ -37,10 +37,7 @@ func TestSweepAsAskedByAnotherProcess(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var last [2]int
-	var mu sync.Mutex
 	r, err := Run(ctx, p, Options{Progress: func(done, of int) {
-		mu.Lock()
-		defer mu.Unlock()
 		last = [2]int{done, of}
 		if os.Getenv("INTERRUPT") != "" && done == 3 {
 			cancel()
