@@ -14,7 +14,7 @@ const feedSyncColumns = "feed, at, made_by, origin, result, why, accepted, bytes
 func (s *Store) AddFeedSync(ctx context.Context, f patching.FeedSync) error {
 	err := s.inTx(ctx, SerialSettings, func(t *tx) error {
 		_, err := t.exec(ctx, "INSERT INTO feed_syncs ("+feedSyncColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (feed, at) DO NOTHING",
-			string(f.Feed), micros(f.At), string(f.By), f.From, string(f.Result), f.Why, f.Accepted, f.Bytes, encode(f.Edition))
+			string(f.Feed), micros(f.At), string(f.By), clean(f.From), string(f.Result), clean(f.Why), clean(f.Accepted), f.Bytes, encode(f.Edition))
 		return err
 	})
 	if err != nil {

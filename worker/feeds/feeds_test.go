@@ -215,6 +215,17 @@ func TestAFeedThatShrankByHalfOrWentBackIsRefusedAndTheOldOneStays(t *testing.T)
 	assert.Len(t, all, 8)
 }
 
+func TestWhatAPublisherCanWriteIntoTheRecordIsBounded(t *testing.T) {
+	h := newHouse(t)
+	h.list(oneFeed)
+	h.open()
+	h.answers(http.RedirectHandler("https://elsewhere.example/"+strings.Repeat("x", 5000), http.StatusFound).ServeHTTP)
+	sync := h.sync()
+	assert.Equal(t, patching.FeedFailed, sync.Result)
+	assert.Contains(t, sync.Why, "it redirects to")
+	assert.Less(t, len(sync.Why), 2100)
+}
+
 func TestHowAFeedStandsOutlivesTheServer(t *testing.T) {
 	h := newHouse(t)
 	h.list(oneFeed)

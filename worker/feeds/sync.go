@@ -111,7 +111,11 @@ func (k *Keeper) Import(ctx context.Context, asked patching.FeedSync, files io.R
 		return asked, fmt.Errorf("%q cannot name a feed: %s", asked.Feed, patching.FeedNameShape)
 	}
 	k.mu.Lock()
-	if k.jobs[asked.Feed] != nil || k.life.Err() != nil {
+	if k.life.Err() != nil {
+		k.mu.Unlock()
+		return asked, errStops
+	}
+	if k.jobs[asked.Feed] != nil {
 		k.mu.Unlock()
 		return asked, patching.ErrFeedBusy
 	}
@@ -178,9 +182,10 @@ func failed(sync patching.FeedSync, err error) patching.FeedSync {
 	sync.Result, sync.Accepted = patching.FeedFailed, ""
 	if errors.As(err, &refused) {
 		sync.Result, sync.Why = patching.FeedRefused, refused.Why
-		return sync
+	} else {
+		sync.Why = err.Error() + "."
 	}
-	sync.Why = strings.ToValidUTF8(err.Error(), "?") + "."
+	sync.Why = strings.ToValidUTF8(sync.Why, "?")
 	if len(sync.Why) > maxWhy {
 		sync.Why = strings.ToValidUTF8(sync.Why[:maxWhy], "") + "…"
 	}

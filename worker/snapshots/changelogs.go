@@ -168,9 +168,13 @@ func (t *teller) source(ctx context.Context, source string) error {
 		if slices.ContainsFunc(read, func(text []byte) bool { return bytes.Contains(text, entry) }) {
 			continue
 		}
+		unread := t.Unread
 		text, err := t.changelog(ctx, t.built[source][v])
 		if err != nil {
 			return err
+		}
+		if text == nil && t.Unread > unread {
+			continue // whether one has it is not known yet
 		}
 		if text == nil {
 			t.Without = append(t.Without, source+" "+v)
@@ -194,8 +198,9 @@ func (t *teller) changelog(ctx context.Context, packages []depot.Had) ([]byte, e
 			continue
 		}
 		text, err := r.text()
-		if err != nil {
-			return nil, err
+		if err != nil { // what was kept of it cannot be read
+			t.broken(p, err.Error())
+			continue
 		}
 		switch said, err := advisories.ReadChangelog(p.Name, text, t.release(p)); {
 		case r.Broken != "":

@@ -43,11 +43,16 @@ func openPart(target, address string) (p *part, err error) {
 	if p.file, err = os.OpenFile(p.name(), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, err
 	}
-	if !fits {
-		return p, p.file.Truncate(0)
+	if fits {
+		p.size, err = p.file.Seek(0, io.SeekEnd)
+	} else {
+		err = p.file.Truncate(0)
 	}
-	p.size, err = p.file.Seek(0, io.SeekEnd)
-	return p, err
+	if err != nil {
+		p.file.Close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // restart begins anew, with a document in that state.

@@ -69,7 +69,8 @@ func (g *Gatherer) documents(ctx context.Context) error {
 	return nil
 }
 
-// nameOf is where a document of that address lies: no two have the same name.
+// nameOf is where a document of that address lies. Where two addresses come to the same, the
+// shelf refuses the second.
 func nameOf(u *url.URL) string {
 	name := fetch.HostPort(u) + "/" + strings.Trim(u.EscapedPath(), "/")
 	if u.RawQuery != "" {

@@ -161,6 +161,16 @@ func TestADocumentThatIsMissingLeavesTheEditionBefore(t *testing.T) {
 	assert.Equal(t, before.Kept.Edition, h.shelf.Kept("feed").Edition)
 }
 
+func TestTwoAddressesThatWouldBeKeptUnderOneNameAreRefused(t *testing.T) {
+	h := newHouse(t)
+	for _, p := range []string{"/a", "/a/"} {
+		h.files[p] = scores(10, 3)
+		h.source.Documents = append(h.source.Documents, sources.Document{URL: h.url + p})
+	}
+	_, err := h.sync()
+	require.ErrorContains(t, err, "two documents would be kept as")
+}
+
 func TestTheNewestMonthMayNotBeThereYetAndEachOtherHasTo(t *testing.T) {
 	h := newHouse(t)
 	h.source.Documents = []sources.Document{{URL: h.url + "/{year}-{Mon}", From: time.Date(2026, 9, 1, 0, 0, 0, 0, time.UTC)}}

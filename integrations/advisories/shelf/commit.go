@@ -195,7 +195,8 @@ func (d *Draft) replace(next Kept) error {
 	}
 	s.kept[d.name] = next
 	s.setDamaged(d.name, false)
-	return s.tidy(d.name)
+	_ = s.tidy(d.name) // it counts by now: what is left is removed when the shelf is opened
+	return nil
 }
 
 // note keeps what is new about an edition that is the same.

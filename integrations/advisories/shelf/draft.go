@@ -29,6 +29,7 @@ type Draft struct {
 	name      patching.FeedName
 	dir       string
 	documents []Document
+	names     map[string]bool // of the documents
 	// fetched: each document is one that was asked for, and so has to be a feed's.
 	fetched bool
 	// damaged: the files of the edition that counts are not what they were.
@@ -47,7 +48,7 @@ func (s *Shelf) Draft(name patching.FeedName, fetched bool) (*Draft, error) {
 	if s.drafts[name] {
 		return nil, fmt.Errorf("feed %s: %w", name, patching.ErrFeedBusy)
 	}
-	d := &Draft{Kept: s.kept[name], shelf: s, name: name, dir: s.path(name, nextDir), fetched: fetched, damaged: s.isDamaged(name)}
+	d := &Draft{Kept: s.kept[name], shelf: s, name: name, dir: s.path(name, nextDir), fetched: fetched, damaged: s.isDamaged(name), names: map[string]bool{}}
 	if d.damaged { // nothing of it can be taken over
 		d.Kept.Documents, d.Kept.Whole, d.Kept.Through = nil, time.Time{}, time.Time{}
 	}
@@ -152,12 +153,25 @@ func (d *Draft) Add(doc Document) (Document, error) {
 		return doc, err
 	}
 	doc.SHA256 = hex.EncodeToString(sum.Sum(nil))
-	d.documents = append(d.documents, doc)
+	if err := d.take(doc); err != nil {
+		return doc, err
+	}
 	return doc, f.Sync()
+}
+
+// take lets a document in, once: of two of the same name one would be lost.
+func (d *Draft) take(doc Document) error {
+	if d.names[doc.Name] {
+		return fmt.Errorf("two documents would be kept as %q: give their addresses as feeds of their own", doc.Name)
+	}
+	d.names[doc.Name] = true
+	d.documents = append(d.documents, doc)
+	return nil
 }
 
 // Drop leaves a document out that was added.
 func (d *Draft) Drop(name string) {
+	delete(d.names, name)
 	d.documents = slices.DeleteFunc(d.documents, func(doc Document) bool { return doc.Name == name })
 }
 
@@ -176,8 +190,7 @@ func (d *Draft) Keep(doc Document) error {
 			return err
 		}
 	}
-	d.documents = append(d.documents, doc)
-	return nil
+	return d.take(doc)
 }
 
 // replicate is for file systems without links.

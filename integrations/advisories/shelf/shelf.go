@@ -54,7 +54,7 @@ type Document struct {
 // Kept is an edition with what is in it.
 type Kept struct {
 	Edition   patching.FeedEdition `json:"edition"`
-	Documents []Document           `json:"documents"`
+	Documents []Document           `json:"documents"` // sorted by name
 	// Whole is when all of it was brought, and Through until when changes since are in
 	// it too; zero: it does not come in changes.
 	Whole   time.Time `json:"whole,omitzero"`
@@ -63,8 +63,8 @@ type Kept struct {
 
 // Document finds one by its name.
 func (k Kept) Document(name string) (Document, bool) {
-	i := slices.IndexFunc(k.Documents, func(d Document) bool { return d.Name == name })
-	if i < 0 {
+	i, ok := slices.BinarySearchFunc(k.Documents, name, func(d Document, name string) int { return strings.Compare(d.Name, name) })
+	if !ok {
 		return Document{}, false
 	}
 	return k.Documents[i], true

@@ -23,11 +23,10 @@ var ErrBroken = errors.New("the import is broken")
 func (d *Draft) Unpack(in io.Reader) (size int64, err error) {
 	bound := d.shelf.limits.Packed
 	archive := tar.NewReader(unpack.Bound(in, bound+bound/8)) // what stands around the files
-	seen := map[string]bool{}
 	for {
 		h, err := archive.Next()
 		switch {
-		case errors.Is(err, io.EOF) && len(seen) == 0:
+		case errors.Is(err, io.EOF) && len(d.names) == 0:
 			return size, fmt.Errorf("%w: there is no file in it", ErrBroken)
 		case errors.Is(err, io.EOF):
 			return size, nil
@@ -37,16 +36,15 @@ func (d *Draft) Unpack(in io.Reader) (size int64, err error) {
 			continue
 		case h.Typeflag != tar.TypeReg:
 			return size, fmt.Errorf("%w: %.200q is no plain file", ErrBroken, h.Name)
-		case len(seen) == maxFiles:
+		case len(d.names) == maxFiles:
 			return size, fmt.Errorf("%w: it has more than %d files", ErrBroken, maxFiles)
 		case h.Size > bound-size:
 			return size, fmt.Errorf("%w: it has more than %d bytes", ErrBroken, bound)
 		}
 		name := path.Clean(h.Name)
-		if seen[name] {
+		if d.names[name] {
 			return size, fmt.Errorf("%w: %.200q is there twice", ErrBroken, h.Name)
 		}
-		seen[name] = true
 		if err := d.shelf.takes(h.Size); err != nil {
 			return size, err
 		}
