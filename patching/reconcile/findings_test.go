@@ -170,7 +170,7 @@ func TestAClaimAboutASourceIsAboutAllThatWasBuiltFromIt(t *testing.T) {
 	f := reconcile.CompareFindings(at, whole, noon)
 	require.Equal(t, reconcile.Both, only(t, f, "openssl", "CVE-2026-0008").Party)
 	require.False(t, slices.ContainsFunc(f.All, func(one reconcile.Finding) bool { return one.Package == "openssl-libs" }), "the claim is about it too")
-	apart := append(whole, reconcile.Claim{Package: "openssl-libs", Names: []string{"CVE-2026-9999"}})
+	apart := append(slices.Clone(whole), reconcile.Claim{Package: "openssl-libs", Names: []string{"CVE-2026-9999"}})
 	f = reconcile.CompareFindings(at, apart, noon)
 	require.Equal(t, reconcile.WeOnly, only(t, f, "openssl-libs", "CVE-2026-0008").Party, "whoever lists packages by themselves lists each")
 }
