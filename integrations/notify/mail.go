@@ -10,6 +10,7 @@ import (
 	netmail "net/mail"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/wneessen/go-mail"
 
@@ -113,15 +114,31 @@ func (s MailServer) tls() *tls.Config {
 	return &tls.Config{ServerName: s.Host, RootCAs: s.Roots, MinVersion: tls.VersionTLS12}
 }
 
-// mailLine is the connection to a server.
+// mailLine is the connection to a server. It can be closed while it is being made.
 type mailLine struct {
 	server MailServer
+
+	mu     sync.Mutex
 	conn   net.Conn
+	closed bool
 }
 
 func (l *mailLine) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 	if l.conn != nil {
 		_ = l.conn.Close()
+	}
+}
+
+// open keeps the connection, so that close ends it.
+func (l *mailLine) open(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn = conn
+	if l.closed {
+		_ = conn.Close()
 	}
 }
 
@@ -131,7 +148,7 @@ func (l *mailLine) dial(ctx context.Context, network, address string) (net.Conn,
 		return nil, err
 	}
 	conn = &boundedConn{Conn: conn, left: maxAnswer}
-	l.conn = conn
+	l.open(conn)
 	if l.server.Security != TLS {
 		return conn, nil
 	}
