@@ -54,9 +54,6 @@ var headings = map[string][]string{
 	string(reconcile.Services):     {"service", "business service", "business services", "application", "applications", "supports"},
 }
 
-// CMDBFields names what a column can be.
-func CMDBFields() []string { return sortedKeys(headings) }
-
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // severalOf reports whether a machine can have several of a field.

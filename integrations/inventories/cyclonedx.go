@@ -2,6 +2,7 @@ package inventories
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -99,7 +100,7 @@ func cyclonePart(c cdx.Component) part {
 		said[one.Name] = one.Value
 	}
 	const trivy, syft = "aquasecurity:trivy:", "syft:metadata:"
-	p.module = patching.ModuleStream(first(said[trivy+"Modularitylabel"], said[syft+"modularityLabel"]))
+	p.module = patching.ModuleStream(cmp.Or(said[trivy+"Modularitylabel"], said[syft+"modularityLabel"]))
 	if p.source = said[trivy+"SrcName"]; p.source != "" && said[trivy+"SrcVersion"] != "" {
 		v := said[trivy+"SrcVersion"]
 		if r := said[trivy+"SrcRelease"]; r != "" {
@@ -108,13 +109,4 @@ func cyclonePart(c cdx.Component) part {
 		p.sourceVersion = withEpoch(v, said[trivy+"SrcEpoch"])
 	}
 	return p
-}
-
-func first(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
 }

@@ -2,6 +2,7 @@ package inventories
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -209,7 +210,7 @@ func readSARIF(text []byte, f *Findings) error {
 	}
 	for _, run := range doc.Runs {
 		d := run.Tool.Driver
-		f.Tool = strings.TrimSpace(d.Name + " " + first(d.SemanticVersion, d.Version))
+		f.Tool = strings.TrimSpace(d.Name + " " + cmp.Or(d.SemanticVersion, d.Version))
 		for _, i := range run.Invocations {
 			f.Made = i.EndTimeUTC
 		}
@@ -237,7 +238,7 @@ var (
 
 func (f *Findings) sarif(n int, r sarifResult, rule sarifRule) {
 	names := append([]string{}, rule.DeprecatedIDs...)
-	own := first(r.RuleID, rule.ID)
+	own := cmp.Or(r.RuleID, rule.ID)
 	switch {
 	case trivyText.MatchString(r.Message.Text):
 		m := trivyText.FindStringSubmatch(r.Message.Text)
@@ -255,7 +256,7 @@ func (f *Findings) sarif(n int, r sarifResult, rule sarifRule) {
 			f.other(m[1])
 			return
 		}
-		f.Claims = append(f.Claims, reconcile.Claim{Package: m[2], Version: m[3], Names: append([]string{first(cveInText.FindString(own), own)}, names...)})
+		f.Claims = append(f.Claims, reconcile.Claim{Package: m[2], Version: m[3], Names: append([]string{cmp.Or(cveInText.FindString(own), own)}, names...)})
 	default:
 		f.Bad = append(f.Bad, Bad{Line: n, Why: fmt.Sprintf("result %d (%.60s): %.80q names no package that is known", n, own, r.Message.Text)})
 	}
@@ -270,9 +271,6 @@ var findingHeadings = map[string][]string{
 	"advisory": {"advisory id", "advisories", "vendor advisory", "bulletin", "kb", "plugin advisory", "alias", "aliases"},
 	"fixed":    {"fixed version", "fixed in", "fix version", "fix", "remediated version"},
 }
-
-// FindingFields names what a column of a table of findings can be.
-func FindingFields() []string { return sortedKeys(findingHeadings) }
 
 func readFindingsTable(in io.Reader, o CMDBOptions) (Findings, error) {
 	t, err := readTable(in, o.Encoding)

@@ -2,6 +2,7 @@ package inventories
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (h *Host) took(id, machine string) error {
 	if machine != "" && h.Hostname != "" && !strings.EqualFold(machine, h.Hostname) {
 		return fmt.Errorf("it is of %.60q, and those before are of %.60q: give one file for each machine", machine, h.Hostname)
 	}
-	h.Hostname = first(h.Hostname, machine)
+	h.Hostname = cmp.Or(h.Hostname, machine)
 	if kb := "KB" + m[1]; !slices.Contains(h.KBs, kb) {
 		h.KBs = append(h.KBs, kb)
 	}

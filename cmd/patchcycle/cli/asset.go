@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -69,7 +70,7 @@ func (o assetListOptions) run(ctx context.Context, s *session) error {
 		if !a.Inventoried.IsZero() {
 			missing, security = fmt.Sprint(a.Missing), fmt.Sprint(a.Security)
 		}
-		rows = append(rows, []string{string(a.ID), a.Hostname, string(a.Site), a.OS, missing, security, yes(a.Reboot), first(yes(a.Enrolled), "no"), seen})
+		rows = append(rows, []string{string(a.ID), a.Hostname, string(a.Site), a.OS, missing, security, yes(a.Reboot), cmp.Or(yes(a.Enrolled), "no"), seen})
 	}
 	s.list(rows, "No machine is known: let some enrol with \"patchcycle enrol token --site NAME\".",
 		"MACHINE", "HOSTNAME", "SITE", "OS", "MISSING", "SECURITY", "REBOOT", "ENROLLED", "SEEN")
@@ -129,7 +130,7 @@ func (o assetShowOptions) run(ctx context.Context, s *session, name string) erro
 	}
 	rows = nil
 	for _, o := range a.Outside {
-		rows = append(rows, []string{o.Name, first(o.From, "–"), first(o.To, "removed"), s.when(o.After), s.when(o.Before)})
+		rows = append(rows, []string{o.Name, cmp.Or(o.From, "–"), cmp.Or(o.To, "removed"), s.when(o.After), s.when(o.Before)})
 	}
 	s.say("")
 	s.list(rows, "", "CHANGED OUTSIDE OF PATCHCYCLE", "FROM", "TO", "AFTER", "BEFORE")

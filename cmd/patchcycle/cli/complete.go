@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 
@@ -55,7 +56,7 @@ func (e *env) completeTasks(c *cobra.Command, args []string, _ string) ([]cobra.
 	return e.complete(c, args, func(ctx context.Context, asking *client.Client) (out []cobra.Completion, err error) {
 		all, err := asking.Tasks(ctx, client.TaskQuery{Open: true})
 		for _, one := range all.Items {
-			out = append(out, cobra.CompletionWithDesc(string(one.ID), clean(first(one.Hostname, string(one.Asset))+": "+one.Words)))
+			out = append(out, cobra.CompletionWithDesc(string(one.ID), clean(cmp.Or(one.Hostname, string(one.Asset))+": "+one.Words)))
 		}
 		return out, err
 	})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -50,7 +51,7 @@ func (o cycleStartOptions) run(ctx context.Context, s *session, p patching.Polic
 	if err != nil {
 		return err
 	}
-	started, err := c.StartCycle(ctx, p, wire.StartCycle{Shadow: o.shadow}, first(o.key, client.NewKey()))
+	started, err := c.StartCycle(ctx, p, wire.StartCycle{Shadow: o.shadow}, cmp.Or(o.key, client.NewKey()))
 	if err != nil || o.json {
 		return orJSON(s, started, err)
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -75,7 +76,7 @@ func verbTable(b *bytes.Buffer) {
 
 func section(b *bytes.Buffer, c *cobra.Command, level int) {
 	fmt.Fprintf(b, "\n%s %s\n\n", strings.Repeat("#", level), c.CommandPath())
-	b.WriteString(markdown(first(c.Long, c.Short+".")) + "\n")
+	b.WriteString(markdown(cmp.Or(c.Long, c.Short+".")) + "\n")
 	if c.Runnable() && c.Args != nil && len(visible(c)) == 0 || c.Name() == "plan" {
 		fmt.Fprintf(b, "\n```\n%s\n```\n", c.UseLine())
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -51,7 +52,7 @@ func (o emergencyStartOptions) run(ctx context.Context, s *session, p patching.P
 	if err != nil {
 		return err
 	}
-	started, err := c.StartEmergency(ctx, p, wire.StartEmergency{Slug: name, Reason: o.reason, Shadow: o.shadow}, first(o.key, client.NewKey()))
+	started, err := c.StartEmergency(ctx, p, wire.StartEmergency{Slug: name, Reason: o.reason, Shadow: o.shadow}, cmp.Or(o.key, client.NewKey()))
 	if err != nil || o.json {
 		return orJSON(s, started, err)
 	}

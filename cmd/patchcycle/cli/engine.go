@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -44,7 +45,7 @@ func engineFlags(c *cobra.Command, o *EngineOptions) {
 
 func (o EngineOptions) complete(s *session) EngineOptions {
 	o.DataDir = s.dataDir()
-	o.DatabaseURL = first(o.DatabaseURL, s.Env("PATCHCYCLE_DATABASE_URL"))
+	o.DatabaseURL = cmp.Or(o.DatabaseURL, s.Env("PATCHCYCLE_DATABASE_URL"))
 	o.TemporalToken = s.Env("PATCHCYCLE_TEMPORAL_TOKEN")
 	o.Out, o.Err = s.out, s.errs
 	return o

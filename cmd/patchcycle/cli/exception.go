@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -108,7 +109,7 @@ func (o exceptionListOptions) run(ctx context.Context, s *session) error {
 		if x.Due {
 			review += " (due)"
 		}
-		rows = append(rows, []string{string(x.ID), subjectWords(x.Subject), x.Owner, s.until(x.Until), review, string(x.By), x.Reason, first(x.Measure, "–"), stateWords(x.Term)})
+		rows = append(rows, []string{string(x.ID), subjectWords(x.Subject), x.Owner, s.until(x.Until), review, string(x.By), x.Reason, cmp.Or(x.Measure, "–"), stateWords(x.Term)})
 	}
 	s.list(rows, "There are no exceptions.", "EXCEPTION", "ABOUT", "OWNER", "UNTIL", "REVIEW BY", "BY", "REASON", "INSTEAD", "STATE")
 	return nil

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -108,7 +109,7 @@ func (o feedShowOptions) run(ctx context.Context, s *session, name patching.Feed
 	if err != nil || o.json {
 		return orJSON(s, f, err)
 	}
-	s.fields("Feed", string(f.Name), "State", feedWords(f.Feed), "Trouble", f.Trouble, "From", first(f.URL, "imports alone"), "Owner", f.Owner,
+	s.fields("Feed", string(f.Name), "State", feedWords(f.Feed), "Trouble", f.Trouble, "From", cmp.Or(f.URL, "imports alone"), "Owner", f.Owner,
 		"Asked for", s.ago(f.Asked), "Every", spanWords(f.Every), "Stale after", spanWords(f.StaleAfter))
 	if e := f.Edition; e != nil {
 		signed := "no"
@@ -123,7 +124,7 @@ func (o feedShowOptions) run(ctx context.Context, s *session, name patching.Feed
 		if sync.Accepted != "" {
 			why = fmt.Sprintf("%s Accepted: %s", why, sync.Accepted)
 		}
-		rows = append(rows, []string{s.when(sync.At), string(sync.Result), first(string(sync.By), "the server"), phrase.Size(sync.Bytes), why})
+		rows = append(rows, []string{s.when(sync.At), string(sync.Result), cmp.Or(string(sync.By), "the server"), phrase.Size(sync.Bytes), why})
 	}
 	if len(rows) > 0 {
 		s.say("")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ func (o importFlags) run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	list := wire.AssetList{Source: first(o.source, filepath.Base(o.File)), Rows: table.Rows}
+	list := wire.AssetList{Source: cmp.Or(o.source, filepath.Base(o.File)), Rows: table.Rows}
 	found, err := c.ImportAssets(ctx, list)
 	if err != nil {
 		return err
@@ -202,7 +203,7 @@ func (s *session) printComparison(found wire.AssetComparison) {
 		}
 		var words []string
 		for _, d := range r.Differences {
-			word := fmt.Sprintf("%s: %s (here: %s)", d.Field, strings.Join(d.Theirs, ", "), first(strings.Join(d.Ours, ", "), "nothing"))
+			word := fmt.Sprintf("%s: %s (here: %s)", d.Field, strings.Join(d.Theirs, ", "), cmp.Or(strings.Join(d.Ours, ", "), "nothing"))
 			if !d.Taken {
 				word += ", stays as the machine reports it"
 			}
@@ -223,7 +224,7 @@ func (s *session) printComparison(found wire.AssetComparison) {
 		if r.Unmanaged {
 			managed = "no agent"
 		}
-		rows = append(rows, []string{fmt.Sprint(r.Line), r.Name, r.Verdict, first(r.Hostname, string(r.Asset)), r.Key, managed, r.Owner, strings.Join(words, "; ")})
+		rows = append(rows, []string{fmt.Sprint(r.Line), r.Name, r.Verdict, cmp.Or(r.Hostname, string(r.Asset)), r.Key, managed, r.Owner, strings.Join(words, "; ")})
 	}
 	if len(rows) > 0 {
 		s.table([]string{"LINE", "MACHINE", "VERDICT", "HERE", "KNOWN BY", "", "OWNER", "WHAT"}, rows)
@@ -233,7 +234,7 @@ func (s *session) printComparison(found wire.AssetComparison) {
 		found.Same, found.Differs, found.OnlyThey, found.Ambiguous, found.Duplicates, found.OnlyWe)
 	var ours []string
 	for _, a := range found.OnlyWeList {
-		ours = append(ours, first(a.Hostname, string(a.ID)))
+		ours = append(ours, cmp.Or(a.Hostname, string(a.ID)))
 	}
 	if len(ours) > 0 {
 		s.say("Not in the list: %s.", phrase.Few(ours, 10))

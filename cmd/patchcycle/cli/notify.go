@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -72,7 +73,7 @@ func (o notifyListOptions) run(ctx context.Context, s *session) error {
 func recipientWords(r wire.Recipient) string {
 	out := words(r.Roles)
 	if r.Account != "" {
-		out = fmt.Sprintf("account %s: %s", r.Account, first(out, "nothing"))
+		out = fmt.Sprintf("account %s: %s", r.Account, cmp.Or(out, "nothing"))
 	}
 	for _, more := range []struct{ of, what string }{
 		{"sites", words(r.Sites)}, {"policies", words(r.Policies)}, {"owners", words(r.Owners)}, {"kinds", words(r.Kinds)},

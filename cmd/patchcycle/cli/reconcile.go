@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -184,7 +185,7 @@ func (s *session) printReconciliation(r Reconciliation, all bool) {
 		if f.ReportedBy == reconcile.Both && f.Why == "" && !all {
 			continue
 		}
-		rows = append(rows, []string{string(f.ReportedBy), f.Package, f.Flaw, f.Installed, first(f.OurFixed, f.TheirFixed), f.Why})
+		rows = append(rows, []string{string(f.ReportedBy), f.Package, f.Flaw, f.Installed, cmp.Or(f.OurFixed, f.TheirFixed), f.Why})
 	}
 	if len(rows) > 0 {
 		s.table([]string{"REPORTED BY", "PACKAGE", "FLAW", "INSTALLED", "FIXED", "WHY"}, rows)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -61,7 +62,7 @@ func (o reportShowOptions) run(ctx context.Context, s *session, args []string) e
 	s.printCycle(r.Cycle, wire.Approvals{Items: r.Approvals})
 	var rows [][]string
 	for _, d := range r.Bad {
-		rows = append(rows, []string{first(d.Hostname, string(d.Asset)), string(d.Site), string(d.Ring), d.Words, d.Why})
+		rows = append(rows, []string{cmp.Or(d.Hostname, string(d.Asset)), string(d.Site), string(d.Ring), d.Words, d.Why})
 	}
 	if len(rows) > 0 {
 		s.say("\nMachines that need somebody:")

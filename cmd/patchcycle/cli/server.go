@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 
@@ -76,7 +77,7 @@ func runServer(ctx context.Context, s *session, o ServeOptions) error {
 		return usage(s.cmd, "--log-level %q: write debug, info, warn or error", o.LogLevel)
 	}
 	o.DataDir = s.dataDir()
-	o.DatabaseURL = first(o.DatabaseURL, s.Env("PATCHCYCLE_DATABASE_URL"))
+	o.DatabaseURL = cmp.Or(o.DatabaseURL, s.Env("PATCHCYCLE_DATABASE_URL"))
 	o.TemporalToken = s.Env("PATCHCYCLE_TEMPORAL_TOKEN")
 	o.Out, o.Err = s.out, s.errs
 	return s.Serve(ctx, o)

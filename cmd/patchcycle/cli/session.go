@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -51,16 +52,7 @@ func (e *env) dataDir() string {
 	if os.Geteuid() == 0 {
 		own = "/var/lib/patchcycle"
 	}
-	return first(e.data, e.Env("PATCHCYCLE_DATA_DIR"), own)
-}
-
-func first(all ...string) string {
-	for _, s := range all {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
+	return cmp.Or(e.data, e.Env("PATCHCYCLE_DATA_DIR"), own)
 }
 
 // session is one run of a command.
@@ -77,7 +69,7 @@ func (e *env) session(c *cobra.Command) *session {
 
 // client connects to the server that is meant.
 func (s *session) client() (*client.Client, error) {
-	o := client.Options{Server: first(s.server, s.Env("PATCHCYCLE_SERVER")), Retry: s.Patience}
+	o := client.Options{Server: cmp.Or(s.server, s.Env("PATCHCYCLE_SERVER")), Retry: s.Patience}
 	local := o.Server == ""
 	if local {
 		path, err := filepath.Abs(Socket(s.dataDir()))
@@ -90,7 +82,7 @@ func (s *session) client() (*client.Client, error) {
 	if o.Token, err = s.findToken(local); err != nil {
 		return nil, err
 	}
-	if file := first(s.caFile, s.Env("PATCHCYCLE_CA_FILE")); file != "" {
+	if file := cmp.Or(s.caFile, s.Env("PATCHCYCLE_CA_FILE")); file != "" {
 		if o.Transport, err = s.trusting(file); err != nil {
 			return nil, err
 		}
@@ -105,11 +97,11 @@ func (s *session) client() (*client.Client, error) {
 // findToken never takes the administrator's file for a server that is not the
 // data directory's own: it would hand the token to a stranger.
 func (s *session) findToken(local bool) (string, error) {
-	if token := first(s.token, s.Env("PATCHCYCLE_TOKEN")); token != "" {
+	if token := cmp.Or(s.token, s.Env("PATCHCYCLE_TOKEN")); token != "" {
 		return token, nil
 	}
 	if !local {
-		return "", Fail(ExitNotAllowed, "Set PATCHCYCLE_TOKEN; an administrator makes tokens with: patchcycle user add.", "no token for %s", first(s.server, s.Env("PATCHCYCLE_SERVER")))
+		return "", Fail(ExitNotAllowed, "Set PATCHCYCLE_TOKEN; an administrator makes tokens with: patchcycle user add.", "no token for %s", cmp.Or(s.server, s.Env("PATCHCYCLE_SERVER")))
 	}
 	file := AdminToken(s.dataDir())
 	text, err := s.readFile(file)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -258,7 +259,7 @@ func (s *session) printSwept(found Swept) {
 
 // whose says who is at an address.
 func (m SweptMachine) whose() string {
-	name := first(m.Hostname, string(m.Asset))
+	name := cmp.Or(m.Hostname, string(m.Asset))
 	switch {
 	case m.Managed == nil:
 		return ""

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -57,7 +58,7 @@ func (o taskListOptions) run(ctx context.Context, s *session) error {
 	}
 	var rows [][]string
 	for _, t := range all.Items {
-		rows = append(rows, []string{string(t.ID), first(t.Hostname, string(t.Asset)), string(t.State), s.when(t.Due), t.Owner, string(t.TakenBy), t.Words})
+		rows = append(rows, []string{string(t.ID), cmp.Or(t.Hostname, string(t.Asset)), string(t.State), s.when(t.Due), t.Owner, string(t.TakenBy), t.Words})
 	}
 	s.list(rows, "Nothing needs a person.", "TASK", "MACHINE", "STATE", "DUE", "OWNER", "TAKEN BY", "CAUSE")
 	return nil

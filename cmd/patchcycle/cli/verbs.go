@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -134,7 +135,7 @@ func (o verbOptions) run(ctx context.Context, s *session, args []string) error {
 		}
 		act.Assets = append(act.Assets, asset)
 	}
-	answer, err := c.Do(ctx, id, string(o.rule.Verb), act, first(o.key, client.NewKey()))
+	answer, err := c.Do(ctx, id, string(o.rule.Verb), act, cmp.Or(o.key, client.NewKey()))
 	if err != nil || o.json {
 		return orJSON(s, answer, err)
 	}

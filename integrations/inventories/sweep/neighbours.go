@@ -10,11 +10,7 @@ import (
 // neighbours adds what the kernel came to know of machines on the same wire while they
 // were tried: a machine that answers nothing else still says who has its address.
 func (s *sweep) neighbours() {
-	file := s.o.Neighbours
-	if file == "" {
-		file = "/proc/net/arp"
-	}
-	f, err := os.Open(file)
+	f, err := os.Open("/proc/net/arp")
 	if err != nil {
 		return // another system than Linux: less is known
 	}

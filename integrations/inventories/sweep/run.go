@@ -57,8 +57,6 @@ type Result struct {
 type Options struct {
 	// Progress is told how many probes of how many are done, one call at a time.
 	Progress func(done, of int)
-	// Neighbours is the kernel's neighbour cache [/proc/net/arp].
-	Neighbours string
 	// Names asks DNS what the addresses are called that answered [nobody].
 	Names func(context.Context, netip.Addr) string
 }
