@@ -43,8 +43,12 @@ build: ## Put the shipped binaries into bin/ (without cgo or local paths; the fi
 	CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/ ./cmd/...
 
 .PHONY: packages
-packages: build ## Build .deb of agent and server into bin/.
-	@tools/package agent server
+packages: build ## Build .deb of agent, relay and server into bin/.
+	@tools/package agent relay server
+
+.PHONY: repository
+repository: packages ## Put the packages into a repository in DIR, signed by the key KEY of gpg's: how a release goes out.
+	@tools/repository $(or $(DIR),bin/repository) $(or $(KEY),$(error say which key signs: make repository KEY=...))
 
 .PHONY: demo
 demo: ## Run a whole patch cycle here; options in ARGS, e.g. make demo ARGS="--auto-approve".
@@ -60,7 +64,7 @@ test: setup ## Run all tests; installs what they need on Debian when root. READM
 	@tools/fuzz 5s
 	@# -count=1: these start processes, whose sources the test cache does not see.
 	@# -p 1: the next one's machines would take the cores that the first one times.
-	$(gotestsum) -timeout 30m -count=1 -p 1 $(engine_tests)
+	$(gotestsum) -timeout 45m -count=1 -p 1 $(engine_tests)
 
 .PHONY: test-fast
 test-fast: ## Run the tests that do not link the Temporal server: all of them, or those of PKG=./trust/...
@@ -114,15 +118,25 @@ histories: ## Record workflow histories of a release, for the tests that replay 
 	go run ./lab/histories
 
 .PHONY: bench
-bench: ## Measure start, rest, cycles of growing size, waves of real machines (as root), assessment; the figures of docs/performance.md.
-	@# The real machines first: whatever they lack is said at once.
+bench: ## Measure start, rest, cycles of growing size, waves of real machines (as root), assessment, relays; the figures of docs/performance.md.
+	@# The relay and the real machines first: whatever they lack is said at once.
+	go run ./lab/bench/serving
 	go run ./lab/real -cycle waves
 	go run ./lab/bench
 	tools/bench-assess
+	go run ./lab/bench return
 
 .PHONY: bench-assess
 bench-assess: ## Measure what assessing costs, beside osv-scanner; PATCHCYCLE_SHARED says where the real feeds are.
 	@tools/bench-assess
+
+.PHONY: bench-relay
+bench-relay: ## Measure how a relay serves packages, beside nginx; five minutes, options in ARGS.
+	go run ./lab/bench/serving $(ARGS)
+
+.PHONY: bench-return
+bench-return: ## Have 100,000 machines behind 500 relays come back after an outage; 30 minutes, options in ARGS.
+	go run ./lab/bench return $(ARGS)
 
 ##@ Keep
 

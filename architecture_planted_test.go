@@ -111,6 +111,30 @@ func TestARuleFindsWhatIsPlanted(t *testing.T) {
 			files: map[string]string{"edge/relay/spool.go": `import "database/sql"`},
 			want:  []string{"edge/relay/spool.go imports database/sql: what runs away from the server"},
 		},
+		"a relay that answers for the server": {
+			files: map[string]string{"edge/relay/relay.go": `import "github.com/patchcycle/patchcycle/edge/root"`},
+			want:  []string{"edge/relay/relay.go imports ./edge/root: a relay passes on"},
+		},
+		"files that know who serves them": {
+			files: map[string]string{"edge/blobs/blobs.go": `import "github.com/patchcycle/patchcycle/edge/depot"`},
+			want:  []string{"edge/blobs/blobs.go imports ./edge/depot: files by their hash"},
+		},
+		"a visitor that acts": {
+			files: map[string]string{"edge/visit/visit.go": `import "github.com/patchcycle/patchcycle/edge/uplink"`},
+			want:  []string{"edge/visit/visit.go imports ./edge/uplink: who holds the key"},
+		},
+		"a stream that reads what it carries": {
+			files: map[string]string{"edge/stream/stream.go": `import "github.com/patchcycle/patchcycle/edge/uplink"`},
+			want:  []string{"edge/stream/stream.go imports ./edge/uplink: the agent reads"},
+		},
+		"a judge who rests on the agent": {
+			files: map[string]string{"edge/probation/judge.go": `import "github.com/patchcycle/patchcycle/edge/agent"`},
+			want:  []string{"edge/probation/judge.go imports ./edge/agent: it acts as root"},
+		},
+		"a courier that acts": {
+			files: map[string]string{"edge/courier/carry.go": `import "github.com/patchcycle/patchcycle/edge/agent"`},
+			want:  []string{"edge/courier/carry.go imports ./edge/agent: whoever takes over"},
+		},
 		"an agent that links Temporal through someone": {
 			files: map[string]string{
 				"cmd/patchcycle-agent/main.go": `import "github.com/patchcycle/patchcycle/helper"`,

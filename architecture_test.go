@@ -46,9 +46,8 @@ var rules = []rule{
 		from: []string{"./patching/..."}, except: []string{"./patching", "./patching/policy"},
 		only: []string{
 			"std", "./patching/...",
-			"github.com/knqyf263/go-deb-version", // which version is newer, as dpkg says it
-			"cel.dev/cel-go/...",                 // the policy's selectors
-			"github.com/teambition/rrule-go",     // recurring windows
+			"cel.dev/cel-go/...",             // the policy's selectors
+			"github.com/teambition/rrule-go", // recurring windows
 		},
 		because: "decisions are tested by the thousand and run again by an auditor: they stand on pure libraries only, listed here",
 	},
@@ -117,6 +116,40 @@ var rules = []rule{
 	{
 		from: []string{"./edge/..."}, never: join(temporal, theStore, database, process),
 		because: "what runs away from the server holds no credential of Temporal and no database: stolen, it can neither approve nor signal",
+	},
+	{
+		from: []string{"./edge/relay/...", "./cmd/patchcycle-relay/..."}, never: []string{"./edge/root/...", "./edge/agent/...", "./edge/machine/...", "./integrations/..."},
+		because: "a relay passes on: it is neither end, signs for none, and acts on no machine",
+	},
+	{
+		from: []string{"./edge/visit"},
+		only: []string{
+			"std", "./edge/stream", "./patching", "./internal/pause", "./internal/plainyaml", "./internal/unpack",
+			"golang.org/x/crypto/ssh", "github.com/goccy/go-yaml", "go.uber.org/zap",
+		},
+		because: "who holds the key to a site's machines starts their agents and serves them what it is handed: it knows no order and no file",
+	},
+	{
+		from:    []string{"./edge/stream"},
+		only:    []string{"std", "github.com/hashicorp/yamux", "golang.org/x/net/netutil", "go.uber.org/zap"},
+		because: "the agent reads with this package, as root, what whoever started it says",
+	},
+	{
+		from: []string{"./edge/blobs/..."}, never: []string{"net/url", "./edge/depot/...", "./edge/relay/...", "./edge/uplink/..."},
+		because: "files by their hash know neither who serves them nor from where they came",
+	},
+	{
+		from:    []string{"./edge/probation"},
+		only:    []string{"std", "./edge/uplink", "./internal/command", "./internal/durable", "./patching"},
+		because: "it acts as root where the agent is broken: it rests on as little as can be",
+	},
+	{
+		from: []string{"./edge/courier"},
+		only: []string{
+			"std", "./edge/uplink", "./patching", "./internal/stall",
+			"go.uber.org/zap", "golang.org/x/sync/errgroup", "golang.org/x/time/rate",
+		},
+		because: "whoever takes over the part that speaks to the network finds nothing in it that acts, keeps or signs",
 	},
 	{
 		from: []string{"./cmd/patchcycle-agent", "./cmd/patchcycle-relay"}, never: join(temporal, database), binds: binary,

@@ -35,6 +35,7 @@ type CampaignStore interface {
 type Campaigns struct {
 	Store      CampaignStore
 	Dispatcher Dispatcher
+	Granting   *Granting // nil: orders rest on the server's word
 	Now        Clock
 	Look       time.Duration
 }
@@ -139,6 +140,9 @@ func (c *Campaigns) issue(ctx context.Context, in contract.CampaignIn, why strin
 		}
 		orders = append(orders, d.ID)
 	}
+	if err := c.Granting.warrant(ctx, in.Cycle, drafts); err != nil {
+		return contract.Asked{}, err
+	}
 	if err := inChunks(drafts, func(some []trust.Draft) error { return c.Dispatcher.Issue(ctx, some) }); err != nil {
 		return contract.Asked{}, fmt.Errorf("issue %s: %w", in.Verb, err)
 	}
@@ -156,6 +160,8 @@ func (c *Campaigns) Await(ctx context.Context, in contract.AwaitOrdersIn) (contr
 	defer t.Stop()
 	why := string(in.Ring)
 	switch {
+	case in.Wave != "":
+		why = string(in.Wave)
 	case in.Verb == string(trust.Collect) && in.Monitor:
 		why = monitoring
 	case in.Verb == string(trust.Simulate):

@@ -49,7 +49,7 @@ const taskDue = 7 * 24 * time.Hour
 
 // openTasks makes a task of every machine that a person has to look after
 // (G21). Their ids come from cycle and machine: a repetition opens none twice.
-func (c *Cycles) openTasks(ctx context.Context, id patching.CycleID, now time.Time) (int, error) {
+func (c *Cycles) openTasks(ctx context.Context, id patching.CycleID, now time.Time, why diagnosed) (int, error) {
 	rows, err := c.Store.Deployments(ctx, store.DeploymentFilter{
 		Cycle: id, Outcomes: []patching.Outcome{patching.Failed, patching.NeedsHands, patching.Unreachable},
 	})
@@ -62,8 +62,12 @@ func (c *Cycles) openTasks(ctx context.Context, id patching.CycleID, now time.Ti
 	}
 	tasks := make([]patching.Task, 0, len(rows))
 	for _, d := range rows {
+		tried, steps := triedWords(d), procedure(d)
+		for _, cause := range why.of(d, assets[d.Asset]) {
+			tried, steps = tried+" "+cause.Words(), cause.Procedure()+"\n"+steps
+		}
 		tasks = append(tasks, patching.Task{
-			ID: taskID(id, d.Asset), Cycle: id, Asset: d.Asset, Cause: d.Reason, Tried: triedWords(d), Steps: procedure(d),
+			ID: taskID(id, d.Asset), Cycle: id, Asset: d.Asset, Cause: d.Reason, Tried: tried, Steps: steps,
 			Owner: assets[d.Asset].Owner, Due: now.Add(taskDue), Opened: now, State: patching.TaskOpen,
 		})
 	}
@@ -85,6 +89,9 @@ func triedWords(d patching.Deployment) string {
 	}
 	if d.Repairs > 0 {
 		words += fmt.Sprintf(" Repairs tried: %d.", d.Repairs)
+	}
+	if d.Again > 0 {
+		words += " It was tried once more."
 	}
 	return words
 }

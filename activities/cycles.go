@@ -9,6 +9,7 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/policy"
 	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -27,6 +28,7 @@ type CycleStore interface {
 	ReleaseLocks(ctx context.Context, c patching.CycleID) error
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 	Epoch(ctx context.Context) (int64, error)
+	DiagnoseStore
 }
 
 // Cycles keeps the record of cycles: it outlives Temporal's retention, and an
@@ -35,6 +37,15 @@ type Cycles struct {
 	Store CycleStore
 	Now   Clock
 	Log   Log
+	// Mode is how approvals count; nil: on the server's word.
+	Mode func() trust.Mode
+}
+
+func (c *Cycles) mode() trust.Mode {
+	if c.Mode == nil {
+		return trust.ModeDispatcher
+	}
+	return c.Mode()
 }
 
 // Open puts the cycle on record under the policy version that is in force, and
@@ -51,7 +62,7 @@ func (c *Cycles) Open(ctx context.Context, in contract.OpenCycleIn) (contract.Op
 	}
 	record := patching.Cycle{
 		ID: s.ID, Kind: s.Kind, Policy: s.Policy, PolicyVersion: version.Digest, Shadow: s.Shadow, Author: s.Author,
-		Reason: s.Reason, Opened: c.Now().UTC(), Phase: patching.PhaseMonitor, Epoch: epoch, Mode: "dispatcher",
+		Reason: s.Reason, Opened: c.Now().UTC(), Phase: patching.PhaseMonitor, Epoch: epoch, Mode: string(c.mode()),
 	}
 	opened, err := c.Store.OpenCycle(ctx, record)
 	if err != nil {
@@ -75,7 +86,7 @@ func (c *Cycles) Open(ctx context.Context, in contract.OpenCycleIn) (contract.Op
 
 // rulesOf takes from a policy what a cycle of that kind decides by.
 func rulesOf(p *policy.Policy, kind patching.Kind) contract.CycleRules {
-	r := contract.CycleRules{Approval: p.Approval, OnHalt: p.OnHalt, Silence: p.Silence, CloseAfter: p.CloseAfter}
+	r := contract.CycleRules{Approval: p.Approval, OnHalt: p.OnHalt, Mend: p.OnFailure == policy.Mend, Silence: p.Silence, CloseAfter: p.CloseAfter}
 	if kind != patching.Emergency {
 		return r
 	}
@@ -137,7 +148,11 @@ func (c *Cycles) Close(ctx context.Context, in contract.CloseCycleIn) (contract.
 	if err := c.endRemainder(ctx, s, now); err != nil {
 		return contract.CloseCycleOut{}, err
 	}
-	tasks, err := c.openTasks(ctx, s.ID, now)
+	why, err := c.diagnose(ctx, s.ID, now)
+	if err != nil {
+		return contract.CloseCycleOut{}, err
+	}
+	tasks, err := c.openTasks(ctx, s.ID, now, why)
 	if err != nil {
 		return contract.CloseCycleOut{}, err
 	}

@@ -24,8 +24,11 @@ func (w *Waves) End(ctx context.Context, in contract.EndSliceIn) (int, error) {
 		Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, Assets: in.Assets, States: in.States,
 		Outcome: in.Outcome, Reason: in.Reason, Detail: in.Detail, At: w.Now(), Withdraw: in.Withdraw,
 	}
-	if in.Silent {
+	switch {
+	case in.Silent:
 		return w.endSilent(ctx, in, end)
+	case in.ByPath:
+		return w.endByPath(ctx, in, end)
 	}
 	n, err := w.Store.EndDeployments(ctx, end)
 	if err != nil {
@@ -58,6 +61,53 @@ func (w *Waves) endSilent(ctx context.Context, in contract.EndSliceIn, end store
 		}
 	}
 	return endMute(ctx, w.Store, mute, assets, end)
+}
+
+// endByPath ends machines as asked, but for those to whom the path was down: what
+// they have done meanwhile they could not say.
+func (w *Waves) endByPath(ctx context.Context, in contract.EndSliceIn, end store.EndSpec) (int, error) {
+	rows, err := w.Store.Deployments(ctx, store.DeploymentFilter{Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, States: in.States})
+	if err != nil {
+		return 0, fmt.Errorf("machines without an end: %w", err)
+	}
+	assets, err := assetsOf(ctx, w.Store, rows)
+	if err != nil {
+		return 0, err
+	}
+	listening := listening{store: w.Store, now: w.Now(), known: map[listenKey]time.Duration{}}
+	lost := end
+	lost.Assets, lost.Outcome, lost.Reason, lost.Detail = nil, patching.Unreachable, patching.ReasonPathDown, ""
+	end.Assets = nil
+	for _, d := range rows {
+		listened, err := silent(ctx, d, assets[d.Asset], &listening)
+		if err != nil {
+			return 0, err
+		}
+		if pathWasDown(listening.now.Sub(lastHeard(d, assets[d.Asset])), listened, in.Silence) {
+			lost.Assets = append(lost.Assets, d.Asset)
+		} else {
+			end.Assets = append(end.Assets, d.Asset)
+		}
+	}
+	total := 0
+	for _, one := range []store.EndSpec{lost, end} {
+		if len(one.Assets) == 0 {
+			continue
+		}
+		n, err := w.Store.EndDeployments(ctx, one)
+		if err != nil {
+			return total, fmt.Errorf("end deployments: %w", err)
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// pathWasDown says whether a machine that was last heard so long ago owes its silence
+// to the path, which listened for a part of it only. Who listens is noted every 20 s at
+// most, so that less than that is no outage; a policy that allows hardly more is a test's.
+func pathWasDown(silent, listened, allowed time.Duration) bool {
+	return silent-listened >= min(deaf, allowed/2)
 }
 
 // ender is the part of a store that ends deployments.
@@ -96,16 +146,21 @@ func endMute(ctx context.Context, s ender, mute []patching.Deployment, assets ma
 // silent returns for how long, while the path listened, the machine has said
 // nothing since it got its start permit.
 func silent(ctx context.Context, d patching.Deployment, asset patching.Asset, l *listening) (time.Duration, error) {
-	since := d.Released
-	if asset.Seen.After(since) {
-		since = asset.Seen
-	}
+	since := lastHeard(d, asset)
 	silent, err := l.since(ctx, "server", since)
 	if err != nil || asset.Relay == "" {
 		return silent, err
 	}
 	relay, err := l.since(ctx, "relay/"+asset.Relay, since)
 	return min(silent, relay), err
+}
+
+// lastHeard is since when a machine that has its start permit says nothing.
+func lastHeard(d patching.Deployment, asset patching.Asset) time.Time {
+	if asset.Seen.After(d.Released) {
+		return asset.Seen
+	}
+	return d.Released
 }
 
 // listening remembers answers within one look: many machines share a relay and

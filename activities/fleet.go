@@ -36,6 +36,11 @@ func selected(ctx context.Context, s FleetStore, p *policy.Policy) ([]patching.A
 	if err != nil {
 		return nil, fmt.Errorf("assets: %w", err)
 	}
+	return taken(p, all)
+}
+
+// taken returns those of the assets that the policy takes.
+func taken(p *policy.Policy, all []patching.Asset) ([]patching.Asset, error) {
 	if p.Select == "" {
 		return all, nil
 	}
@@ -43,17 +48,17 @@ func selected(ctx context.Context, s FleetStore, p *policy.Policy) ([]patching.A
 	if err != nil {
 		return nil, fmt.Errorf("%w: policy %s: select: %w", ErrRefused, p.Name, err)
 	}
-	taken := all[:0]
+	var ours []patching.Asset
 	for i := range all {
 		ok, err := sel.Match(&all[i])
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: select %s: %w", p.Name, all[i].Hostname, err)
 		}
 		if ok {
-			taken = append(taken, all[i])
+			ours = append(ours, all[i])
 		}
 	}
-	return taken, nil
+	return ours, nil
 }
 
 // assetLister is the part of a store that answers for many machines at once.

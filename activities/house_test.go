@@ -172,14 +172,18 @@ func device(n int) patching.DeviceID { return patching.DeviceID(fmt.Sprintf("d%0
 
 // enrol brings machines 1 to n into the house: every third a database, the
 // others web servers; odd ones in Berlin, even ones in Tokyo.
-func (h *house) enrol(n int) {
+func (h *house) enrol(n int) { h.arrive(1, n) }
+
+// arrive brings machines of those numbers into the house, as [house.enrol] does.
+func (h *house) arrive(from, to int) {
 	h.t.Helper()
-	for site, hash := range map[patching.SiteName]patching.Digest{"berlin": patching.DigestOf([]byte("b")), "tokyo": patching.DigestOf([]byte("t"))} {
-		require.NoError(h.t, h.PutEnrolToken(h.ctx, store.EnrolToken{Hash: hash, Site: site, Uses: n, Expires: h.now.Add(time.Hour), AutoAccept: true}))
+	tokens := [2]patching.Digest{}
+	for n, site := range []patching.SiteName{"tokyo", "berlin"} {
+		tokens[n] = patching.DigestOf(fmt.Appendf(nil, "%s %d", site, from))
+		require.NoError(h.t, h.PutEnrolToken(h.ctx, store.EnrolToken{Hash: tokens[n], Site: site, Uses: to, Expires: h.now.Add(time.Hour), AutoAccept: true}))
 	}
-	for i := 1; i <= n; i++ {
-		token := patching.DigestOf([]byte{"tb"[i%2]})
-		_, err := h.Enrol(h.ctx, token, h.now, patching.Device{ID: device(i), Key: fmt.Appendf(nil, "%032d", i)},
+	for i := from; i <= to; i++ {
+		_, err := h.Enrol(h.ctx, tokens[i%2], h.now, patching.Device{ID: device(i), Key: fmt.Appendf(nil, "%032d", i)},
 			patching.Asset{ID: asset(i), Hostname: fmt.Sprintf("host%03d", i), Owner: "team " + fmt.Sprint(i%2)})
 		require.NoError(h.t, err)
 		role := "web"

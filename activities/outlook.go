@@ -35,7 +35,7 @@ func (p *Planning) outlook(ctx context.Context, s contract.CycleState, pol *poli
 		return plan.Outlook{}, err
 	}
 	again := d.before.Revision == d.made.Revision
-	if !again && len(begun) == 0 {
+	if !again && !d.grown && len(begun) == 0 {
 		return look, nil
 	}
 	kept, err := p.Store.Outlooks(ctx, s.ID)
@@ -48,8 +48,8 @@ func (p *Planning) outlook(ctx context.Context, s contract.CycleState, pol *poli
 		// was made from is gone, but not what it said of that.
 		look.Change = before.Change
 	}
-	if len(begun) > 0 {
-		// Most of a plan that shrinks stays as it was. One that is built from the fleet
+	if d.grown || len(begun) > 0 {
+		// Most of a plan that shrinks or grows stays as it was. One that is built from the fleet
 		// as it stands is rehearsed anew.
 		look.Rehearsal = before.Rehearsal.Still(d.items)
 	}

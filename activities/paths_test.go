@@ -80,6 +80,38 @@ func TestMachinesGivenUpBehindADeadPathAreNamedInEveryCount(t *testing.T) {
 	require.Equal(t, 3, read.Outcomes[patching.Unreachable])
 }
 
+// Serves Q5, Q8: a machine that began and was cut off is nobody's failure, and what it
+// says later counts. One whose path is up, and that never ends, needs somebody to look.
+func TestAMachineThatWasCutOffAtWorkIsLaidToThePath(t *testing.T) {
+	h, s, berlin, machines := deployed(t)
+	began := h.now
+	for _, n := range machines[:2] {
+		h.report(n, func(r *patching.Report) {
+			r.Relay = "berlin"
+			r.Receipts = []patching.Receipt{{Order: h.deployment(s.ID, n).Order, Stage: patching.StageStarted, At: began}}
+		})
+	}
+	h.listened("relay/berlin", began, began.Add(time.Minute))
+	h.now = began.Add(2 * berlin.Silence)
+	h.listened("server", began, h.now)
+	h.report(machines[1], nil) // past its relay
+	n, err := h.waves.End(h.ctx, contract.EndSliceIn{
+		SliceIn: berlin, ByPath: true, Withdraw: true, Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown, Detail: "It began.",
+		States: []patching.DeploymentState{patching.DeploymentStarted},
+	})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	cut, hung := h.deployment(s.ID, machines[0]), h.deployment(s.ID, machines[1])
+	require.Equal(t, patching.Unreachable, cut.Outcome)
+	require.Equal(t, patching.ReasonPathDown, cut.Reason)
+	require.Empty(t, cut.Detail)
+	require.Equal(t, patching.NeedsHands, hung.Outcome)
+	require.Equal(t, 1, h.counted(berlin).Slice.Bad())
+
+	h.ended(s.ID, machines[0], patching.Patched, patching.ReasonVerified, "")
+	require.Equal(t, patching.Patched, h.deployment(s.ID, machines[0]).Outcome)
+}
+
 // A machine that polls and does not start is no riddle if it shows another day.
 func TestASilentMachineWhoseClockIsOffIsToldApart(t *testing.T) {
 	h, s, berlin, machines := deployed(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -18,7 +19,10 @@ type PeopleStore interface {
 	Account(ctx context.Context, name patching.AccountName) (patching.Account, error)
 	Request(ctx context.Context, id string) (store.Request, error)
 	Assets(ctx context.Context, f store.AssetFilter) ([]patching.Asset, error)
+	Plan(ctx context.Context, c patching.CycleID) (patching.Plan, error)
 	AddApproval(ctx context.Context, a patching.Approval) error
+	Task(ctx context.Context, id patching.TaskID) (patching.Task, error)
+	PutTasks(ctx context.Context, tasks []patching.Task) error
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 }
 
@@ -34,15 +38,21 @@ type History interface {
 type People struct {
 	Store   PeopleStore
 	History History
-	Now     Clock
+	// Granting counts what is signed; nil: nothing is.
+	Granting *Granting
+	Now      Clock
 }
 
 // Verify names the sender of an update or a signal and says in words if it does
-// not count. Every act is on record, those that do not count too. The trust
-// root is in mode "dispatcher": nothing is signed, so what counts is the account
-// that our API authenticated, or the principal that Temporal's server stamped.
+// not count. Every act is on record, those that do not count too. What counts is the
+// account that our API authenticated, or the principal that Temporal's server stamped;
+// of an approval that is signed, whose key signed it, whoever brought it.
 func (p *People) Verify(ctx context.Context, in contract.VerifyActIn) (contract.VerifyActOut, error) {
 	out, err := p.sender(ctx, in)
+	var v vote
+	if err == nil && out.Refused == "" && in.Verb == contract.VerbApprove {
+		out, v, err = p.signed(ctx, in, out)
+	}
 	if err != nil {
 		return contract.VerifyActOut{}, err
 	}
@@ -54,7 +64,18 @@ func (p *People) Verify(ctx context.Context, in contract.VerifyActIn) (contract.
 			out.Refused, out.NotNow = string(out.Account)+" has approved it already; a person counts once.", true
 		}
 	}
-	return out, p.record(ctx, in, out)
+	if err := p.record(ctx, in, out); err != nil || out.Refused != "" || !v.brokeGlass() {
+		return out, err
+	}
+	return out, p.askReview(ctx, v)
+}
+
+// CheckGrants says for which rings nothing that people signed holds any more.
+func (p *People) CheckGrants(ctx context.Context, in contract.CheckGrantsIn) (contract.CheckGrantsOut, error) {
+	stop := beat(ctx)
+	defer stop()
+	lapsed, err := p.Granting.lapsed(ctx, in.Cycle)
+	return contract.CheckGrantsOut{Lapsed: lapsed}, err
 }
 
 func (p *People) sender(ctx context.Context, in contract.VerifyActIn) (contract.VerifyActOut, error) {
@@ -81,6 +102,42 @@ func (p *People) sender(ctx context.Context, in contract.VerifyActIn) (contract.
 	return out, nil
 }
 
+// signed counts the signature of an approval. Without one it counts on the server's
+// word, unless the trust root asks for more.
+func (p *People) signed(ctx context.Context, in contract.VerifyActIn, out contract.VerifyActOut) (contract.VerifyActOut, vote, error) {
+	switch {
+	case in.Act.Signature == "" && p.Granting.insists():
+		out.Refused = fmt.Sprintf("the trust root asks for a signature: patchcycle cycle approve %s --plan %s --key FILE.", in.Cycle, in.Act.Plan.Short())
+		return out, vote{}, nil
+	case in.Act.Signature == "" && in.Act.BreakGlass != "":
+		out.Refused = "break-glass has to be signed: approve with --key or --signature."
+		return out, vote{}, nil
+	case in.Act.Signature == "":
+		return out, vote{}, nil
+	case p.Granting == nil:
+		out.Refused = "this server counts no signatures."
+		return out, vote{}, nil
+	}
+	made, err := p.Store.Plan(ctx, in.Cycle)
+	if err != nil {
+		return out, vote{}, fmt.Errorf("plan of %s: %w", in.Cycle, err)
+	}
+	if made.Hash() != in.Act.Plan {
+		out.Refused, out.NotNow = "another plan counts by now: look at it again.", true
+		return out, vote{}, nil
+	}
+	v, refused, err := p.Granting.count(ctx, made, in.Rings, in.Act.BreakGlass, in.Act.Signature)
+	if err != nil {
+		return out, v, err
+	}
+	out.Refused = refused
+	if refused == "" {
+		out.Account, out.By, out.Key, out.Paper = v.person.Account, v.person.By, v.person.Key.Fingerprint(), v.paper
+		out.Persons, out.Quorum = len(v.persons), v.quorum
+	}
+	return out, v, nil
+}
+
 func (p *People) signalSender(ctx context.Context, in contract.VerifyActIn) (contract.VerifyActOut, error) {
 	out := contract.VerifyActOut{Via: "signal", At: p.Now()}
 	who, at, err := p.History.SignalSender(ctx, string(in.Cycle), in.Run, string(in.Verb), in.Ordinal)
@@ -89,6 +146,7 @@ func (p *People) signalSender(ctx context.Context, in contract.VerifyActIn) (con
 	}
 	out.Account, out.At = patching.AccountName(who), at
 	switch {
+	case in.Verb == contract.VerbApprove && in.Act.Signature != "": // the signature says who
 	case who == "":
 		out.Refused = "Temporal's server does not say who sent it; use the CLI or the API."
 	case !in.TrustSignals:
@@ -113,8 +171,10 @@ func (p *People) refuse(ctx context.Context, in contract.VerifyActIn, out contra
 		return "the account was revoked.", nil
 	case !account.Has(rule.May...):
 		return fmt.Sprintf("it takes one of the roles %v, and %s has %v.", rule.May, account.Name, account.Roles), nil
-	case in.Verb == contract.VerbApprove && account.Name == in.Author:
+	case in.Verb == contract.VerbApprove && account.Name == in.Author && in.Act.BreakGlass == "":
 		return "the author of a cycle cannot approve it.", nil
+	case in.Verb == contract.VerbApprove && slices.Contains(in.Admitted, account.Name) && in.Act.BreakGlass == "":
+		return "whoever brought machines into a cycle cannot approve it.", nil
 	}
 	return p.outside(ctx, rule, account, in)
 }
@@ -145,10 +205,14 @@ func (p *People) record(ctx context.Context, in contract.VerifyActIn, out contra
 	verdicts := map[contract.Verb]patching.ApprovalVerdict{
 		contract.VerbApprove: patching.Approve, contract.VerbReject: patching.Reject, contract.VerbSendBack: patching.SendBack,
 	}
+	reason := in.Act.Reason
+	if in.Act.BreakGlass != "" { // its review quotes it
+		reason = strings.TrimSpace("Break-glass: " + in.Act.BreakGlass + " " + reason)
+	}
 	if verdict, votes := verdicts[in.Verb]; votes && out.Account != "" {
 		err := p.Store.AddApproval(ctx, patching.Approval{
 			Cycle: in.Cycle, Plan: in.Act.Plan, Account: out.Account, Verdict: verdict,
-			Reason: in.Act.Reason, Via: out.Via, At: out.At, Refused: out.Refused,
+			Reason: reason, Via: out.Via, At: out.At, Refused: out.Refused, Key: out.Key, Paper: out.Paper,
 		})
 		if err != nil {
 			return fmt.Errorf("keep the vote of %s: %w", out.Account, err)
@@ -159,6 +223,15 @@ func (p *People) record(ctx context.Context, in contract.VerifyActIn, out contra
 		source = fmt.Sprintf("signal %d of run %s", in.Ordinal, in.Run)
 	}
 	body := fmt.Sprintf("%s; plan %s; reason %q; refused %q", source, in.Act.Plan, in.Act.Reason, out.Refused)
+	if out.Key != "" {
+		body += fmt.Sprintf("; signed by %s over %s", out.Key, out.Paper)
+	}
+	if out.By != "" {
+		body += fmt.Sprintf("; by %s in their name", out.By)
+	}
+	if in.Act.BreakGlass != "" {
+		body += fmt.Sprintf("; break-glass %q", in.Act.BreakGlass)
+	}
 	_, err := p.Store.AppendAudit(ctx, patching.AuditEntry{
 		At: out.At, Actor: string(out.Account), Verb: string(in.Verb), Subject: string(in.Cycle), Body: body,
 	})

@@ -34,6 +34,7 @@ type PlanStore interface {
 	EndDeployments(ctx context.Context, e store.EndSpec) (int, error)
 	Waves(ctx context.Context, c patching.CycleID, r patching.RingName, offset, limit int) ([]patching.WaveSummary, error)
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
+	BackupStore
 }
 
 // Planning makes plans and keeps them.
@@ -47,6 +48,8 @@ type Planning struct {
 	WayBack   assess.WayBack
 	// Remedying says why plans are made.
 	Remedying *Remedying
+	// Granting knows what people have signed; nil: nobody signs.
+	Granting *Granting
 }
 
 // Make makes the plan of a revision and keeps it. Until a ring has begun it is
@@ -73,10 +76,26 @@ func (p *Planning) Make(ctx context.Context, in contract.MakePlanIn) (contract.P
 	if err != nil {
 		return contract.PlanSummary{}, err
 	}
+	out, err := p.keep(ctx, in.State, pol, &d)
+	if err != nil {
+		return contract.PlanSummary{}, err
+	}
+	if len(out.Rings) > 0 && len(in.State.Rings) == 0 {
+		if out.Unsigned, err = p.Granting.missing(ctx, d.made, d.items); err != nil {
+			return contract.PlanSummary{}, err
+		}
+		out.Rings[0].Approve = out.Rings[0].Approve || out.Unsigned != ""
+	}
+	return out, nil
+}
+
+// keep seals a plan and makes it the one that counts.
+func (p *Planning) keep(ctx context.Context, s contract.CycleState, pol *policy.Policy, d *draft) (contract.PlanSummary, error) {
 	if err := p.seal(ctx, &d.made, d.items); err != nil {
 		return contract.PlanSummary{}, err
 	}
-	look, err := p.outlook(ctx, in.State, pol, d)
+	pol = pol.With(d.made.RingNames()...)
+	look, err := p.outlook(ctx, s, pol, *d)
 	if err != nil {
 		return contract.PlanSummary{}, err
 	}
@@ -87,7 +106,9 @@ func (p *Planning) Make(ctx context.Context, in contract.MakePlanIn) (contract.P
 	if err := p.Store.PutPlan(ctx, d.made, d.items); err != nil {
 		return contract.PlanSummary{}, fmt.Errorf("keep plan: %w", err)
 	}
-	return summary(d.made, d.items, pol, look), nil
+	out := summary(d.made, d.items, pol, look)
+	out.Signed = p.Granting.insists()
+	return out, nil
 }
 
 // draft is a plan that is being made.
@@ -97,6 +118,8 @@ type draft struct {
 	// before is the plan that counts until then, was how its machines stand.
 	before patching.Plan
 	was    []patching.Deployment
+	// grown says that machines came in, and nothing else has changed.
+	grown bool
 }
 
 func (p *Planning) planBefore(ctx context.Context, id patching.CycleID) (d draft, err error) {
@@ -112,7 +135,11 @@ func (p *Planning) planBefore(ctx context.Context, id patching.CycleID) (d draft
 // build builds the plan from the fleet as it stands. One that was sent back is
 // built anew, without those that people or other cycles took meanwhile.
 func (p *Planning) build(ctx context.Context, in contract.MakePlanIn, pol *policy.Policy, d *draft) error {
-	input, err := p.input(ctx, in, pol)
+	assets, err := p.Store.Assets(ctx, store.AssetFilter{})
+	if err != nil {
+		return fmt.Errorf("assets: %w", err)
+	}
+	input, err := p.input(ctx, in, pol, assets)
 	if err != nil {
 		return err
 	}
@@ -137,13 +164,10 @@ func (p *Planning) build(ctx context.Context, in contract.MakePlanIn, pol *polic
 	}
 }
 
-func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *policy.Policy) (plan.Input, error) {
+// input is what a plan of assets is made from.
+func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *policy.Policy, assets []patching.Asset) (plan.Input, error) {
 	s, now := in.State, p.Now().UTC()
-	assets, err := p.Store.Assets(ctx, store.AssetFilter{})
-	if err != nil {
-		return plan.Input{}, fmt.Errorf("assets: %w", err)
-	}
-	ours, err := selected(ctx, p.Store, pol)
+	ours, err := taken(pol, assets)
 	if err != nil {
 		return plan.Input{}, err
 	}
@@ -172,10 +196,14 @@ func (p *Planning) input(ctx context.Context, in contract.MakePlanIn, pol *polic
 	if err != nil {
 		return plan.Input{}, err
 	}
+	backups, err := backupsBy(ctx, p.Store, pol, nil)
+	if err != nil {
+		return plan.Input{}, err
+	}
 	return plan.Input{
 		Cycle: s.ID, Kind: s.Kind, Revision: in.Revision, Shadow: s.Shadow, Author: s.Author, Roles: author.Roles,
 		Now: now, CloseBy: s.CloseBy, Policy: pol, PolicyVersion: s.PolicyVersion,
-		Assets: assets, Bundles: refs, CarryOver: carried, Held: held.held, Excepted: held.excepted,
+		Assets: assets, Bundles: refs, CarryOver: carried, Held: held.held, Excepted: held.excepted, Backups: backups,
 	}, nil
 }
 
@@ -252,11 +280,23 @@ func (p *Planning) shrink(ctx context.Context, in contract.MakePlanIn, d *draft)
 	if err := plan.Shrunk(items, shrunk, within); err != nil {
 		return fmt.Errorf("%w: the plan may only shrink: %w", ErrRefused, err)
 	}
-	made, order := d.before, d.before.Rings
-	made.Revision, made.Made = in.Revision, p.Now().UTC()
-	d.made, d.items = plan.Summarize(made, shrunk), shrunk
-	slices.SortFunc(d.made.Rings, func(a, b patching.PlanRing) int { return ringAt(order, a.Name) - ringAt(order, b.Name) })
+	p.remake(in.Revision, d, shrunk)
 	return nil
+}
+
+// remake makes the next revision of the plan before, of other items. Its rings keep their
+// order; what is new comes last.
+func (p *Planning) remake(revision int, d *draft, items []patching.PlanItem) {
+	made, order := d.before, d.before.Rings
+	made.Revision, made.Made = revision, p.Now().UTC()
+	d.made, d.items = plan.Summarize(made, items), items
+	at := func(r patching.PlanRing) int {
+		if n := ringAt(order, r.Name); n >= 0 {
+			return n
+		}
+		return len(order)
+	}
+	slices.SortStableFunc(d.made.Rings, func(a, b patching.PlanRing) int { return at(a) - at(b) })
 }
 
 func itemsOf(rows []patching.Deployment) []patching.PlanItem {
@@ -291,7 +331,7 @@ func (p *Planning) Reschedule(ctx context.Context, in contract.MakePlanIn) (cont
 		begun = append(begun, r.Name)
 	}
 	moved, err := plan.Reschedule(plan.Input{
-		Cycle: s.ID, Kind: s.Kind, Author: s.Author, Now: p.Now().UTC(), CloseBy: s.CloseBy, Policy: pol,
+		Cycle: s.ID, Kind: s.Kind, Author: s.Author, Now: p.Now().UTC(), CloseBy: s.CloseBy, Policy: pol.With(made.RingNames()...),
 	}, itemsOf(rows), begun...)
 	if err != nil {
 		return contract.None{}, fmt.Errorf("%w: %w", ErrRefused, err)
@@ -314,14 +354,11 @@ func (p *Planning) seal(ctx context.Context, made *patching.Plan, items []patchi
 	if err != nil {
 		return fmt.Errorf("devices: %w", err)
 	}
-	keys := make(map[patching.DeviceID]patching.Digest, len(devices))
-	for _, d := range devices {
-		keys[d.ID] = trust.PublicKey(d.Key).ID()
-	}
 	leaves := map[patching.RingName][][]byte{}
-	for _, i := range items {
+	order, keys := sealed(items, keysOf(devices))
+	for n, i := range order {
 		if i.Ring != "" {
-			leaves[i.Ring] = append(leaves[i.Ring], i.Leaf(keys[i.Device]))
+			leaves[i.Ring] = append(leaves[i.Ring], i.Leaf(keys[n]))
 		}
 	}
 	for n := range made.Rings {

@@ -117,13 +117,18 @@ func named(looks map[patching.Digest]plan.Outlook) []patching.AdvisoryID {
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// likes puts the machines of a plan together that are alike, and sees to it that the
-// grounds know since when what they have is known here.
+// likes reads the machines of a plan, and puts those together that are alike.
 func (r *Remedying) likes(ctx context.Context, g *plan.Grounds, items []patching.PlanItem, f plan.Forecast, read *reader) ([]plan.Likes, error) {
 	assets, err := r.Store.Assets(ctx, store.AssetFilter{})
 	if err != nil {
 		return nil, fmt.Errorf("assets: %w", err)
 	}
+	return r.alike(ctx, g, assets, items, f, read)
+}
+
+// alike puts machines together that are alike, and sees to it that the grounds know since
+// when what they have is known here.
+func (r *Remedying) alike(ctx context.Context, g *plan.Grounds, assets []patching.Asset, items []patching.PlanItem, f plan.Forecast, read *reader) ([]plan.Likes, error) {
 	book, unread, err := r.book(ctx, g.AsOf)
 	if err != nil {
 		return nil, err

@@ -144,7 +144,29 @@ func TestAMachineThatNeverSaidWhatItHasIsABlindSpot(t *testing.T) {
 	looks, err := h.Outlooks(h.ctx, s.ID)
 	require.NoError(t, err)
 	require.Contains(t, looks[out.Hash].Remediation.Blind, plan.Blindness{
-		What: "what is installed", Why: "The machine never said it.", Machines: 1, Owners: []string{"office"},
+		BlindSpot: assess.BlindSpot{What: "what is installed", Why: "The machine never said it."}, Machines: 1, Owners: []string{"office"},
+	})
+}
+
+// Serves G1: software that no feed covers is a blind spot with an owner.
+func TestWhatComesFromElsewhereIsABlindSpotOfThePlanWithItsOwners(t *testing.T) {
+	h := newHouse(t)
+	h.enrol(4)
+	h.tell(map[string]patching.AdvisoryID{"openssl": "DSA-1"})
+	has, offered := sets(t, "web")
+	has.Packages = append(has.Packages, patching.Package{Name: "docker-ce", Arch: "amd64", Version: "5:24.0.7-1"})
+	has.Sort()
+	offered.Foreign = []patching.Foreign{{Name: "docker-ce", Origin: "Docker"}}
+	h.inventory(1, has, offered)
+	h.inventory(2, has, offered)
+	s := h.begin(monthly, patching.Monthly)
+	out := h.plan(&s)
+	require.Contains(t, out.Remediation, "Not known of 2 machines: packages from Docker: docker-ce.")
+	looks, err := h.Outlooks(h.ctx, s.ID)
+	require.NoError(t, err)
+	require.Contains(t, looks[out.Hash].Remediation.Blind, plan.Blindness{
+		BlindSpot: assess.BlindSpot{What: "packages from Docker", Why: "No feed publishes advisories for them.", Packages: []string{"docker-ce"}},
+		Machines:  2, Owners: []string{"team 0", "team 1"},
 	})
 }
 

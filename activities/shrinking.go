@@ -24,6 +24,15 @@ func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleSta
 	for _, r := range s.Rings {
 		less.Begun = append(less.Begun, r.Name)
 	}
+	failed, err := p.failed(ctx, read, rows)
+	if err != nil {
+		return less, err
+	}
+	return less, p.shrinkBundles(ctx, read, itemsOf(rows), failed, &less)
+}
+
+// failed returns the packages that the cycle's failures are laid to.
+func (p *Planning) failed(ctx context.Context, read *reader, rows []patching.Deployment) (failures, error) {
 	failed := failures{}
 	for _, d := range rows {
 		if !d.State.Terminal() || !d.Outcome.Bad() || d.Signature == "" {
@@ -31,11 +40,11 @@ func (p *Planning) lessOf(ctx context.Context, read *reader, s contract.CycleSta
 		}
 		name, err := p.packageOf(ctx, read, d)
 		if err != nil {
-			return less, err
+			return nil, err
 		}
 		failed.add(name, d.Ring)
 	}
-	return less, p.shrinkBundles(ctx, read, itemsOf(rows), failed, &less)
+	return failed, nil
 }
 
 // failures are the rings in which packages failed.

@@ -148,6 +148,7 @@ func (s *sorter) machine(ctx context.Context, k kind) (assess.Machine, error) {
 	case err != nil:
 		return m, err
 	}
+	m.Foreign = offered.Foreign
 	m.Packages, m.Offers = set, make(map[assess.Installed]string, len(offered.Candidates))
 	for _, c := range offered.Candidates {
 		m.Offers[assess.Installed{Name: c.Name, Arch: c.Arch}] = c.To

@@ -49,6 +49,19 @@ func (u *Urgent) Findings(ctx context.Context, a patching.Asset) (assess.Sheet, 
 	return kind.Sheet(a), g.Lines(), nil
 }
 
+// Doubt says of what somebody decides about that no feed knows it; empty: one does. A
+// decision waits for no feed, so what cannot be found out is told, and no error.
+func (u *Urgent) Doubt(ctx context.Context, about patching.Subject) string {
+	if about.Advisory == "" && about.CVE == "" {
+		return ""
+	}
+	know, _, err := u.Remedying.knowledge(ctx, "", u.Remedying.Now().UTC())
+	if err != nil {
+		return fmt.Sprintf("Whether a feed knows it cannot be told: %v.", err)
+	}
+	return know.Doubt(about)
+}
+
 // judgedBy joins how the policies in force that select a machine judge; with none it is
 // judged as by one that does not say how.
 func (u *Urgent) judgedBy(ctx context.Context, a *patching.Asset) (by policy.Urgency, err error) {
@@ -173,7 +186,7 @@ func (u *Urgent) foresee(ctx context.Context, o *outlook, now, begins time.Time)
 }
 
 func (u *Urgent) remedy(ctx context.Context, o outlook) (plan.Remediation, error) {
-	all, err := u.Remedying.likes(ctx, &o.grounds, o.items, plan.Forecast{}, o.read)
+	all, err := u.Remedying.alike(ctx, &o.grounds, o.assets, o.items, plan.Forecast{}, o.read)
 	if err != nil {
 		return plan.Remediation{}, err
 	}

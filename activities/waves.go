@@ -26,6 +26,11 @@ type WaveStore interface {
 	ListenedSince(ctx context.Context, part string, since, now time.Time) (time.Duration, error)
 	Epoch(ctx context.Context) (int64, error)
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
+	TryAgain(ctx context.Context, orders []store.StagedOrder, now time.Time) error
+	Cycle(ctx context.Context, id patching.CycleID) (patching.Cycle, error)
+	Asset(ctx context.Context, id patching.AssetID) (patching.Asset, error)
+	DiagnoseStore
+	BackupStore
 }
 
 // Waves releases machines and awaits what they say.
@@ -33,6 +38,8 @@ type Waves struct {
 	Store      WaveStore
 	Dispatcher Dispatcher
 	Now        Clock
+	// Granting gives orders what they rest on; nil: on the server's word.
+	Granting *Granting
 	// Look is how often a tally is looked at while it is awaited.
 	Look time.Duration
 
@@ -74,6 +81,9 @@ func (w *Waves) Stage(ctx context.Context, in contract.StageWaveIn) (contract.St
 		}
 	}
 	out.Staged = len(rows)
+	if planned, err = w.withoutBackup(ctx, wave, planned); err != nil {
+		return out, err
+	}
 	return out, inChunks(planned, func(some []patching.Deployment) error { return w.stage(ctx, some, epoch) })
 }
 
@@ -81,13 +91,12 @@ func (w *Waves) stage(ctx context.Context, some []patching.Deployment, epoch int
 	drafts := make([]trust.Draft, 0, len(some))
 	staged := make([]store.StagedOrder, 0, len(some))
 	for _, d := range some {
-		id := orderID(d.Cycle, d.Asset, trust.Apply, string(d.Wave), epoch)
-		drafts = append(drafts, trust.Draft{
-			ID: id, Asset: d.Asset, Device: d.Device, Cycle: d.Cycle, Ring: d.Ring, Wave: d.Wave, Verb: trust.Apply,
-			Fence: d.Fence, WindowRule: d.WindowRule, Start: d.Start, End: d.End, NotAfter: d.End,
-			Bundle: d.Bundle, Rollback: d.Rollback,
-		})
-		staged = append(staged, store.StagedOrder{Cycle: d.Cycle, Asset: d.Asset, Order: id})
+		draft := applyDraft(d, string(d.Wave), epoch)
+		drafts = append(drafts, draft)
+		staged = append(staged, store.StagedOrder{Cycle: d.Cycle, Asset: d.Asset, Order: draft.ID})
+	}
+	if err := w.Granting.warrant(ctx, some[0].Cycle, drafts); err != nil {
+		return err
 	}
 	if err := w.Dispatcher.Issue(ctx, drafts); err != nil {
 		return fmt.Errorf("issue orders: %w", err)
@@ -96,6 +105,15 @@ func (w *Waves) stage(ctx context.Context, some []patching.Deployment, epoch int
 		return fmt.Errorf("note orders: %w", err)
 	}
 	return nil
+}
+
+// applyDraft is the order that patches a machine, for a purpose of its own.
+func applyDraft(d patching.Deployment, purpose string, epoch int64) trust.Draft {
+	return trust.Draft{
+		ID: orderID(d.Cycle, d.Asset, trust.Apply, purpose, epoch), Asset: d.Asset, Device: d.Device, Cycle: d.Cycle, Ring: d.Ring, Wave: d.Wave,
+		Verb: trust.Apply, Fence: d.Fence, WindowRule: d.WindowRule, Start: d.Start, End: d.End, NotAfter: d.End,
+		Bundle: d.Bundle, Rollback: d.Rollback,
+	}
 }
 
 // Release gives the start permit to the next machines. The store keeps which

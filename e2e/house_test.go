@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"text/template"
 	"time"
@@ -121,8 +122,12 @@ type site struct {
 	*house
 	name  string
 	fleet *sim.Fleet
+	line  *cutLine // between its relay and the server
 	dir   string
 	rules rules
+	// onEvent, if set, is called after each event of a machine's package manager is on
+	// record, before the machine goes on.
+	onEvent atomic.Pointer[func()]
 }
 
 // rules are what a test has of its own in testdata/cycle.yaml.
@@ -133,14 +138,26 @@ type rules struct {
 	TestCount   int
 	EarlyCount  int
 	Batch       int
+	Silence     time.Duration
+	// Places are further sites of the policy, each with a window of its own; that of
+	// the test's name is always open.
+	Places []place
 }
+
+// place is a site and the rule of its window, which has the same name.
+type place struct{ Name, Rule string }
+
+// silence is how long the policies of the tests let a machine be silent.
+const silence = 12 * time.Second
 
 // newSite makes a fleet, waits for its inventories and puts its policy in force.
 // choose, if not nil, makes the policy fit what was drawn.
 func (h *house) newSite(t *testing.T, name string, p truth.Profile, choose func([]truth.Machine, *rules)) *site {
 	t.Helper()
 	s := &site{house: h, name: name, dir: t.TempDir()}
-	p.Sites = []truth.Site{{Name: patching.SiteName(name), Zone: "Europe/Amsterdam"}}
+	if p.Sites == nil {
+		p.Sites = []truth.Site{{Name: patching.SiteName(name), Zone: "Europe/Amsterdam"}}
+	}
 	if p.Machines == 0 {
 		p.Machines = 12
 	}
@@ -148,7 +165,7 @@ func (h *house) newSite(t *testing.T, name string, p truth.Profile, choose func(
 		p.Seed = 1
 	}
 	s.run(t, p)
-	s.rules = rules{Name: name, CloseAfter: "2h", TestCount: 4, EarlyCount: 3, Batch: 20}
+	s.rules = rules{Name: name, CloseAfter: "2h", TestCount: 4, EarlyCount: 3, Batch: 20, Silence: silence}
 	if choose != nil {
 		choose(s.fleet.Truth(), &s.rules)
 	}
@@ -160,13 +177,23 @@ func (h *house) newSite(t *testing.T, name string, p truth.Profile, choose func(
 // run runs the fleet until the test ends.
 func (s *site) run(t *testing.T, p truth.Profile) {
 	t.Helper()
-	made, err := s.admin.MakeEnrolToken(t.Context(), wire.NewEnrolToken{Site: patching.SiteName(s.name), Uses: p.Machines, Hours: 1, AutoAccept: true})
-	require.NoError(t, err)
+	tokens := map[patching.SiteName]string{}
+	for _, site := range p.Sites {
+		made, err := s.admin.MakeEnrolToken(t.Context(), wire.NewEnrolToken{Site: site.Name, Uses: p.Machines, Hours: 1, AutoAccept: true})
+		require.NoError(t, err)
+		tokens[site.Name] = made.Token
+	}
 	link, err := uplink.NewClient(uplink.ClientOptions{URL: "http://" + s.Address("uplink"), FirstWait: 200 * time.Millisecond})
 	require.NoError(t, err)
+	s.line = &cutLine{Link: link}
 	s.fleet, err = sim.Open(sim.Options{
-		Dir: s.dir, Profile: p, Link: link, Tokens: map[patching.SiteName]string{patching.SiteName(s.name): made.Token},
-		Speed: 100, SyncAtOnce: -1, Log: zaptest.NewLogger(t, zaptest.Level(zap.DPanicLevel)),
+		Dir: s.dir, Profile: p, Link: s.line, Tokens: tokens,
+		Speed: 100, SyncAtOnce: -1, OnEvent: func(int64) {
+			if then := s.onEvent.Load(); then != nil {
+				(*then)()
+			}
+		},
+		Log: zaptest.NewLogger(t, zaptest.Level(zap.DPanicLevel)),
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -210,13 +237,19 @@ func (s *site) policy() patching.PolicyName { return patching.PolicyName(s.name)
 
 func (s *site) awaitInventories(t *testing.T, want int) {
 	t.Helper()
+	sites := map[patching.SiteName]bool{}
+	for _, m := range s.fleet.Truth() {
+		sites[m.Site.Name] = true
+	}
 	until(t, 40*time.Second, fmt.Sprintf("%d inventories of %s", want, s.name), func() bool {
-		page, err := s.admin.Assets(t.Context(), client.AssetQuery{Site: patching.SiteName(s.name), Limit: 1000})
-		require.NoError(t, err)
 		n := 0
-		for _, a := range page.Items {
-			if !a.Inventoried.IsZero() {
-				n++
+		for site := range sites {
+			page, err := s.admin.Assets(t.Context(), client.AssetQuery{Site: site, Limit: 1000})
+			require.NoError(t, err)
+			for _, a := range page.Items {
+				if !a.Inventoried.IsZero() {
+					n++
+				}
 			}
 		}
 		return n == want

@@ -1,13 +1,10 @@
 package e2e_test
 
 import (
-	"bytes"
-	"errors"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,32 +13,26 @@ import (
 
 	"github.com/patchcycle/patchcycle/cmd/patchcycle/serve"
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/smalldisk"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/policy"
 )
-
-// onSmallDisk says to a process of this test that its file systems are its own.
-const onSmallDisk = "PATCHCYCLE_TEST_SMALL_DISK=1"
 
 // A server's disk is really full: first while it serves, then when it is started.
 // The disk is one in memory, which only the test's own process sees.
 //
 // Serves Q1, Q13.
 func TestAFullDiskIsNamedAndLosesNothing(t *testing.T) {
-	if os.Getenv("PATCHCYCLE_TEST_SMALL_DISK") == "" {
-		inOwnMounts(t)
+	disk, ok := smalldisk.On(t, "size=48m")
+	if !ok {
 		return
 	}
-	disk := t.TempDir()
-	require.NoError(t, syscall.Mount("none", disk, "tmpfs", 0, "size=48m"))
-	// Temporal keeps the files of an engine open for as long as the process lives.
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(disk, syscall.MNT_DETACH)) })
 	h := newHouse(t, func(c *serve.Config) { c.Dir, c.UI, c.Log = filepath.Join(disk, "d"), "", zap.NewNop() })
 	check, _ := h.check(t, "disk")
 	require.False(t, check.OK, "48 MB are not much")
 	require.Contains(t, check.Words, "of 50.3 MB are free")
 
-	free := fill(t, disk)
+	free := smalldisk.Fill(t, disk)
 	add := func(name patching.AccountName) error {
 		_, err := h.admin.AddAccount(t.Context(), wire.NewAccount{Name: name, Roles: []patching.Role{patching.RoleAuditor}})
 		return err
@@ -67,7 +58,7 @@ func TestAFullDiskIsNamedAndLosesNothing(t *testing.T) {
 	})
 
 	h.Stop()
-	free = fill(t, disk)
+	free = smalldisk.Fill(t, disk)
 	h.refuses(t, "the disk that holds "+h.config.Dir+" is full: free space there and start again; nothing was lost")
 	program, err := os.Executable()
 	require.NoError(t, err)
@@ -88,36 +79,4 @@ func TestAFullDiskIsNamedAndLosesNothing(t *testing.T) {
 	chain, err := h.admin.VerifyAudit(t.Context())
 	require.NoError(t, err)
 	require.True(t, chain.OK, chain.Words)
-}
-
-// inOwnMounts runs the test again in a process that may mount what nobody else
-// sees, and that leaves nothing mounted however it ends.
-func inOwnMounts(t *testing.T) {
-	t.Helper()
-	program, err := os.Executable()
-	require.NoError(t, err)
-	var out bytes.Buffer
-	again := exec.CommandContext(t.Context(), program, "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "5m")
-	again.Env = append(os.Environ(), onSmallDisk)
-	again.Stdout, again.Stderr = &out, &out
-	again.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	err = again.Run()
-	if errors.Is(err, syscall.EPERM) {
-		require.NotEqual(t, "true", os.Getenv("CI"), "this process may not mount: run the tests as root")
-		t.Skip("needs a disk of its own to fill; the cure: run it as root")
-	}
-	require.NoError(t, err, "%s", &out)
-}
-
-// fill takes all space of a disk, until it is freed.
-func fill(t *testing.T, disk string) (free func()) {
-	t.Helper()
-	f, err := os.Create(filepath.Join(disk, "filler"))
-	require.NoError(t, err)
-	defer f.Close()
-	for block := make([]byte, 1<<12); err == nil; {
-		_, err = f.Write(block)
-	}
-	require.ErrorIs(t, err, syscall.ENOSPC)
-	return func() { require.NoError(t, os.Remove(f.Name())) }
 }

@@ -65,7 +65,7 @@ func provesSchedule(t *testing.T, h *house) {
 func TestACycleThatShouldHaveStartedIsFound(t *testing.T) {
 	core, logs := observer.New(zap.ErrorLevel)
 	h := newHouse(t, func(c *serve.Config) { c.UI, c.Log = "", zap.New(core) })
-	s := &site{house: h, name: "missed", rules: rules{Name: "missed", CloseAfter: "2h", TestCount: 4, EarlyCount: 3, Batch: 20}}
+	s := &site{house: h, name: "missed", rules: rules{Name: "missed", CloseAfter: "2h", TestCount: 4, EarlyCount: 3, Batch: 20, Silence: silence}}
 	s.apply(t)
 	_, err := h.as(t, ana).SetSchedule(t.Context(), s.policy(), wire.SetSchedule{})
 	require.NoError(t, err)

@@ -29,6 +29,10 @@ type Platform struct {
 	Release string
 }
 
+// ByHand is the feed of advisories that people enter themselves: the only ones about software
+// of whom nobody publishes any.
+const ByHand = "hand"
+
 // Advisory is a published statement that versions are affected, and which fix it.
 type Advisory struct {
 	ID   AdvisoryID

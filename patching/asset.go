@@ -27,6 +27,9 @@ type Asset struct {
 	Services     []string
 	// Manager is the package manager that decides what can be installed ("apt").
 	Manager string
+	// Agent is the version of the agent that sent the last inventory; empty: it did
+	// not say.
+	Agent string
 	// Packages and Candidates are addresses of what is installed and offered.
 	Packages   Digest
 	Candidates Digest

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // ParsePackageSet reads what [PackageSet.Canonical] wrote. It refuses anything
@@ -46,6 +47,13 @@ func ParseCandidateSet(text []byte) (CandidateSet, error) {
 			set.KeptBack = append(set.KeptBack, f[1])
 			continue
 		}
+		if len(f) == 3 && f[0] == "foreign" {
+			if err := validateForeign(f[1], f[2], len(set.Foreign)); err != nil {
+				return CandidateSet{}, fmt.Errorf("candidate set, line %d: %w", n+2, err)
+			}
+			set.Foreign = append(set.Foreign, Foreign{f[1], f[2]})
+			continue
+		}
 		if len(f) != 10 {
 			return CandidateSet{}, fmt.Errorf("candidate set, line %d: %d fields, want 10", n+2, len(f))
 		}
@@ -62,6 +70,18 @@ func ParseCandidateSet(text []byte) (CandidateSet, error) {
 		})
 	}
 	return set, same("candidate set", set.Canonical(), text)
+}
+
+func validateForeign(name, origin string, before int) error {
+	switch {
+	case !packageName.MatchString(name):
+		return fmt.Errorf("foreign package %.40q: want a letter or digit, then letters, digits and +._:~-", name)
+	case len(origin) > 200 || strings.ContainsFunc(origin, unicode.IsControl):
+		return fmt.Errorf("foreign package %s: its origin %.40q is longer than 200 bytes, or has control characters", name, origin)
+	case before == MaxForeign:
+		return fmt.Errorf("more than %d foreign packages", MaxForeign)
+	}
+	return nil
 }
 
 // ParseBundle reads what [Bundle.Canonical] wrote.

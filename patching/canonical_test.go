@@ -45,6 +45,9 @@ func candidates(t *rapid.T) patching.CandidateSet {
 	for range rapid.IntRange(0, 3).Draw(t, "kept back") {
 		s.KeptBack = append(s.KeptBack, names.Draw(t, "kept"))
 	}
+	for range rapid.IntRange(0, 3).Draw(t, "foreign") {
+		s.Foreign = append(s.Foreign, patching.Foreign{Name: names.Draw(t, "foreign name"), Origin: rapid.OneOf(rapid.Just(""), origins).Draw(t, "from")})
+	}
 	s.Sort()
 	return s
 }
@@ -290,6 +293,33 @@ func versionsOnly(s patching.PackageSet) (lines []string) {
 		lines = append(lines, p.Name+" "+p.Arch+" "+p.Version)
 	}
 	return lines
+}
+
+// A set of an agent that does not know of foreign packages keeps its address.
+func TestForeignPackagesStandBehindAllElse(t *testing.T) {
+	s := patching.CandidateSet{Manager: "apt", KeptBack: []string{"curl"}}
+	before := "candidates v1\tapt\nkept back\tcurl\n"
+	require.Equal(t, before, string(s.Canonical()))
+	s.Foreign = []patching.Foreign{{Name: "tool"}, {Name: "docker-ce", Origin: "Docker"}}
+	s.Sort()
+	require.Equal(t, before+"foreign\tdocker-ce\tDocker\nforeign\ttool\t\n", string(s.Canonical()))
+	for text, says := range map[string]string{
+		"foreign\t-x\tDocker\n": "foreign package", "foreign\tx\tDo\x01cker\n": "control characters", "foreign\tx\n": "2 fields",
+		"foreign\tx\t" + strings.Repeat("d", 201) + "\n":        "longer than 200 bytes",
+		strings.Repeat("foreign\tx\t\n", patching.MaxForeign+1): "more than 1000",
+	} {
+		_, err := patching.ParseCandidateSet([]byte(before + text))
+		require.ErrorContains(t, err, says)
+	}
+}
+
+func TestWhoseAnArchiveIs(t *testing.T) {
+	for origin, of := range map[string]string{"Debian": "debian", "Ubuntu": "Ubuntu", "UbuntuESM": "ubuntu", "UbuntuESMApps": "ubuntu"} {
+		require.True(t, patching.OfDistribution(of, origin), origin)
+	}
+	for origin, of := range map[string]string{"Debian Backports": "debian", "UbuntuESM": "debian", "Docker": "debian", "": "debian", "LP-PPA-ondrej-php": "ubuntu"} {
+		require.False(t, patching.OfDistribution(of, origin), origin)
+	}
 }
 
 func TestAVersionIsFoundByNameAndArchitecture(t *testing.T) {

@@ -40,6 +40,10 @@ type Approval struct {
 	// signal whose sender Temporal's server stamped.
 	Via string
 	At  time.Time
+	// Key is the fingerprint of the account's own key that signed it, Paper addresses
+	// what was signed; empty: it counts on the server's word.
+	Key   string
+	Paper Digest
 	// Refused says in words why it does not count; empty: it counts.
 	Refused string
 }
@@ -53,38 +57,3 @@ const (
 	Reject   ApprovalVerdict = "reject"
 	SendBack ApprovalVerdict = "send-back"
 )
-
-// Task is what needs a person. It is done when a rescan says so, not when
-// somebody clicks (G21).
-type Task struct {
-	ID      TaskID
-	Cycle   CycleID
-	Asset   AssetID
-	Cause   Reason
-	Tried   string
-	Steps   string // the procedure
-	Owner   string
-	Due     time.Time
-	Opened  time.Time
-	TakenBy AccountName
-	State   TaskState
-	// Asked is when somebody said that it was done: a scan after it decides.
-	Asked time.Time
-	// Closed is when the rescan, or a named person with a reason, ended it.
-	Closed time.Time
-	Note   string
-}
-
-// TaskState is where a task stands.
-type TaskState string
-
-// The states of a task.
-const (
-	TaskOpen     TaskState = "open"
-	TaskTaken    TaskState = "taken"
-	TaskChecking TaskState = "checking" // said to be done; a rescan has to agree
-	TaskDone     TaskState = "done"
-)
-
-// Terminal reports whether the task is closed.
-func (s TaskState) Terminal() bool { return s == TaskDone }

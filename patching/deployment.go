@@ -27,6 +27,8 @@ type Deployment struct {
 	// Signature groups failures that look alike ("openssl: postinst").
 	Signature string
 	Repairs   int
+	// Again counts the tries after the first one.
+	Again int
 	// Freed is what cleaning up gave back, in bytes.
 	Freed int64
 	// Verified is when a fresh inventory confirmed the outcome.

@@ -60,6 +60,28 @@ type CandidateSet struct {
 	// KeptBack names packages with a candidate that the manager would not take
 	// now: held by the owner, phased by the vendor or in need of removals.
 	KeptBack []string
+	// Foreign are installed packages that are not the distribution's, each once; at most
+	// [MaxForeign] of them. None also where the manager does not tell.
+	Foreign []Foreign
+}
+
+// MaxForeign is how many foreign packages a machine names, the first by name.
+const MaxForeign = 1000
+
+// Foreign is an installed package that comes from elsewhere than the distribution.
+type Foreign struct {
+	Name string
+	// Origin is who publishes the repository that it comes from ("Docker"); empty: no
+	// repository of the machine's offers the package, in whichever version.
+	Origin string
+}
+
+// OfDistribution reports whether an origin, as a repository's Release file names it, is that
+// of a distribution's own archives, by the ID of its os-release(5) or dpkg's vendor: advisories
+// of the distribution are about what comes from there, and about nothing else. Backports have
+// an origin of their own, and Ubuntu's prolonged support too, which it has advisories for.
+func OfDistribution(name, origin string) bool {
+	return strings.EqualFold(name, origin) || strings.EqualFold(name, "ubuntu") && strings.HasPrefix(origin, "UbuntuESM")
 }
 
 var (
@@ -127,6 +149,7 @@ func (s *CandidateSet) Sort() {
 		return strings.Compare(a.Name+"\x00"+a.Arch, b.Name+"\x00"+b.Arch)
 	})
 	slices.Sort(s.KeptBack)
+	slices.SortFunc(s.Foreign, func(a, b Foreign) int { return strings.Compare(a.Name+"\x00"+a.Origin, b.Name+"\x00"+b.Origin) })
 }
 
 // Canonical returns the text whose digest addresses the set.
@@ -139,6 +162,9 @@ func (s CandidateSet) Canonical() []byte {
 	}
 	for _, k := range s.KeptBack {
 		fmt.Fprintf(&b, "kept back\t%s\n", k)
+	}
+	for _, f := range s.Foreign {
+		fmt.Fprintf(&b, "foreign\t%s\t%s\n", f.Name, f.Origin)
 	}
 	return b.Bytes()
 }

@@ -104,6 +104,15 @@ func (p Plan) Assets() int {
 	return n
 }
 
+// RingNames returns the plan's rings, in their order.
+func (p Plan) RingNames() []RingName {
+	names := make([]RingName, len(p.Rings))
+	for i, r := range p.Rings {
+		names[i] = r.Name
+	}
+	return names
+}
+
 // Leaf returns the text of the item's leaf in its ring's Merkle tree: the
 // device and its key, the window rule, and both bundles.
 func (i PlanItem) Leaf(deviceKey Digest) []byte {

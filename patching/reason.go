@@ -3,6 +3,7 @@ package patching
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Reason is a code from one closed vocabulary: why a deployment ended as it
@@ -43,6 +44,7 @@ const (
 	ReasonNoRing         Reason = "no-ring"
 	ReasonNoWindow       Reason = "no-window"
 	ReasonFreeze         Reason = "freeze"
+	ReasonNoBackup       Reason = "no-verified-backup"
 	ReasonBusyElsewhere  Reason = "busy-in-other-cycle"
 	ReasonTakenOver      Reason = "taken-over"
 	ReasonRemoved        Reason = "removed-by-person"
@@ -72,6 +74,7 @@ const (
 	ReasonRollBackFailed Reason = "roll-back-failed"
 	ReasonClockOff       Reason = "clock-off"
 	ReasonWorkAround     Reason = "work-around-stays"
+	ReasonBreakGlass     Reason = "break-glass"
 	ReasonUnknown        Reason = "unknown"
 )
 
@@ -95,6 +98,7 @@ var reasons = map[Reason]reasonText{
 	ReasonNoRing:         {CausePolicy, "No ring of the policy takes the machine."},
 	ReasonNoWindow:       {CausePolicy, "No maintenance window of the machine's site is left before the cycle closes."},
 	ReasonFreeze:         {CausePolicy, "A change freeze covers every window that is left."},
+	ReasonNoBackup:       {CauseProcess, "The policy wants a verified backup before anything is upgraded, and none that is recent enough is known of the machine."},
 	ReasonBusyElsewhere:  {CauseProcess, "Another cycle is working on the machine."},
 	ReasonTakenOver:      {CauseProcess, "An emergency cycle took the machine over."},
 	ReasonRemoved:        {CauseProcess, "A person took the machine out of the cycle."},
@@ -124,6 +128,7 @@ var reasons = map[Reason]reasonText{
 	ReasonRollBackFailed: {CausePackage, "The machine could not be returned to its earlier versions."},
 	ReasonClockOff:       {CauseDevice, "The machine's clock is too far off to judge its window."},
 	ReasonWorkAround:     {CauseProcess, "The patch is in, and the work-around that made up for it is still there."},
+	ReasonBreakGlass:     {CauseProcess, "The usual approvers were not waited for: somebody who did not sign has to review it."},
 	ReasonUnknown:        {CauseNone, "The cause could not be told from what the machine reported."},
 }
 
@@ -133,6 +138,14 @@ func (r Reason) Words() string {
 		return t.words
 	}
 	return string(r)
+}
+
+// Sentence returns the reason's words with the names that complete them.
+func (r Reason) Sentence(names string) string {
+	if names = strings.TrimSuffix(names, "."); names == "" {
+		return r.Words()
+	}
+	return strings.TrimSuffix(r.Words(), ".") + " (" + names + ")."
 }
 
 // Cause returns whom the reason is laid to before diagnosis knows better.
@@ -152,7 +165,7 @@ func (r Reason) LeavesAs() (o Outcome, ok bool) {
 		return NeedsHands, true
 	case ReasonExcludedBy, ReasonExcepted, ReasonHostRules, ReasonNotEnrolled, ReasonNoRing:
 		return Excluded, true
-	case ReasonKeptBack, ReasonWithdrawn, ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,
+	case ReasonKeptBack, ReasonWithdrawn, ReasonInventoryStale, ReasonNoWindow, ReasonFreeze, ReasonNoBackup, ReasonBusyElsewhere, ReasonTakenOver, ReasonRemoved, ReasonShadow,
 		ReasonCarriedOver, ReasonClosedEarly, ReasonCancelled, ReasonNotApproved, ReasonRingHalted, ReasonWindowOver:
 		return Deferred, true
 	default:

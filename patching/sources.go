@@ -68,6 +68,9 @@ func ParseSources(text []byte) (Sources, error) {
 	return s, same("sources", s.Canonical(), text)
 }
 
+// ValidSnapshot reports whether a snapshot can be called so in paths.
+func ValidSnapshot(name string) bool { return snapshotName.MatchString(name) }
+
 var (
 	snapshotName = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	sourceName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~+/-]{0,99}$`)

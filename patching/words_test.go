@@ -117,7 +117,7 @@ func TestFewStatesAreFinal(t *testing.T) {
 	assert.ElementsMatch(t, []string{"done"}, final("deployment.go", "DeploymentState", func(s string) bool { return patching.DeploymentState(s).Terminal() }))
 	assert.ElementsMatch(t, []string{"finished", "refused"}, final("deployment.go", "Stage", func(s string) bool { return patching.Stage(s).Terminal() }))
 	assert.ElementsMatch(t, []string{"closed"}, final("outcome.go", "Phase", func(s string) bool { return patching.Phase(s).Terminal() }))
-	assert.ElementsMatch(t, []string{"done"}, final("cycle.go", "TaskState", func(s string) bool { return patching.TaskState(s).Terminal() }))
+	assert.ElementsMatch(t, []string{"done"}, final("task.go", "TaskState", func(s string) bool { return patching.TaskState(s).Terminal() }))
 	assert.ElementsMatch(t, []string{"revoked"}, final("asset.go", "DeviceState", func(s string) bool { return patching.DeviceState(s).Terminal() }))
 }
 

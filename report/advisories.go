@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/urgency"
@@ -85,8 +86,7 @@ type Advised struct {
 
 // UnseenThing is what was not known of machines.
 type UnseenThing struct {
-	What     string   `json:"what"`
-	Why      string   `json:"why"`
+	assess.BlindSpot
 	Machines int      `json:"machines"`
 	Owners   []string `json:"owners"`
 }
@@ -119,7 +119,7 @@ func (f *facts) advisories() Advisories {
 		a.Rows = append(a.Rows, f.advised(&r.Remedies[i]))
 	}
 	for _, b := range r.Blind {
-		a.Blind = append(a.Blind, UnseenThing(b))
+		a.Blind = append(a.Blind, UnseenThing{b.BlindSpot, b.Machines, b.Owners})
 	}
 	for _, e := range r.Ends {
 		a.Ends = append(a.Ends, EndingThing{e.Product, e.Release, e.Ends, e.Ended, e.Machines})
@@ -250,13 +250,7 @@ func (a Advised) TakenOn() int {
 }
 
 // cveWords names a few flaws and counts the others.
-func cveWords(cves []patching.CVE) string {
-	names := make([]string, len(cves))
-	for i, c := range cves {
-		names[i] = string(c)
-	}
-	return phrase.Few(names, 6)
-}
+func cveWords(cves []patching.CVE) string { return phrase.Few(cves, 6) }
 
 // scoreWords is a score to so many digits; nothing where it is not known.
 func scoreWords(v *float64, digits int) string {

@@ -66,6 +66,7 @@ func noNulls(d *Document) {
 	fill(&d.Approval.Votes)
 	fill(&d.Failures.Groups)
 	fill(&d.Failures.Advice)
+	fill(&d.Failures.Common)
 	fill(&d.Record.Approved)
 	fill(&d.Evidence.Decisions)
 }

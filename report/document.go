@@ -105,6 +105,22 @@ type Approval struct {
 	Mode  string `json:"mode"`
 	Trust string `json:"trust"`
 	Votes []Vote `json:"votes"`
+	// Reviews are those of approvals by break-glass, the ones that are done too.
+	Reviews []Review `json:"reviews,omitempty"`
+}
+
+// Review is that people did not wait for the usual approvers, and what somebody else
+// found about it. It stays open past the close of the cycle.
+type Review struct {
+	Task patching.TaskID `json:"task"`
+	// Words says who signed, why, and what that let through.
+	Words  string                 `json:"words"`
+	Signed []patching.AccountName `json:"signed"`
+	Opened time.Time              `json:"opened"`
+	Due    time.Time              `json:"due,omitzero"`
+	Closed time.Time              `json:"closed,omitzero"` // zero: it is open
+	By     patching.AccountName   `json:"by,omitempty"`
+	Found  string                 `json:"found,omitempty"`
 }
 
 // Vote is what one person said of one plan, or tried to.
@@ -115,7 +131,10 @@ type Vote struct {
 	Verdict patching.ApprovalVerdict `json:"verdict"`
 	Plan    patching.Digest          `json:"plan,omitempty"`
 	Via     string                   `json:"via"`
-	Reason  string                   `json:"reason,omitempty"`
+	// Key is the fingerprint of the person's own key that signed it; empty: it counts on
+	// the server's word.
+	Key    string `json:"key,omitempty"`
+	Reason string `json:"reason,omitempty"`
 	// Refused says why it does not count; empty: it counts.
 	Refused string `json:"refused,omitempty"`
 }
@@ -257,6 +276,36 @@ type Failures struct {
 	ByKind  []Count  `json:"by_kind"`
 	ByCause []Count  `json:"by_cause"`
 	Advice  []string `json:"advice"`
+	// Common says what failures had in common: of the whole cycle, then of rings
+	// where something was found.
+	Common []Common `json:"in_common"`
+}
+
+// Common is what the failures of a ring, or of the cycle, had in common.
+type Common struct {
+	Ring   patching.RingName `json:"ring,omitempty"` // empty: the whole cycle
+	At     time.Time         `json:"at"`
+	Tried  int               `json:"tried"`
+	Failed int               `json:"failed"`
+	// Rate is the error rate that it was found with.
+	Rate   float64 `json:"error_rate"`
+	Words  string  `json:"words"`
+	Causes []Cause `json:"causes,omitempty"`
+}
+
+// Cause is something that failures had in common beyond chance.
+type Cause struct {
+	Kind   string         `json:"kind"`
+	Name   string         `json:"name"`
+	LaidTo patching.Cause `json:"laid_to"`
+	// Failed of Machines in the group, OthersFailed of Others outside of it; Chance
+	// is how likely that much or more is by chance.
+	Failed       int      `json:"failed"`
+	Machines     int      `json:"machines"`
+	OthersFailed int      `json:"others_failed"`
+	Others       int      `json:"others"`
+	Chance       float64  `json:"chance"`
+	Procedure    []string `json:"procedure"`
 }
 
 // Failure is a way to fail, with where it happened.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -370,4 +371,58 @@ func TestNoTwoCyclesShareAFolderAndNoneLeavesItsOwn(t *testing.T) {
 	other, err := report.Folder("emergency/p/q_r")
 	require.NoError(t, err)
 	assert.NotEqual(t, one, other)
+}
+
+// Serves Q5, Q8: the report says what failures had in common, how sure that is, and
+// what people do about it, also of a ring that went back.
+func TestTheReportSaysWhatFailuresHadInCommon(t *testing.T) {
+	w := begun(t, 80, 4, 60, nil)
+	w.tested(patched)
+	w.makePlan(2)
+	w.asked()
+	w.phase(patching.PhaseDeploy, "Patching ring early (2 of 3). Nobody has to act.")
+	w.ringed("early", func(n int, m *machine) *patching.Receipt {
+		if m.item.Site == "tokyo" {
+			return failed(patching.ReasonUntrusted, "untrusted", "The index is not signed by a key that the machine trusts.")
+		}
+		return patched(n, m)
+	})
+	w.wrapUp()
+	d := w.build()
+	require.Len(t, d.Failures.Common, 2)
+	require.Equal(t, []patching.RingName{"", "early"}, []patching.RingName{d.Failures.Common[0].Ring, d.Failures.Common[1].Ring})
+	c := d.Failures.Common[1].Causes[0]
+	require.Equal(t, []any{"site", "tokyo", patching.CauseRelay, 15, 15, 0, 45}, []any{c.Kind, c.Name, c.LaidTo, c.Failed, c.Machines, c.OthersFailed, c.Others})
+	require.Less(t, c.Chance, 1e-9)
+	page := string(html(t, d))
+	require.Contains(t, page, "In common on ring early.</strong> 15 of 60 machines failed. Of 15 machines at the site tokyo 15 failed, of the others 0 of 45: "+
+		"by chance that happens less than once in 1,000,000 times.")
+	require.Contains(t, page, "<p>About the site tokyo, laid to the relay:</p>\n<ul><li>Look after the site tokyo: its line, its relays, its power.</li>")
+}
+
+// Serves G6, G8: the review stays open past the close, and the report has its end.
+func TestAReportShowsWhoBrokeTheGlassAndWhatTheirReviewFound(t *testing.T) {
+	w := successful(t)
+	review := patching.Task{
+		ID: "t-7", Cycle: w.cycle.ID, Cause: patching.ReasonBreakGlass, Tried: "Signed by ana: \"exploited tonight\". It let through ring early (3 machines).",
+		Steps: "Ask ana.", Opened: w.now, Due: w.now.AddDate(0, 0, 7), State: patching.TaskOpen, NotBy: []patching.AccountName{"ana"},
+	}
+	w.must(w.PutTasks(t.Context(), []patching.Task{review}))
+	page := func() string {
+		var b strings.Builder
+		w.must(w.build().HTML(&b))
+		return b.String()
+	}
+	d := w.build()
+	require.True(t, d.Summary.MustAct, d.Summary.Act)
+	require.Len(t, d.Approval.Reviews, 1)
+	require.Equal(t, report.Review{Task: "t-7", Words: review.Tried, Signed: review.NotBy, Opened: review.Opened, Due: review.Due}, d.Approval.Reviews[0])
+	require.Contains(t, page(), "exploited tonight")
+	require.Contains(t, page(), "<strong>Open</strong>, due ")
+
+	review.State, review.Closed, review.TakenBy, review.Note = patching.TaskDone, w.now.Add(time.Hour), "sam", "it was exploited that night"
+	w.must(w.SaveTask(t.Context(), review))
+	require.False(t, w.build().Summary.MustAct)
+	require.Contains(t, page(), "Done by sam, ")
+	require.Contains(t, page(), "“it was exploited that night”")
 }

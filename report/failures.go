@@ -19,7 +19,7 @@ func (f *facts) failures(m measure.Measures) Failures {
 	groups := map[key]*Failure{}
 	sites := map[key]map[patching.SiteName]int{}
 	out := Failures{
-		BySite: counts(m.BySite), ByKind: counts(m.ByStratum), ByCause: counts(m.ByCause), Advice: m.Advice(),
+		BySite: counts(m.BySite), ByKind: counts(m.ByStratum), ByCause: counts(m.ByCause), Advice: m.Advice(), Common: f.common(),
 	}
 	for i := range f.deployments {
 		d := &f.deployments[i]
@@ -55,6 +55,26 @@ func (f *facts) failures(m measure.Measures) Failures {
 		return cmp.Or(cmp.Compare(b.Machines, a.Machines), strings.Compare(a.Signature, b.Signature), strings.Compare(string(a.Reason), string(b.Reason)))
 	}) {
 		out.Groups = append(out.Groups, *g)
+	}
+	return out
+}
+
+// common are the diagnoses that have something to say. A ring of which nothing
+// stands out adds nothing to the whole cycle.
+func (f *facts) common() []Common {
+	var out []Common
+	for _, d := range slices.Backward(f.diagnoses) { // the whole cycle's was the last
+		if d.Failed == 0 || d.Ring != "" && len(d.Causes) == 0 {
+			continue
+		}
+		one := Common{Ring: d.Ring, At: d.At, Tried: d.Tried, Failed: d.Failed, Rate: d.Rate, Words: d.Words()}
+		for _, c := range d.Causes {
+			one.Causes = append(one.Causes, Cause{
+				Kind: string(c.Kind), Name: c.Name, LaidTo: c.LaidTo, Failed: c.InsideFailed, Machines: c.Inside,
+				OthersFailed: c.OutsideFailed, Others: c.Outside, Chance: c.P, Procedure: strings.Split(c.Procedure(), "\n"),
+			})
+		}
+		out = append(out, one)
 	}
 	return out
 }

@@ -23,6 +23,7 @@ type Source interface {
 	Deployments(ctx context.Context, f store.DeploymentFilter) ([]patching.Deployment, error)
 	Receipts(ctx context.Context, d patching.DeviceID, c patching.CycleID) ([]patching.Receipt, error)
 	Corrections(ctx context.Context, c patching.CycleID) ([]store.Correction, error)
+	Diagnoses(ctx context.Context, c patching.CycleID) ([]store.DiagnosisRow, error)
 	Assets(ctx context.Context, f store.AssetFilter) ([]patching.Asset, error)
 	CountAssets(ctx context.Context) (int, error)
 	Contents(ctx context.Context, ds []patching.Digest) (map[patching.Digest][]byte, error)
@@ -59,6 +60,7 @@ type facts struct {
 	decisions   []store.DecisionRow
 	tasks       []patching.Task
 	corrections []store.Correction
+	diagnoses   []store.DiagnosisRow
 	trail       []patching.AuditEntry // entries about this cycle
 	entries     int64                 // of the whole chain
 	head        patching.Digest
@@ -108,6 +110,9 @@ func (f *facts) gatherCycle(ctx context.Context, src Source, id patching.CycleID
 	if f.tasks, err = src.Tasks(ctx, store.TaskFilter{Cycle: id}); err != nil {
 		return err
 	}
+	if f.diagnoses, err = src.Diagnoses(ctx, id); err != nil {
+		return err
+	}
 	f.corrections, err = src.Corrections(ctx, id)
 	return err
 }
@@ -132,6 +137,10 @@ func (f *facts) gatherPolicy(ctx context.Context, src Source, _ patching.CycleID
 	}
 	if f.policy, err = policy.Adopted(string(f.cycle.Policy), f.applied.Source); err != nil {
 		f.gap("The policy version %s cannot be read any more: %s", want.Short(), err)
+		return nil
+	}
+	if n := len(f.plans); n > 0 {
+		f.policy = f.policy.With(f.plans[n-1].RingNames()...)
 	}
 	return nil
 }

@@ -56,6 +56,7 @@ var untils = map[patching.Reason]string{
 	patching.ReasonHostRules:      "the machine's own rules allow it",
 	patching.ReasonNotEnrolled:    "an agent is enrolled",
 	patching.ReasonInventoryStale: "it sends a fresh inventory",
+	patching.ReasonNoBackup:       "a verified backup of it is known",
 	patching.ReasonExcludedBy:     "the policy changes",
 	patching.ReasonExcepted:       "what was decided ends",
 	patching.ReasonNoRing:         "the policy has a ring for it",

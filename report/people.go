@@ -10,7 +10,7 @@ import (
 )
 
 func (f *facts) approval() Approval {
-	a := Approval{Mode: f.cycle.Mode, Trust: trustWords(f.cycle.Mode), Votes: f.votes()}
+	a := Approval{Mode: f.cycle.Mode, Trust: trustWords(f.cycle.Mode), Votes: f.votes(), Reviews: f.reviews()}
 	if f.policy != nil {
 		a.Quorum = f.policy.Approval.Quorum
 		if q := f.policy.Emergency.Quorum; f.cycle.Kind == patching.Emergency && q > 0 {
@@ -26,6 +26,10 @@ func trustWords(mode string) string {
 	if mode == "dispatcher" {
 		return "This server's trust root is in mode “dispatcher”: approvals are counted, not signed. " +
 			"That a person approved is the server's word, not a signature that a machine could check."
+	}
+	if mode == "grants" {
+		return "This server's trust root is in mode “grants”: approvals are signed with keys that the server does not have, " +
+			"and machines in that mode obey nothing else."
 	}
 	return fmt.Sprintf("This server's trust root is in mode “%s”.", orElse(mode, "unknown"))
 }
@@ -57,6 +61,21 @@ func (f *facts) quorumWords(a Approval) string {
 	}
 }
 
+// reviews are those of what people did, see [Review].
+func (f *facts) reviews() (out []Review) {
+	for _, k := range f.tasks {
+		if !k.IsReview() {
+			continue
+		}
+		r := Review{Task: k.ID, Words: k.Tried, Signed: k.NotBy, Opened: k.Opened, Due: k.Due}
+		if k.State.Terminal() {
+			r.Closed, r.By, r.Found = k.Closed, k.TakenBy, k.Note
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
 // votes are those on record, and the attempts that did not get that far: the
 // API turns people away by their role, and a sender may have no name.
 func (f *facts) votes() []Vote {
@@ -64,7 +83,7 @@ func (f *facts) votes() []Vote {
 	for _, a := range f.approvals {
 		out = append(out, Vote{
 			At: a.At, Account: a.Account, Roles: f.roles[a.At.UnixMicro()][a.Account], Verdict: a.Verdict, Plan: a.Plan,
-			Via: a.Via, Reason: a.Reason, Refused: a.Refused,
+			Via: a.Via, Key: a.Key, Reason: a.Reason, Refused: a.Refused,
 		})
 	}
 	for _, e := range f.trail {

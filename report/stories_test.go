@@ -67,6 +67,7 @@ func (w *world) wrapUp() {
 	w.after(time.Minute).phase(patching.PhaseVerify, "Judging the machines by fresh inventories. Nobody has to act.")
 	w.after(30*time.Minute).phase(patching.PhaseCleanUp, "Removing what the patches left behind. Nobody has to act.")
 	w.after(12*time.Minute).phase(patching.PhaseReport, "Counting and writing the report. Nobody has to act.")
+	w.diagnose("")
 	w.after(time.Second)
 }
 

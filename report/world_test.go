@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/diagnose"
 	"github.com/patchcycle/patchcycle/patching/gate"
 	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/policy"
@@ -392,7 +393,27 @@ func (w *world) judge(ring patching.RingName, wave patching.WaveID) patching.Dec
 	if d.Verb != patching.Wait {
 		w.audit("gate "+d.Gate, string(d.Verb), subject, d.Why)
 	}
+	if wave == "" {
+		w.diagnose(ring)
+	}
 	return d
+}
+
+// diagnose finds out what the failures of a ring have in common; of the cycle, if
+// none is named.
+func (w *world) diagnose(ring patching.RingName) {
+	w.t.Helper()
+	cells, err := w.Cells(w.t.Context(), store.Slice{Cycle: w.cycle.ID, Ring: ring})
+	w.must(err)
+	packages := func(d patching.Digest) (names []string) {
+		for _, p := range w.bundles[d].Patches() {
+			names = append(names, p.Name)
+		}
+		return names
+	}
+	w.must(w.PutDiagnosis(w.t.Context(), store.DiagnosisRow{
+		Cycle: w.cycle.ID, Ring: ring, At: w.now, Diagnosis: diagnose.Of(cells, packages, diagnose.Defaults()),
+	}))
 }
 
 // vote puts what somebody says of the plan on record, as the activities do.

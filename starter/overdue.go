@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -21,32 +23,38 @@ type Missed struct {
 	Words string
 }
 
-// Overdue returns the cycles that the schedules' policies should have started
-// this month, by calendars, and that are not on record. It asks our own record,
-// not Temporal's: a schedule that never fired leaves nothing there.
+// Overdue returns the cycles that the policies' schedules should have started by
+// their calendars, and that are not on record. Schedules too are those on record:
+// one that Temporal lost never fires.
 func (s *Starter) Overdue(ctx context.Context, calendars map[patching.PolicyName]window.Monthly) ([]Missed, error) {
-	schedules, err := s.Schedules(ctx)
-	if err != nil {
-		return nil, err
-	}
 	var missed []Missed
-	for _, one := range schedules {
-		m, known := calendars[one.Policy]
-		if !known || one.Paused {
-			continue
-		}
-		due, id, err := lastDue(one.Policy, m, s.now())
+	for _, p := range slices.Sorted(maps.Keys(calendars)) {
+		kept, ok, err := s.Kept(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		if due.Before(one.Since) || s.now().Sub(due) < Grace {
+		if !ok || kept.Paused {
+			continue
+		}
+		if kept.Since.IsZero() { // from before it was on record
+			one, err := s.Schedule(ctx, p)
+			if err != nil {
+				return nil, err
+			}
+			kept.Since = one.Since
+		}
+		due, id, err := lastDue(p, calendars[p], s.now())
+		if err != nil {
+			return nil, err
+		}
+		if due.Before(kept.Since) || s.now().Sub(due) < Grace {
 			continue
 		}
 		_, err = s.record.Cycle(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
 			missed = append(missed, Missed{Cycle: id, Due: due, Words: fmt.Sprintf(
 				"%s should have started on %s and did not. Start it with \"patchcycle cycle start %s\".",
-				id, due.Format("2 January 2006 15:04 MST"), one.Policy)})
+				id, due.Format("2 January 2006 15:04 MST"), p)})
 		} else if err != nil {
 			return nil, err
 		}

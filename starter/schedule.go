@@ -45,6 +45,9 @@ func (s *Starter) SetSchedule(ctx context.Context, m window.Monthly, in contract
 		return err
 	}
 	kept.TriggerInput = in
+	if kept.Since.IsZero() {
+		kept.Since = s.now().UTC()
+	}
 	if err := s.keep(ctx, kept); err != nil {
 		return err
 	}
@@ -79,6 +82,8 @@ type Kept struct {
 	contract.TriggerInput
 	Paused bool
 	Note   string // why it is paused
+	// Since is when it was made: what was due before is nobody's miss.
+	Since time.Time
 }
 
 // keep puts the schedule on record.

@@ -23,12 +23,12 @@ type AssetFilter struct {
 // assetsTable has first what a machine says of itself, see machineFacts.
 var assetsTable = table{"assets", append(append(
 	text("id", "hostname", "addresses", "macs", "serial", "cloud", "vendor", "model", "os_family", "os_name", "os_release",
-		"os_revision", "os_kernel", "os_arch", "zone", "manager", "packages", "candidates", "allowed", "other_managers", "broken"),
+		"os_revision", "os_kernel", "os_arch", "zone", "manager", "agent", "packages", "candidates", "allowed", "other_managers", "broken"),
 	Column{"reboot_pending", Bool}, Column{"carries_patchcycle", Bool}, Column{"inventoried", Int}),
 	text("device", "site", "business_unit", "owner", "tags", "exposure", "criticality", "data_class", "services")...)}
 
 // machineFacts is how many columns of assetsTable an inventory sets, the id included.
-const machineFacts = 24
+const machineFacts = 25
 
 // assetColumns reads an asset a with its device d, where there is one. A device
 // that nobody accepted, or that was revoked, is not the asset's.
@@ -37,7 +37,7 @@ const (
 		a.hostname, a.site, a.addresses, a.macs, a.serial, a.cloud, a.vendor, a.model,
 		a.os_family, a.os_name, a.os_release, a.os_revision, a.os_kernel, a.os_arch,
 		a.zone, a.business_unit, a.owner, a.tags, a.exposure, a.criticality, a.data_class, a.services,
-		a.manager, a.packages, a.candidates, a.allowed, a.other_managers, a.broken, a.reboot_pending, a.carries_patchcycle,
+		a.manager, a.agent, a.packages, a.candidates, a.allowed, a.other_managers, a.broken, a.reboot_pending, a.carries_patchcycle,
 		COALESCE(d.relay, ''), COALESCE(d.seen, 0), COALESCE(d.clock_off, 0), a.inventoried`
 	assetsJoined = " FROM assets a LEFT JOIN devices d ON d.id = a.device"
 )
@@ -67,6 +67,11 @@ func (t *tx) putAssets(ctx context.Context, assets []patching.Asset) error {
 	if err != nil {
 		return err
 	}
+	// What is new needs no update, and a list from elsewhere may be all new.
+	added, err := t.merge(ctx, assetsTable, "(id) DO NOTHING", rows)
+	if err != nil || added == int64(len(rows)) {
+		return err
+	}
 	for _, query := range []string{
 		"UPDATE assets SET " + said + " FROM {rows} AS v WHERE assets.id = v.id AND assets.inventoried = 0",
 		"UPDATE assets SET " + kept + " FROM {rows} AS v WHERE assets.id = v.id",
@@ -75,8 +80,7 @@ func (t *tx) putAssets(ctx context.Context, assets []patching.Asset) error {
 			return err
 		}
 	}
-	_, err = t.merge(ctx, assetsTable, "(id) DO NOTHING", rows)
-	return err
+	return nil
 }
 
 // Asset returns an asset by its id.
@@ -148,7 +152,7 @@ func assetRow(a patching.Asset) []any {
 func factsRow(a patching.Asset) []any {
 	return []any{
 		string(a.ID), a.Hostname, jsonText(a.Addresses), jsonText(a.MACs), a.Serial, a.Cloud, a.Vendor, a.Model,
-		a.OS.Family, a.OS.Name, a.OS.Release, a.OS.Revision, a.OS.Kernel, a.OS.Arch, a.Zone, a.Manager,
+		a.OS.Family, a.OS.Name, a.OS.Release, a.OS.Revision, a.OS.Kernel, a.OS.Arch, a.Zone, a.Manager, a.Agent,
 		string(a.Packages), string(a.Candidates), jsonText(a.Allowed), jsonText(a.OtherManagers), jsonText(a.Broken),
 		a.RebootPending, a.CarriesPatchcycle, micros(a.Inventoried),
 	}
@@ -160,7 +164,7 @@ func scanAsset(row scanner) (patching.Asset, error) {
 		&a.Hostname, &a.Site, document{&a.Addresses}, document{&a.MACs}, &a.Serial, &a.Cloud, &a.Vendor, &a.Model,
 		&a.OS.Family, &a.OS.Name, &a.OS.Release, &a.OS.Revision, &a.OS.Kernel, &a.OS.Arch,
 		&a.Zone, &a.BusinessUnit, &a.Owner, document{&a.Tags}, &a.Exposure, &a.Criticality, &a.DataClass, document{&a.Services},
-		&a.Manager, &a.Packages, &a.Candidates, document{&a.Allowed}, document{&a.OtherManagers}, document{&a.Broken}, &a.RebootPending, &a.CarriesPatchcycle,
+		&a.Manager, &a.Agent, &a.Packages, &a.Candidates, document{&a.Allowed}, document{&a.OtherManagers}, document{&a.Broken}, &a.RebootPending, &a.CarriesPatchcycle,
 		&a.Relay, instant{&a.Seen}, span{&a.ClockOff}, instant{&a.Inventoried})
 	return a, err
 }

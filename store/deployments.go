@@ -43,7 +43,7 @@ var deploymentsTable = table{"deployments", append(append(append(append(append(a
 	text("bundle", "rollback", "stratum", "exclude", "why", "would")...), ints("fence")...),
 	text("state")...), ints("batch")...),
 	text("order_id", "outcome", "reason", "detail", "signature")...),
-	ints("released", "answered", "ended", "repairs", "freed", "verified")...)}
+	ints("released", "answered", "ended", "repairs", "freed", "verified", "again")...)}
 
 // Deployments returns the deployments that the filter takes: by position when a
 // wave is asked for, else by asset.
@@ -110,7 +110,7 @@ func deploymentRow(d patching.Deployment, at time.Time) []any {
 		string(d.Bundle), string(d.Rollback), d.Stratum, string(d.Exclude), d.Why, string(d.Would), d.Fence,
 		string(d.State), int64(d.Batch),
 		string(d.Order), string(d.Outcome), string(d.Reason), d.Detail, d.Signature,
-		micros(d.Released), micros(d.Answered), ended, int64(d.Repairs), d.Freed, micros(d.Verified),
+		micros(d.Released), micros(d.Answered), ended, int64(d.Repairs), d.Freed, micros(d.Verified), int64(d.Again),
 	}
 }
 
@@ -122,6 +122,6 @@ func scanDeployment(row scanner) (patching.Deployment, error) {
 		&d.Bundle, &d.Rollback, &d.Stratum, &d.Exclude, &d.Why, &d.Would, &d.Fence,
 		&d.State, &d.Batch,
 		&d.Order, &d.Outcome, &d.Reason, &d.Detail, &d.Signature,
-		instant{&d.Released}, instant{&d.Answered}, &ended, &d.Repairs, &d.Freed, instant{&d.Verified})
+		instant{&d.Released}, instant{&d.Answered}, &ended, &d.Repairs, &d.Freed, instant{&d.Verified}, &d.Again)
 	return d, err
 }

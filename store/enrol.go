@@ -209,6 +209,66 @@ func (s *Store) SetDeviceState(ctx context.Context, id patching.DeviceID, to pat
 	return nil
 }
 
+// ReplaceDevice puts a device in the place of another, whose machine was installed anew:
+// the asset of the old one becomes that of the fresh one, with all that is known of it,
+// and every other device of it is revoked. The asset under which the fresh one enrolled is
+// gone. Doing it again changes nothing.
+//
+// It is [ErrFinal] for a fresh device that is quarantined or revoked, or whose own asset
+// was in a cycle already: what happened there stays that asset's.
+func (s *Store) ReplaceDevice(ctx context.Context, old, fresh patching.DeviceID) error {
+	err := s.inTx(ctx, SerialFleet, func(t *tx) error {
+		read := func(id patching.DeviceID) (patching.Device, error) {
+			return one(ctx, t.querier, scanDevice, "SELECT "+deviceColumns+" FROM devices WHERE id = ?", string(id))
+		}
+		was, err := read(old)
+		if err != nil {
+			return fmt.Errorf("device %s: %w", old, err)
+		}
+		is, err := read(fresh)
+		switch {
+		case err != nil:
+			return err
+		case is.State != patching.DevicePending && is.State != patching.DeviceAccepted:
+			return fmt.Errorf("that it is %s %w", is.State, ErrFinal)
+		case is.ID == was.ID:
+			return errors.New("a device does not replace itself")
+		}
+		if is.Asset != was.Asset {
+			if err := t.moveDevice(ctx, is, was.Asset); err != nil {
+				return err
+			}
+		}
+		if _, err := t.exec(ctx, "UPDATE devices SET state = ? WHERE asset = ? AND id <> ?", string(patching.DeviceRevoked), string(was.Asset), string(fresh)); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, "UPDATE devices SET state = ? WHERE id = ?", string(patching.DeviceAccepted), string(fresh)); err != nil {
+			return err
+		}
+		return t.takeAsset(ctx, fresh)
+	})
+	if err != nil {
+		return fmt.Errorf("put device %s in the place of %s: %w", fresh, old, err)
+	}
+	return nil
+}
+
+// moveDevice makes a device that of another asset. Its own goes.
+func (t *tx) moveDevice(ctx context.Context, d patching.Device, to patching.AssetID) error {
+	var cycles int
+	if err := t.row(ctx, []any{&cycles}, "SELECT COUNT(*) FROM deployments WHERE asset = ?", string(d.Asset)); err != nil {
+		return err
+	}
+	if cycles > 0 {
+		return fmt.Errorf("its machine was in a cycle as %s, and that %w: revoke the old device and keep the new one as it is", d.Asset, ErrFinal)
+	}
+	if _, err := t.exec(ctx, "UPDATE devices SET asset = ? WHERE id = ?", string(to), string(d.ID)); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, "DELETE FROM assets WHERE id = ? AND NOT EXISTS (SELECT 1 FROM devices WHERE devices.asset = assets.id)", string(d.Asset))
+	return err
+}
+
 // NoteClocks keeps how far the clocks of devices are off, as they said it last.
 func (s *Store) NoteClocks(ctx context.Context, off map[patching.DeviceID]time.Duration) error {
 	err := s.inTx(ctx, SerialFleet, func(t *tx) error {

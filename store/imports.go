@@ -26,12 +26,8 @@ func (s *Store) PutImported(ctx context.Context, assets []patching.Asset, from I
 			return err
 		}
 		rows := make([][]any, 0, len(assets))
-		seen := make(map[patching.AssetID]bool, len(assets))
 		for _, a := range assets {
-			if !seen[a.ID] {
-				seen[a.ID] = true
-				rows = append(rows, []any{string(a.ID), from.Source, micros(from.At), string(from.By)})
-			}
+			rows = append(rows, []any{string(a.ID), from.Source, micros(from.At), string(from.By)})
 		}
 		_, err := t.merge(ctx, importsTable, "(asset, source, at) DO NOTHING", rows)
 		return err

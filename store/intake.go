@@ -129,7 +129,7 @@ func (t *tx) gatherOrders(ctx context.Context, in *intake, ids []string) error {
 		var closed int64
 		err := row.Scan(&o.id, &o.device, &o.key.asset, &o.key.cycle, &o.verb, &o.stage, &o.final,
 			&asset, &d.state, &d.order, &d.outcome, &d.reason, &d.detail, &d.signature,
-			&d.released, &d.answered, &d.ended, &d.repairs, &d.freed, &d.verified, &closed)
+			&d.released, &d.answered, &d.ended, &d.repairs, &d.freed, &d.verified, &d.again, &closed)
 		in.orders[o.id] = &o
 		if asset != "" && in.deployments[o.key] == nil {
 			d.key, d.closed = o.key, closed != 0
@@ -139,7 +139,7 @@ func (t *tx) gatherOrders(ctx context.Context, in *intake, ids []string) error {
 	}, `SELECT o.id, o.device, o.asset, o.cycle, o.verb, o.stage, o.final,
 		COALESCE(d.asset, ''), COALESCE(d.state, ''), COALESCE(d.order_id, ''), COALESCE(d.outcome, ''), COALESCE(d.reason, ''),
 		COALESCE(d.detail, ''), COALESCE(d.signature, ''), COALESCE(d.released, 0), COALESCE(d.answered, 0), COALESCE(d.ended, 0),
-		COALESCE(d.repairs, 0), COALESCE(d.freed, 0), COALESCE(d.verified, 0), COALESCE(c.closed, 0)
+		COALESCE(d.repairs, 0), COALESCE(d.freed, 0), COALESCE(d.verified, 0), COALESCE(d.again, 0), COALESCE(c.closed, 0)
 		FROM orders o LEFT JOIN deployments d ON d.cycle = o.cycle AND d.asset = o.asset LEFT JOIN cycles c ON c.id = o.cycle
 		WHERE o.id`+within, arg)
 }

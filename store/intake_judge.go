@@ -68,6 +68,7 @@ type deploymentNow struct {
 	repairs   int64
 	freed     int64
 	verified  int64
+	again     int64
 	changed   bool
 }
 
@@ -125,7 +126,7 @@ func factsOf(d *deviceNow, r patching.Report) []any {
 	a.ID, a.Inventoried = d.asset, r.At
 	for _, s := range []*string{
 		&a.Hostname, &a.Serial, &a.Cloud, &a.Vendor, &a.Model, &a.OS.Family, &a.OS.Name, &a.OS.Release, &a.OS.Revision,
-		&a.OS.Kernel, &a.OS.Arch, &a.Zone, &a.Manager, (*string)(&a.Packages), (*string)(&a.Candidates),
+		&a.OS.Kernel, &a.OS.Arch, &a.Zone, &a.Manager, &a.Agent, (*string)(&a.Packages), (*string)(&a.Candidates),
 	} {
 		*s = clean(*s)
 	}
@@ -193,7 +194,11 @@ func (in *intake) effect(d *deploymentNow, o *orderNow, c patching.Receipt, at i
 		// An order that another one has replaced says nothing of the deployment.
 	case c.Stage.Terminal():
 		d.order = o.id
-		in.answer(d, o, applied(c), at)
+		c = applied(c)
+		if d.again > 0 && c.Outcome == patching.AlreadyUpToDate {
+			c.Outcome, c.Reason = patching.Patched, patching.ReasonVerified // the first try, or its repair, did it
+		}
+		in.answer(d, o, c, at)
 	case stageRank[c.Stage] >= stageRank[patching.StageStarted]:
 		d.forward(patching.DeploymentStarted, o.id)
 	default:

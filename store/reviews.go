@@ -108,20 +108,23 @@ func (s *Store) EndDecision(ctx context.Context, e patching.Ending) error {
 }
 
 func (t *tx) endDecision(ctx context.Context, e patching.Ending) error {
-	row := []any{string(e.Decision), micros(e.At), string(e.By), string(e.Role), e.Reason, string(e.RenewedBy)}
 	is, err := one(ctx, t.querier, func(row scanner) (is patching.Ending, err error) {
 		return is, row.Scan(&is.Decision, instant{&is.At}, &is.By, &is.Role, &is.Reason, &is.RenewedBy)
 	}, "SELECT decision, at, account, role, reason, renewed_by FROM decision_ends WHERE decision = ?", string(e.Decision))
 	switch {
 	case errors.Is(err, ErrNotFound):
-		_, err = t.exec(ctx, "INSERT INTO decision_ends (decision, at, account, role, reason, renewed_by) VALUES (?, ?, ?, ?, ?, ?)", row...)
+		_, err = t.exec(ctx, "INSERT INTO decision_ends (decision, at, account, role, reason, renewed_by) VALUES (?, ?, ?, ?, ?, ?)", endingRow(e)...)
 		return err
 	case err != nil:
 		return err
-	case encode(row) == encode([]any{string(is.Decision), micros(is.At), string(is.By), string(is.Role), is.Reason, string(is.RenewedBy)}):
+	case encode(endingRow(e)) == encode(endingRow(is)):
 		return nil
 	}
 	return fmt.Errorf("%s was ended on %s by %s: that %w", e.Decision, is.At.Format(time.DateOnly), is.By, ErrFinal)
+}
+
+func endingRow(e patching.Ending) []any {
+	return []any{string(e.Decision), micros(e.At), string(e.By), string(e.Role), e.Reason, string(e.RenewedBy)}
 }
 
 // withEnd selects a table's columns and those of its rows' ends.

@@ -20,7 +20,7 @@ type TaskFilter struct {
 
 var tasksTable = table{"tasks", append(append(append(
 	text("id", "cycle", "asset", "cause", "tried", "steps", "owner"), ints("due", "opened")...),
-	text("taken_by", "state")...), Column{"asked", Int}, Column{"closed", Int}, Column{"note", Text})}
+	text("taken_by", "state")...), Column{"asked", Int}, Column{"closed", Int}, Column{"note", Text}, Column{"not_by", Text})}
 
 // PutTasks keeps new tasks. One of an id that is there already stays as it is:
 // somebody may have taken it meanwhile.
@@ -97,13 +97,13 @@ func (s *Store) SaveTask(ctx context.Context, k patching.Task) error {
 func taskRow(k patching.Task) []any {
 	return []any{
 		string(k.ID), string(k.Cycle), string(k.Asset), string(k.Cause), k.Tried, k.Steps, k.Owner,
-		micros(k.Due), micros(k.Opened), string(k.TakenBy), string(k.State), micros(k.Asked), micros(k.Closed), k.Note,
+		micros(k.Due), micros(k.Opened), string(k.TakenBy), string(k.State), micros(k.Asked), micros(k.Closed), k.Note, jsonText(k.NotBy),
 	}
 }
 
 func scanTask(row scanner) (patching.Task, error) {
 	var k patching.Task
 	err := row.Scan(&k.ID, &k.Cycle, &k.Asset, &k.Cause, &k.Tried, &k.Steps, &k.Owner,
-		instant{&k.Due}, instant{&k.Opened}, &k.TakenBy, &k.State, instant{&k.Asked}, instant{&k.Closed}, &k.Note)
+		instant{&k.Due}, instant{&k.Opened}, &k.TakenBy, &k.State, instant{&k.Asked}, instant{&k.Closed}, &k.Note, document{&k.NotBy})
 	return k, err
 }

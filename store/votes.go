@@ -34,7 +34,7 @@ type DecisionRow struct {
 
 const (
 	requestColumns  = "id, account, verb, cycle, plan, body, reason, at"
-	approvalColumns = "cycle, plan, account, verdict, reason, via, at, refused"
+	approvalColumns = "cycle, plan, account, verdict, reason, via, at, refused, key, paper"
 )
 
 // PutRequest keeps a request. Keeping one of that id again changes nothing.
@@ -71,9 +71,9 @@ func (s *Store) Requests(ctx context.Context, c patching.CycleID) ([]Request, er
 // AddApproval appends a vote. The same vote again (a retried activity) changes nothing.
 func (s *Store) AddApproval(ctx context.Context, a patching.Approval) error {
 	err := s.inTx(ctx, SerialPeople, func(t *tx) error {
-		_, err := t.exec(ctx, "INSERT INTO approvals ("+approvalColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		_, err := t.exec(ctx, "INSERT INTO approvals ("+approvalColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (cycle, plan, account, verdict, via, at) DO NOTHING`,
-			string(a.Cycle), string(a.Plan), string(a.Account), string(a.Verdict), a.Reason, a.Via, micros(a.At), a.Refused)
+			string(a.Cycle), string(a.Plan), string(a.Account), string(a.Verdict), a.Reason, a.Via, micros(a.At), a.Refused, a.Key, string(a.Paper))
 		return err
 	})
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Store) AddApproval(ctx context.Context, a patching.Approval) error {
 func (s *Store) Approvals(ctx context.Context, c patching.CycleID) ([]patching.Approval, error) {
 	out, err := all(ctx, s.reader(), func(row scanner) (patching.Approval, error) {
 		var a patching.Approval
-		err := row.Scan(&a.Cycle, &a.Plan, &a.Account, &a.Verdict, &a.Reason, &a.Via, instant{&a.At}, &a.Refused)
+		err := row.Scan(&a.Cycle, &a.Plan, &a.Account, &a.Verdict, &a.Reason, &a.Via, instant{&a.At}, &a.Refused, &a.Key, &a.Paper)
 		return a, err
 	}, "SELECT "+approvalColumns+" FROM approvals WHERE cycle = ? ORDER BY at, id", string(c))
 	if err != nil {

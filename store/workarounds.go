@@ -57,9 +57,9 @@ func (t *tx) step(ctx context.Context, seq int, s patching.WorkAroundStep, ends 
 }
 
 // WorkArounds returns the work-arounds that are on a machine, or may come to be, and those
-// that were removed since a time; by their ids. A zero time takes all.
+// that were removed after a time; by their ids. A zero time takes all.
 func (s *Store) WorkArounds(ctx context.Context, since time.Time) ([]patching.WorkAround, error) {
-	out, err := s.reader().workArounds(ctx, "NOT EXISTS (SELECT 1 FROM workaround_steps e WHERE e.workaround = w.id AND e.ends AND e.at < ?)", micros(since))
+	out, err := s.reader().workArounds(ctx, "NOT EXISTS (SELECT 1 FROM workaround_steps e WHERE e.workaround = w.id AND e.ends AND e.at <= ?)", micros(since))
 	if err != nil {
 		return nil, fmt.Errorf("list work-arounds: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -45,31 +46,41 @@ func seal(payloadType string, payload []byte, keys ...Key) []byte {
 
 var errUnsigned = errors.New("no key that may sign it has signed it")
 
-// open returns the payload if one of the keys signed it. The payload has not
-// been looked at before that.
+// open returns the payload if one of the keys signed it.
 func open(text []byte, payloadType string, keys []PublicKey) ([]byte, error) {
+	payload, _, err := opened(text, payloadType, keys)
+	return payload, err
+}
+
+// opened returns the payload and which of the keys have signed it, each once; one
+// has, or it is an error. The payload has not been looked at before that.
+func opened(text []byte, payloadType string, keys []PublicKey) (payload []byte, by []PublicKey, err error) {
 	if len(text) > MaxEnvelope {
-		return nil, refuse(WhySize, "%d bytes, at most %d are read", len(text), MaxEnvelope)
+		return nil, nil, refuse(WhySize, "%d bytes, at most %d are read", len(text), MaxEnvelope)
 	}
 	var e envelope
 	if err := Decode(text, &e); err != nil {
-		return nil, refuse(WhyEnvelope, "envelope: %w", err)
+		return nil, nil, refuse(WhyEnvelope, "envelope: %w", err)
 	}
 	if e.PayloadType != payloadType {
-		return nil, refuse(WhyPayloadType, "payload type %.80q, want %q", e.PayloadType, payloadType)
+		return nil, nil, refuse(WhyPayloadType, "payload type %.80q, want %q", e.PayloadType, payloadType)
 	}
 	if len(e.Signatures) > maxSignatures {
-		return nil, refuse(WhyEnvelope, "%d signatures, at most %d are checked", len(e.Signatures), maxSignatures)
+		return nil, nil, refuse(WhyEnvelope, "%d signatures, at most %d are checked", len(e.Signatures), maxSignatures)
 	}
 	signed := preAuth(e.PayloadType, e.Payload)
-	for _, s := range e.Signatures {
-		for _, k := range keys {
-			if s.KeyID == string(k.ID()) && len(k) == ed25519.PublicKeySize && ed25519.Verify(ed25519.PublicKey(k), signed, s.Sig) {
-				return e.Payload, nil
-			}
+	for _, k := range keys {
+		signs := func(s signature) bool {
+			return s.KeyID == string(k.ID()) && len(k) == ed25519.PublicKeySize && ed25519.Verify(ed25519.PublicKey(k), signed, s.Sig)
+		}
+		if slices.ContainsFunc(e.Signatures, signs) {
+			by = append(by, k)
 		}
 	}
-	return nil, refuse(WhySignature, "%w", errUnsigned)
+	if len(by) == 0 {
+		return nil, nil, refuse(WhySignature, "%w", errUnsigned)
+	}
+	return e.Payload, by, nil
 }
 
 // preAuth is DSSE's pre-authentication encoding.
@@ -108,6 +119,8 @@ const (
 	WhyWindow      Why = "not in its window"
 	WhyOrder       Why = "another order"
 	WhyVersion     Why = "older version"
+	WhyQuorum      Why = "too few approvals"
+	WhyGrant       Why = "not approved"
 )
 
 // Refusal is why a document does not count.

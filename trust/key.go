@@ -36,6 +36,9 @@ func KeyFromSeed(seed [ed25519.SeedSize]byte) Key {
 	return Key{ed25519.NewKeyFromSeed(seed[:])}
 }
 
+// Zero reports whether there is no key.
+func (k Key) Zero() bool { return k.private == nil }
+
 // Private returns the key for packages that sign other things with it.
 func (k Key) Private() ed25519.PrivateKey { return k.private }
 
@@ -59,8 +62,19 @@ func LoadOrCreateKeys(dir string) (Keys, error) {
 }
 
 // LoadKeys reads the keys and makes none: machines are bound to those that were
-// there. One that is gone is [fs.ErrNotExist].
-func LoadKeys(dir string) (Keys, error) { return keysBy(dir, loadKey) }
+// there. One that is gone is [fs.ErrNotExist], but the root key belongs elsewhere:
+// without it Root is the zero key.
+func LoadKeys(dir string) (Keys, error) {
+	return keysBy(dir, func(path string) (Key, error) {
+		k, err := LoadKey(path)
+		if errors.Is(err, fs.ErrNotExist) && filepath.Base(path) == rootKeyName {
+			return Key{}, nil
+		}
+		return k, err
+	})
+}
+
+const rootKeyName = "root.key"
 
 func keysBy(dir string, load func(string) (Key, error)) (keys Keys, err error) {
 	for _, k := range []struct {
@@ -78,7 +92,7 @@ func keysBy(dir string, load func(string) (Key, error)) (keys Keys, err error) {
 // (mode 0600). A file that others can read is refused: the key in it is no
 // secret any more.
 func LoadOrCreateKey(path string) (Key, error) {
-	k, err := loadKey(path)
+	k, err := LoadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
@@ -86,14 +100,15 @@ func LoadOrCreateKey(path string) (Key, error) {
 		return Key{}, err
 	}
 	if err := writeKey(path, k); errors.Is(err, fs.ErrExist) {
-		return loadKey(path) // another process was faster
+		return LoadKey(path) // another process was faster
 	} else if err != nil {
 		return Key{}, fmt.Errorf("keep the new key: %w", err)
 	}
 	return k, nil
 }
 
-func loadKey(path string) (Key, error) {
+// LoadKey reads a key file that nobody else can read.
+func LoadKey(path string) (Key, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Key{}, fmt.Errorf("key: %w", err)

@@ -34,7 +34,7 @@ type Order struct {
 	Rollback patching.Digest `json:"rollback"`
 	// Args are the verb's, see [ParseArgs].
 	Args json.RawMessage `json:"args"`
-	// Grant holds the approvers' grant and its proof; null in mode dispatcher.
+	// Grant is the [Warrant] that it rests on; null where nobody has to have signed.
 	Grant  json.RawMessage `json:"grant"`
 	Issued time.Time       `json:"issued"`
 }
@@ -67,6 +67,8 @@ type Draft struct {
 	Rollback   patching.Digest
 	// Args are the verb's arguments; nil takes the verb's defaults.
 	Args Args
+	// Warrant is what it rests on; nil: on the server's word.
+	Warrant *Warrant
 }
 
 // Order completes the draft.
@@ -79,7 +81,7 @@ func (d Draft) Order(root Root, seq uint64, deviceKey PublicKey, issued time.Tim
 		V: 1, Fleet: root.Fleet, Epoch: root.Epoch, Seq: seq, ID: d.ID, Device: d.Device, DeviceKey: deviceKey.ID(),
 		Cycle: d.Cycle, Ring: d.Ring, Verb: d.Verb, Fence: d.Fence,
 		NotBefore: instant(issued), NotAfter: instant(d.NotAfter),
-		Bundle: d.Bundle, Rollback: d.Rollback, Args: Canonical(args), Grant: null, Issued: instant(issued),
+		Bundle: d.Bundle, Rollback: d.Rollback, Args: Canonical(args), Grant: d.Warrant.raw(), Issued: instant(issued),
 	}
 	if d.WindowRule != "" {
 		o.Window = &Window{Rule: d.WindowRule, Start: instant(d.Start), End: instant(d.End)}
@@ -135,8 +137,8 @@ func (o Order) Validate() error {
 		return refuse(WhyForm, "device key: %.80q is not a digest", o.DeviceKey)
 	case o.Fence < 0 || spec.NeedsLease && o.Fence == 0:
 		return refuse(WhyForm, "a %s needs the fence of the machine's lock", o.Verb)
-	case string(o.Grant) != "null":
-		return refuse(WhyForm, "a grant has no meaning in mode dispatcher")
+	case len(o.Grant) == 0 || string(o.Grant) != "null" && !o.NeedsGrant():
+		return refuse(WhyForm, "a %s has no grant", o.Verb)
 	case o.Issued.IsZero() || o.NotBefore.IsZero() || !o.NotAfter.After(o.NotBefore) || o.NotAfter.Sub(o.NotBefore) > maxSpan:
 		return refuse(WhyForm, "valid from %s to %s: want a span of at most %d days", o.NotBefore, o.NotAfter, maxSpan/(24*time.Hour))
 	case !spelledOnce(o.Issued, o.NotBefore, o.NotAfter):

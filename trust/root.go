@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 
@@ -19,6 +20,15 @@ const (
 	// ModeGrants: orders that need one carry a grant signed by approvers' keys.
 	ModeGrants Mode = "grants"
 )
+
+// Higher returns the one of two modes that asks for more; a mode that is not known
+// asks for nothing.
+func Higher(a, b Mode) Mode {
+	if a.rank() > b.rank() {
+		return a
+	}
+	return b
+}
 
 func (m Mode) rank() int {
 	switch m {
@@ -46,18 +56,27 @@ type Root struct {
 	Quorum         Quorum      `json:"quorum"`
 }
 
-// Approver is a key whose holder may approve, and where.
+// Approver is a key whose holder may approve, and where. Who has several keys
+// stands in the root several times, and counts once.
 type Approver struct {
 	Account patching.AccountName `json:"account"`
-	Key     PublicKey            `json:"key"`
-	Roles   []string             `json:"roles"`
-	Scopes  []string             `json:"scopes"`
+	Key     PersonKey            `json:"key"`
+	// Roles are [RoleApprover] and [RoleBreakGlass], Scopes those of accounts: "*" is
+	// everything, "policy:<name>".
+	Roles  []string `json:"roles"`
+	Scopes []string `json:"scopes"`
 }
 
-// Quorum is how many approvers it takes, by kind of cycle.
+// Quorum is how many approvers it takes, by kind of cycle. A policy may ask for
+// more, never for fewer.
 type Quorum struct {
 	Monthly   int `json:"monthly"`
 	Emergency int `json:"emergency"`
+	// BreakGlass is how many it takes when the usual approvers cannot be waited for;
+	// 0: there is no such way.
+	BreakGlass int `json:"break_glass,omitzero"`
+	// Root is how many root keys sign the next root; 0: one.
+	Root int `json:"root,omitzero"`
 }
 
 // NewRoot returns the first trust root of a fleet, in mode dispatcher.
@@ -97,8 +116,13 @@ func (r Root) validate() error {
 		return refuse(WhyMode, "trust root: mode %.32q is not known", r.Mode)
 	case len(r.RootKeys) == 0 || len(r.DispatcherKeys) == 0 || len(r.LeaseKeys) == 0:
 		return refuse(WhyForm, "trust root: root, dispatcher and lease keys must be given")
-	case r.Quorum.Monthly < 1 || r.Quorum.Emergency < 1:
+	case r.Quorum.Monthly < 1 || r.Quorum.Emergency < 1 || r.Quorum.BreakGlass < 0:
 		return refuse(WhyForm, "trust root: a quorum is at least 1")
+	case r.Quorum.Root < 0 || r.Quorum.Root > len(r.RootKeys):
+		return refuse(WhyForm, "trust root: %d of %d root keys cannot sign", r.Quorum.Root, len(r.RootKeys))
+	}
+	if err := r.validateApprovers(); err != nil {
+		return err
 	}
 	for _, keys := range [][]PublicKey{r.RootKeys, r.DispatcherKeys, r.LeaseKeys} {
 		for i, k := range keys {
@@ -114,6 +138,45 @@ func (r Root) validate() error {
 	}
 	return nil
 }
+
+// validateApprovers also refuses a root under which nobody could ever approve: it
+// would have to be replaced before the next cycle, by hand, on every machine that
+// insists on it.
+func (r Root) validateApprovers() error {
+	people := map[string]map[patching.AccountName]bool{RoleApprover: {}, RoleBreakGlass: {}}
+	for i, a := range r.Approvers {
+		if _, err := a.Key.public(); err != nil {
+			return refuse(WhyForm, "trust root: key of %.64q: %w", a.Account, err)
+		}
+		if a.Account == "" || len(a.Scopes) == 0 || len(a.Roles) == 0 {
+			return refuse(WhyForm, "trust root: an approver needs an account, roles and scopes")
+		}
+		for _, role := range a.Roles {
+			if people[role] == nil {
+				return refuse(WhyForm, "trust root: %.32q is no role of a key, want %q or %q", role, RoleApprover, RoleBreakGlass)
+			}
+			people[role][a.Account] = true
+		}
+		if _, again := (Root{Approvers: r.Approvers[:i]}).approver(a.Key); again {
+			return refuse(WhyForm, "trust root: the key %s stands in it twice", a.Key.Fingerprint())
+		}
+	}
+	if r.Mode != ModeGrants {
+		return nil
+	}
+	for _, q := range []struct {
+		what, role string
+		need       int
+	}{{"monthly", RoleApprover, r.Quorum.Monthly}, {"emergency", RoleApprover, r.Quorum.Emergency}, {"break_glass", RoleBreakGlass, r.Quorum.BreakGlass}} {
+		if n := len(people[q.role]); n < q.need {
+			return refuse(WhyQuorum, "trust root: the quorum %s is %d, and %d people are %s", q.what, q.need, n, q.role)
+		}
+	}
+	return nil
+}
+
+// need is how many root keys sign the next root.
+func (q Quorum) need() int { return max(1, q.Root) }
 
 // Pinned is a trust root that a machine has accepted, with the envelope that
 // it keeps on disk.
@@ -137,14 +200,14 @@ func Pin(text []byte, fingerprint patching.Digest) (Pinned, error) {
 }
 
 // Accept returns the newer trust root in place of the pinned one, or why not:
-// it must be of the same fleet, signed by a root key of the pinned one and by
-// one of its own, of a later version, no earlier epoch and no lower mode. The
+// it must be of the same fleet, signed by as many root keys of the pinned one and
+// of its own as each asks for, of a later version, no earlier epoch and no lower mode. The
 // pinned one again is accepted and changes nothing.
 func (p Pinned) Accept(text []byte) (Pinned, error) {
 	if bytes.Equal(text, p.Envelope) {
 		return p, nil
 	}
-	if _, err := open(text, rootType, p.RootKeys); err != nil {
+	if err := signedBy(text, p.Root); err != nil {
 		return p, fmt.Errorf("trust root by the keys that are pinned: %w", err)
 	}
 	next, err := readRoot(text)
@@ -168,6 +231,60 @@ func (p Pinned) Accept(text []byte) (Pinned, error) {
 // The keys are in the document, so that it is parsed before that: Pin and
 // Accept say why it may be believed.
 func readRoot(text []byte) (Root, error) {
+	root, err := ReadRoot(text)
+	if err != nil {
+		return Root{}, err
+	}
+	if err := signedBy(text, root); err != nil {
+		return Root{}, fmt.Errorf("trust root by its own keys: %w", err)
+	}
+	return root, nil
+}
+
+// signedBy checks that as many keys of a root as it asks for have signed a text.
+func signedBy(text []byte, by Root) error {
+	_, signers, err := opened(text, rootType, by.RootKeys)
+	if err == nil && len(signers) < by.Quorum.need() {
+		err = refuse(WhyQuorum, "%d root keys have signed, it takes %d", len(signers), by.Quorum.need())
+	}
+	return err
+}
+
+// ErrNoRoot is returned where a trust root is needed and none was pinned.
+var ErrNoRoot = errors.New("no trust root is pinned: enrol this machine first")
+
+// Draft returns the root as its holders sign it one after the other, see [AddSignature].
+func (r Root) Draft() []byte { return r.Seal() }
+
+// AddSignature returns an envelope of a trust root with one signature more. A key that
+// has signed it already changes nothing.
+func AddSignature(text []byte, key Key) ([]byte, error) {
+	var e envelope
+	if len(text) > MaxEnvelope {
+		return nil, refuse(WhySize, "%d bytes, at most %d are read", len(text), MaxEnvelope)
+	}
+	if err := Decode(text, &e); err != nil {
+		return nil, refuse(WhyEnvelope, "envelope: %w", err)
+	}
+	if e.PayloadType != rootType {
+		return nil, refuse(WhyPayloadType, "payload type %.80q, want %q", e.PayloadType, rootType)
+	}
+	if _, err := ReadRoot(text); err != nil {
+		return nil, err
+	}
+	if _, by, err := opened(text, rootType, []PublicKey{key.Public()}); err == nil && len(by) > 0 {
+		return text, nil
+	}
+	if len(e.Signatures) >= maxSignatures {
+		return nil, refuse(WhyEnvelope, "%d signatures, at most %d are checked", len(e.Signatures), maxSignatures)
+	}
+	e.Signatures = append(e.Signatures, signature{KeyID: string(key.Public().ID()), Sig: ed25519.Sign(key.private, preAuth(rootType, e.Payload))})
+	return Canonical(e), nil
+}
+
+// ReadRoot reads a trust root whose signatures are not looked at: to show it to those
+// who sign it.
+func ReadRoot(text []byte) (Root, error) {
 	var e envelope
 	if len(text) > MaxEnvelope {
 		return Root{}, refuse(WhySize, "%d bytes, at most %d are read", len(text), MaxEnvelope)
@@ -179,14 +296,5 @@ func readRoot(text []byte) (Root, error) {
 	if err := Decode(e.Payload, &root); err != nil {
 		return Root{}, refuse(WhyForm, "trust root: %w", err)
 	}
-	if err := root.validate(); err != nil {
-		return Root{}, err
-	}
-	if _, err := open(text, rootType, root.RootKeys); err != nil {
-		return Root{}, fmt.Errorf("trust root by its own keys: %w", err)
-	}
-	return root, nil
+	return root, root.validate()
 }
-
-// ErrNoRoot is returned where a trust root is needed and none was pinned.
-var ErrNoRoot = errors.New("no trust root is pinned: enrol this machine first")

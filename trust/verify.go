@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -14,7 +15,12 @@ type Verifier struct {
 	Root      Root
 	Device    patching.DeviceID
 	DeviceKey patching.Digest
+	// Mode is the machine's own, which a later trust root does not change; empty: the
+	// trust root's.
+	Mode Mode
 }
+
+func (v Verifier) mode() Mode { return cmp.Or(v.Mode, v.Root.Mode) }
 
 // Memory is what a machine has to remember of the orders that it has seen; its
 // journal keeps it.
@@ -115,17 +121,18 @@ func (v Verifier) acceptable(o Order, m Memory, now time.Time) error {
 		return err
 	}
 	switch {
-	case v.Root.Mode != ModeDispatcher && o.NeedsGrant():
-		return refuse(WhyMode, "the trust root asks for approvers' grants, which this version cannot check")
 	case spec.NeedsLease && o.Fence < m.Fence:
 		return refuse(WhyFence, "order under lock %d, lock %d was seen already", o.Fence, m.Fence)
 	case now.After(o.NotAfter):
 		return refuse(WhyExpired, "order was valid until %s, it is %s", o.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	if o.Window != nil {
-		return o.Window.check()
+		if err := o.Window.check(); err != nil {
+			return err
+		}
 	}
-	return nil
+	_, err := v.Basis(o)
+	return err
 }
 
 // check says whether the instants follow from the rule, which is what was

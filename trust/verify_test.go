@@ -157,7 +157,9 @@ func TestTheVerifierIsNotFooledByAnOrderThatIs(t *testing.T) {
 		{name: "to apply nothing", want: WhyForm, envelope: w.with(t, func(o *Order) { o.Bundle = "" }), answered: true},
 		{name: "to apply something that is no digest", want: WhyForm, envelope: w.with(t, func(o *Order) { o.Bundle = "sha256:../../etc/passwd" }), answered: true},
 		{name: "with arguments that its verb does not take", want: WhyForm, envelope: w.with(t, func(o *Order) { o.Args = json.RawMessage(`{"path":"/"}`) }), answered: true},
-		{name: "with a grant where none has a meaning", want: WhyForm, envelope: w.with(t, func(o *Order) { o.Grant = json.RawMessage(`{}`) }), answered: true},
+		{name: "with a grant where none has a meaning", want: WhyForm, envelope: w.with(t, func(o *Order) {
+			o.Verb, o.Window, o.Grant = Collect, nil, json.RawMessage(`{}`)
+		}), answered: true},
 		{name: "issued in no zone's spelling of a time", want: WhyForm, envelope: w.edit(t, `"issued":"2026-11-21T01:00:00Z"`, `"issued":"2026-11-21T02:00:00+01:00"`), answered: true},
 		{name: "valid until an hour that is spelled with an offset", want: WhyForm, envelope: w.edit(t, `"not_after":"2026-11-21T06:00:00Z"`, `"not_after":"`+strings.Replace(hour, "Z", "-05:00", 1)+`"`), answered: true},
 	}
@@ -254,7 +256,7 @@ func TestUnderGrantsAnOrderWithoutOneIsRefused(t *testing.T) {
 	w := newWorld()
 	w.root.Mode = ModeGrants
 	_, err := w.verifier().Order(w.genuine(t).Seal(w.keys.Dispatcher), w.seen(), w.now)
-	assert.Equal(t, WhyMode, WhyOf(err))
+	assert.Equal(t, WhyGrant, WhyOf(err))
 
 	hold := w.order(t, Draft{
 		ID: "o-3", Device: "d-1", Verb: Agent, NotAfter: w.now.Add(time.Hour),

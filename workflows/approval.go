@@ -17,6 +17,9 @@ func (c *cycle) approval(ctx workflow.Context) (patching.Phase, error) {
 	if ring == nil {
 		return patching.PhaseVerify, nil
 	}
+	if err := c.coverBack(ctx); err != nil {
+		return "", err
+	}
 	if c.s.Asked.IsZero() { // else a run before this one has asked
 		c.s.Asked, c.s.Reminded = workflow.Now(ctx), 0
 		if err := c.show(ctx); err != nil {
@@ -42,14 +45,20 @@ func (c *cycle) approval(ctx workflow.Context) (patching.Phase, error) {
 	}
 	c.s.Asked = time.Time{}
 	switch {
+	case c.s.Ending != nil && c.begun(ring.Name):
+		// It was asked for again: machines that are at work are waited for.
+		if err := c.deployRing(ctx, *ring); err != nil {
+			return "", err
+		}
+		return c.afterEnding(), nil
 	case c.s.Ending != nil:
 		return c.afterEnding(), nil
 	case c.s.SentBack:
 		return patching.PhasePlan, nil
 	}
 	c.s.Cleared = append(c.s.Cleared, ring.Name)
-	c.s.Votes = nil
-	if len(c.s.Rings) == 0 {
+	c.s.Votes, c.s.Signed, c.s.Regrant = nil, nil, nil
+	if !c.s.Tested() {
 		return patching.PhaseTest, nil
 	}
 	return patching.PhaseDeploy, nil
@@ -63,8 +72,16 @@ func (c *cycle) agreed() bool {
 			n++
 		}
 	}
-	return n >= max(1, c.s.Rules.Approval.Quorum)
+	if s := c.s.Signed; s != nil && s.Plan == c.s.Plan.Hash {
+		// The policy may ask for more people than the trust root, and never for fewer;
+		// break-glass has a quorum of its own.
+		return s.Persons >= s.Quorum && (s.BreakGlass || n >= c.quorum())
+	}
+	return n >= c.quorum()
 }
+
+// quorum is how many approvals the policy asks for.
+func (c *cycle) quorum() int { return max(1, c.s.Rules.Approval.Quorum) }
 
 // The stages of waiting for an approval.
 const (

@@ -46,14 +46,16 @@ type cycle struct {
 	saving workflow.Mutex
 	// approving lets one approval at a time be judged and counted.
 	approving workflow.Mutex
-	log       logger
+	// planning lets one thing at a time change the plan.
+	planning workflow.Mutex
+	log      logger
 }
 
 func newCycle(ctx workflow.Context, s contract.CycleState) *cycle {
 	s.Signals = map[contract.Verb]int{} // ordinals count within a run
 	s.Saved = contract.Mark{}           // of the engine that was lost, if the store had the state
 	s.Rehearsing = nil                  // whoever waited was lost with the run
-	return &cycle{s: s, saving: workflow.NewMutex(ctx), approving: workflow.NewMutex(ctx), log: workflow.GetLogger(ctx)}
+	return &cycle{s: s, saving: workflow.NewMutex(ctx), approving: workflow.NewMutex(ctx), planning: workflow.NewMutex(ctx), log: workflow.GetLogger(ctx)}
 }
 
 // run goes from phase to phase. Each phase does its work and names the next.
@@ -194,27 +196,37 @@ func (c *cycle) plan(ctx workflow.Context) (patching.Phase, error) {
 }
 
 // makePlan makes the next revision of the plan. Votes are for a plan of one
-// hash: a new one starts with none. It may be waiting for an archive: a cycle
-// that ends meanwhile gives it up, once it has let go of the record.
+// hash: a new one starts with none.
 func (c *cycle) makePlan(ctx workflow.Context) error {
+	if err := c.planning.Lock(ctx); err != nil {
+		return err
+	}
+	defer c.planning.Unlock()
+	plan, given, err := orGiveUp(ctx, c, contract.MakePlan, "decide who gets what, when", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision + 1})
+	if err != nil || given {
+		return err
+	}
+	c.s.Plan, c.s.Votes, c.s.Signed, c.s.SentBack = plan, nil, nil, false
+	return nil
+}
+
+// orGiveUp does what may be waiting for an archive: a cycle that ends meanwhile gives it
+// up, once it has let go of the record.
+func orGiveUp[In, Out any](ctx workflow.Context, c *cycle, a contract.Activity[In, Out], words string, in In) (out Out, given bool, err error) {
 	work, giveUp := workflow.WithCancel(ctx)
 	defer giveUp()
-	made := contract.MakePlan.Start(work, "decide who gets what, when", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision + 1}, 0)
-	if err := workflow.Await(ctx, func() bool { return made.IsReady() || c.s.Ending != nil }); err != nil {
-		return err
+	f := a.Start(work, words, in, 0)
+	if err := workflow.Await(ctx, func() bool { return f.IsReady() || c.s.Ending != nil }); err != nil {
+		return out, false, err
 	}
-	if !made.IsReady() {
+	if !f.IsReady() {
 		giveUp()
 	}
-	plan, err := made.Get(ctx)
+	out, err = f.Get(ctx)
 	if temporal.IsCanceledError(err) && c.s.Ending != nil {
-		return nil
+		return out, true, nil
 	}
-	if err != nil {
-		return err
-	}
-	c.s.Plan, c.s.Votes, c.s.SentBack = plan, nil, false
-	return nil
+	return out, false, err
 }
 
 func (c *cycle) verify(ctx workflow.Context) (patching.Phase, error) {

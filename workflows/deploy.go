@@ -24,6 +24,12 @@ func (c *cycle) test(ctx workflow.Context) (patching.Phase, error) {
 	if c.s.Ending != nil && !c.begun(c.s.Plan.Rings[0].Name) {
 		return c.afterEnding(), nil
 	}
+	if again, err := c.asksAgain(ctx, c.s.Plan.Rings[0]); err != nil || again {
+		return patching.PhaseApproval, err
+	}
+	if c.s.Ending != nil && !c.begun(c.s.Plan.Rings[0].Name) {
+		return c.afterEnding(), nil
+	}
 	if err := c.deployRing(ctx, c.s.Plan.Rings[0]); err != nil {
 		return "", err
 	}
@@ -47,7 +53,11 @@ func (c *cycle) test(ctx workflow.Context) (patching.Phase, error) {
 
 // deploy patches ring after ring.
 func (c *cycle) deploy(ctx workflow.Context) (patching.Phase, error) {
-	for ring := c.nextRing(); ring != nil; ring = c.nextRing() {
+	for {
+		ring, err := c.ringAfter(ctx)
+		if err != nil || ring == nil {
+			return c.afterEnding(), err
+		}
 		if err := c.whileHeld(ctx); err != nil {
 			return "", err
 		}
@@ -60,17 +70,29 @@ func (c *cycle) deploy(ctx workflow.Context) (patching.Phase, error) {
 		if c.asksBefore(*ring) {
 			return patching.PhaseApproval, nil
 		}
+		if again, err := c.asksAgain(ctx, *ring); err != nil || again {
+			return patching.PhaseApproval, err
+		}
+		if c.s.Ending != nil && !c.begun(ring.Name) {
+			return c.afterEnding(), nil
+		}
 		if err := c.deployRing(ctx, *ring); err != nil {
 			return "", err
 		}
 	}
-	return c.afterEnding(), nil
 }
 
 // asksBefore reports whether people have to agree before the ring begins. The
 // test ring has its pre-approval, unless others stand in for its machines.
 func (c *cycle) asksBefore(ring contract.RingSummary) bool {
 	return !c.s.Shadow && ring.Approve && !slices.Contains(c.s.Cleared, ring.Name)
+}
+
+// ringAfter returns the next ring, or nil. It waits for machines that are being brought
+// in: they come after all others, and would miss the cycle.
+func (c *cycle) ringAfter(ctx workflow.Context) (*contract.RingSummary, error) {
+	err := workflow.Await(ctx, func() bool { return !c.planning.IsLocked() || c.s.Ending != nil })
+	return c.nextRing(), err
 }
 
 // nextRing returns the first ring that has not ended, or nil.
@@ -97,8 +119,7 @@ func (c *cycle) afterEnding() patching.Phase {
 // ring is on the saga's list before it starts.
 func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) error {
 	if len(c.s.Rings) > 0 || len(c.s.Cleared) > 0 {
-		// Testing and approval took their time: windows may have passed meanwhile.
-		if _, err := contract.Reschedule.Run(ctx, "next occurrences of the windows", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision}); err != nil {
+		if err := c.reschedule(ctx); err != nil {
 			return err
 		}
 	}
@@ -115,7 +136,7 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 	})
 	in := contract.RingInput{
 		Cycle: c.s.ID, Policy: c.s.Policy, Kind: c.s.Kind, Ring: ring, Shadow: c.s.Shadow,
-		Silence: c.s.Rules.Silence, CloseBy: c.s.CloseBy, TakenUp: takenUp, Control: c.control(),
+		Silence: c.s.Rules.Silence, CloseBy: c.s.CloseBy, Mend: c.s.Rules.Mend, TakenUp: takenUp, Control: c.control(),
 	}
 	run := workflow.ExecuteChildWorkflow(child, contract.RingWorkflow, in)
 	if err := run.GetChildWorkflowExecution().Get(ctx, nil); err != nil {
@@ -135,7 +156,7 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 	if err != nil {
 		return err
 	}
-	state.Decision = out.Decision
+	state.Decision, state.Diagnosis = out.Decision, out.Diagnosis
 	switch {
 	case c.s.Ending != nil:
 	case out.Decision.Verb == patching.Halt:
@@ -147,6 +168,17 @@ func (c *cycle) deployRing(ctx workflow.Context, ring contract.RingSummary) erro
 		})
 	}
 	return c.show(ctx)
+}
+
+// reschedule moves what has not begun to windows that are still to come: testing and
+// approval took their time.
+func (c *cycle) reschedule(ctx workflow.Context) error {
+	if err := c.planning.Lock(ctx); err != nil {
+		return err
+	}
+	defer c.planning.Unlock()
+	_, err := contract.Reschedule.Run(ctx, "next occurrences of the windows", contract.MakePlanIn{State: c.s, Revision: c.s.Plan.Revision})
+	return err
 }
 
 // begun reports whether the ring is on the saga's list.
@@ -170,6 +202,9 @@ func (c *cycle) haltedBy(ring patching.RingName, out contract.RingResult) contra
 	e := contract.Ending{
 		As: patching.ClosedWithExceptions, Reason: patching.ReasonRingHalted,
 		Why: "ring " + string(ring) + " was halted: " + out.Decision.Why, Scope: c.s.Rules.OnHalt, Rings: []patching.RingName{ring},
+	}
+	if out.Diagnosis != "" {
+		e.Why += " " + out.Diagnosis
 	}
 	e.Undo = out.Against && e.Scope != policy.RollBackNothing && !c.s.Shadow
 	if e.Undo && e.Scope == policy.RollBackRing {

@@ -215,6 +215,23 @@ func TestAStopShortensTheWaitForMachinesThatNeverAnswer(t *testing.T) {
 	require.Equal(t, 3, w.count("test", patching.Patched))
 }
 
+// Serves Q5, Q8: nobody listened while machines that had begun came to their end. No gate
+// counts them as failed; with a path that is up they need somebody to look.
+func TestAMachineAtWorkThatCannotSayItsEndIsNoFailure(t *testing.T) {
+	for deaf, want := range map[bool]patching.Outcome{true: patching.Unreachable, false: patching.NeedsHands} {
+		w := newWorld(t)
+		w.windowIs, w.opened = 10*time.Minute, w.env.Now()
+		for _, m := range w.in(contract.SliceIn{Ring: "early"})[:4] {
+			m.after, m.hangs = -1, true
+		}
+		w.heard, w.deaf = true, deaf
+		w.env.ExecuteWorkflow(contract.WaveWorkflow, w.waveInput("early", "berlin", 10))
+		var out contract.WaveResult
+		require.NoError(t, w.env.GetWorkflowResult(&out))
+		require.Equal(t, map[patching.Outcome]int{patching.Patched: 2, want: 2}, out.Tally.Outcomes)
+	}
+}
+
 // An engine that was lost while a cycle was stopping: what is at work is waited
 // for by the one that takes the cycle up.
 func TestAStoppingCycleThatIsTakenUpAwaitsTheMachinesAtWork(t *testing.T) {

@@ -141,8 +141,10 @@ func (c *cycle) fits(rule contract.VerbRule, a contract.Act) string {
 		return "the cycle is already being rolled back."
 	case rule.Verb == contract.VerbResume && c.s.Held == nil:
 		return "the cycle is not paused."
-	case rule.Verb == contract.VerbAmend && len(a.Assets) == 0:
-		return "name the machines to take out."
+	case rule.OfMachines && len(a.Assets) == 0:
+		return "name the machines."
+	case rule.Verb == contract.VerbAdmit && c.planning.IsLocked():
+		return "the plan is being made; ask again once it stands."
 	}
 	return ""
 }
@@ -168,8 +170,12 @@ func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, si
 		Run: workflow.GetInfo(ctx).WorkflowExecution.RunID, Ordinal: signal,
 		TrustSignals: c.s.Rules.Approval.TrustSignals,
 	}
-	for _, v := range c.s.Votes {
-		in.Counted = append(in.Counted, v.Account)
+	in.Counted = c.counted(a)
+	if verb == contract.VerbApprove {
+		in.Admitted = c.s.Admitted
+	}
+	if a.Signature != "" {
+		in.Rings = c.s.AskedRings()
 	}
 	out, err := contract.VerifyAct.Run(ctx, "who sent "+string(verb)+", and does it count", in)
 	if err != nil {
@@ -185,16 +191,44 @@ func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, si
 		answer.Words = fmt.Sprintf("%s by %s does not count: %s", verb, nameOf(out.Account), refused)
 		return answer, nil
 	}
-	answer.Words, err = c.perform(ctx, verb, a, out)
-	answer.Accepted, answer.Votes = err == nil, len(c.s.Votes)
+	answer.Words, answer.Accepted, err = c.perform(ctx, verb, a, out)
 	if err != nil {
 		return contract.Answer{}, err
 	}
+	answer.NotNow, answer.Votes = !answer.Accepted, len(c.s.Votes)
 	return answer, c.show(ctx)
 }
 
-// perform does what the verb says; all that it says was verified.
-func (c *cycle) perform(ctx workflow.Context, verb contract.Verb, a contract.Act, by contract.VerifyActOut) (string, error) {
+// counted returns whose approval does not count again. Whoever approved as usual can
+// still break the glass, when the others stay away: that is another paper.
+func (c *cycle) counted(a contract.Act) (who []patching.AccountName) {
+	broken := c.s.Signed != nil && c.s.Signed.BreakGlass
+	for _, v := range c.s.Votes {
+		if a.BreakGlass == "" || broken && v.Paper == c.s.Signed.Paper {
+			who = append(who, v.Account)
+		}
+	}
+	return who
+}
+
+// perform does what the verb says; all that it says was verified. What changes nothing, as
+// things stand, is not done.
+func (c *cycle) perform(ctx workflow.Context, verb contract.Verb, a contract.Act, by contract.VerifyActOut) (words string, done bool, err error) {
+	switch verb {
+	case contract.VerbAdmit:
+		return c.admit(ctx, a, by.Account)
+	case contract.VerbAmend:
+		out, err := contract.ApplyAmend.Run(ctx, "take machines out",
+			contract.AmendIn{Cycle: c.s.ID, Assets: a.Assets, By: by.Account, Why: a.Reason})
+		return out.Words, err == nil, err
+	default:
+		words, err := c.performHere(ctx, verb, a, by)
+		return words, err == nil, err
+	}
+}
+
+// performHere does the verbs that change the cycle's own state alone.
+func (c *cycle) performHere(ctx workflow.Context, verb contract.Verb, a contract.Act, by contract.VerifyActOut) (string, error) {
 	switch verb {
 	case contract.VerbApprove:
 		return c.vote(a, by), nil
@@ -215,10 +249,6 @@ func (c *cycle) perform(ctx workflow.Context, verb contract.Verb, a contract.Act
 		c.s.Held = nil
 		c.tell(ctx)
 		return fmt.Sprintf("Resumed by %s.", by.Account), nil
-	case contract.VerbAmend:
-		out, err := contract.ApplyAmend.Run(ctx, "take machines out",
-			contract.AmendIn{Cycle: c.s.ID, Assets: a.Assets, By: by.Account, Why: a.Reason})
-		return out.Words, err
 	default:
 		return c.performEnd(ctx, verb, a, by)
 	}
@@ -247,18 +277,31 @@ func (c *cycle) performEnd(ctx workflow.Context, verb contract.Verb, a contract.
 // vote counts an approval. The same person counts once, whatever their number
 // of keys or clicks; VerifyAct has seen to it.
 func (c *cycle) vote(a contract.Act, by contract.VerifyActOut) string {
-	twice := slices.ContainsFunc(c.s.Votes, func(v patching.Approval) bool { return v.Account == by.Account })
-	if !twice {
-		c.s.Votes = append(c.s.Votes, patching.Approval{
-			Cycle: c.s.ID, Plan: a.Plan, Account: by.Account,
-			Verdict: patching.Approve, Reason: a.Reason, Via: by.Via, At: by.At,
-		})
+	cast := patching.Approval{
+		Cycle: c.s.ID, Plan: a.Plan, Account: by.Account,
+		Verdict: patching.Approve, Reason: a.Reason, Via: by.Via, At: by.At, Key: by.Key, Paper: by.Paper,
 	}
-	quorum := max(1, c.s.Rules.Approval.Quorum)
-	if len(c.s.Votes) >= quorum {
-		return fmt.Sprintf("Approved by %s. The plan %s has the approvals that it needs.", by.Account, a.Plan.Short())
+	if at := slices.IndexFunc(c.s.Votes, func(v patching.Approval) bool { return v.Account == by.Account }); at < 0 {
+		c.s.Votes = append(c.s.Votes, cast)
+	} else if a.BreakGlass != "" {
+		c.s.Votes[at] = cast
 	}
-	return fmt.Sprintf("Approved by %s; %d of %d approvals.", by.Account, len(c.s.Votes), quorum)
+	who := string(by.Account)
+	if by.By != "" {
+		who += " (by " + string(by.By) + ")"
+	}
+	quorum := c.quorum()
+	if by.Paper != "" {
+		c.s.Signed = &contract.SignedVotes{
+			Plan: a.Plan, Paper: by.Paper, Persons: by.Persons, Quorum: by.Quorum, BreakGlass: a.BreakGlass != "",
+		}
+		quorum = max(quorum, by.Quorum)
+		who += ", signed with " + by.Key
+	}
+	if c.agreed() {
+		return fmt.Sprintf("Approved by %s. The plan %s has the approvals that it needs.", who, a.Plan.Short())
+	}
+	return fmt.Sprintf("Approved by %s; %d of %d approvals.", who, len(c.s.Votes), quorum)
 }
 
 // end settles how the cycle closes and tells the ring that runs. The first

@@ -37,6 +37,29 @@ func TestAnApprovalCountsOnceOnlyForThePlanItNamesAndNeverFromTheAuthor(t *testi
 	require.True(t, second.Accepted)
 }
 
+// Serves U1, U4: the night on which the second approver cannot be reached.
+func TestWhoApprovedAsUsualCanStillBreakTheGlassAndOnce(t *testing.T) {
+	w := newWorld(t)
+	w.rules.Approval.Quorum, w.quorum, w.glass = 2, 2, 2
+	sign := func(who patching.AccountName, why string) *answer {
+		return w.act(contract.VerbApprove, who, contract.Act{Plan: w.hash(), Signature: "signed", BreakGlass: why})
+	}
+	var usual, broken, again, enough *answer
+	w.whenPhase(patching.PhaseApproval, func() {
+		usual = sign("ben", "")
+		w.at(time.Minute, func() { broken = sign("ben", "exploited tonight") })
+		w.at(2*time.Minute, func() { again = sign("ben", "exploited tonight") })
+		w.at(3*time.Minute, func() { enough = sign("cleo", "exploited tonight") })
+	})
+	require.Equal(t, patching.ClosedSuccessful, w.run(t, contract.CycleState{}).ClosedAs)
+	require.True(t, usual.Accepted)
+	require.True(t, broken.Accepted, broken.Words)
+	require.Contains(t, broken.Words, "1 of 2")
+	require.False(t, again.Accepted)
+	require.Contains(t, again.Words, "counts once")
+	require.Contains(t, enough.Words, "has the approvals that it needs")
+}
+
 // Serves G6: what is put on record as counted has counted.
 func TestApprovalsThatComeAtOnceAreJudgedOneAfterTheOther(t *testing.T) {
 	w := newWorld(t)

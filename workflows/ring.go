@@ -30,6 +30,10 @@ type ring struct {
 	// halt is the decision of the wave that halted the ring, see [contract.RingResult].
 	halt    *patching.Decision
 	against bool
+	// diagnosis says what the failures so far have in common; diagnosing counts the
+	// waves after which that is being found out.
+	diagnosis  string
+	diagnosing int
 }
 
 // running is a wave that runs, or is being started.
@@ -96,9 +100,14 @@ func (r *ring) deploy(ctx workflow.Context, page []patching.WaveSummary) error {
 			case out.Stopped: // by whoever cancelled it: what it left out was not tried
 				r.take(ctx, cancelled("wave"))
 			}
+			if err == nil && troubled(out.Tally) && !r.in.Control.Stop { // a ring that stops is weighed at its end
+				r.diagnosing++
+				r.diagnose(ctx)
+				r.diagnosing--
+			}
 		})
 	}
-	if err := workflow.Await(ctx, func() bool { return len(r.waves) == 0 }); err != nil {
+	if err := workflow.Await(ctx, func() bool { return len(r.waves) == 0 && r.diagnosing == 0 }); err != nil {
 		return err
 	}
 	return failed
@@ -130,7 +139,7 @@ func (r *ring) start(ctx workflow.Context, w patching.WaveSummary) workflow.Chil
 	return workflow.ExecuteChildWorkflow(ctx, contract.WaveWorkflow, contract.WaveInput{
 		Cycle: r.in.Cycle, Policy: r.in.Policy, Kind: r.in.Kind, Ring: r.in.Ring.Name, Wave: w,
 		Batch: r.in.Ring.Batch, Gate: r.in.Ring.Gate, Shadow: r.in.Shadow,
-		Silence: r.in.Silence, CloseBy: r.in.CloseBy, Control: r.in.Control,
+		Silence: r.in.Silence, CloseBy: r.in.CloseBy, Mend: r.in.Mend, Control: r.in.Control,
 	})
 }
 
@@ -163,9 +172,12 @@ func (r *ring) judge(ctx workflow.Context) (contract.RingResult, error) {
 			return contract.RingResult{}, err
 		}
 		if d.Verb != patching.Wait {
-			r.show(ctx, d.Why)
 			against := d.Verb == patching.Halt && gate.Ground(q, d.At).AgainstPatch()
-			return contract.RingResult{Decision: d, Against: against, Tally: tally}, nil
+			if against || troubled(tally) {
+				against = r.weigh(ctx, q, against)
+			}
+			r.show(ctx, d.Why)
+			return contract.RingResult{Decision: d, Against: against, Tally: tally, Diagnosis: r.diagnosis}, nil
 		}
 		r.show(ctx, d.Why)
 		if err := r.sleepUntil(ctx, d.Until, "gate of ring "+string(r.in.Ring.Name)); err != nil {
@@ -197,8 +209,12 @@ func (r *ring) stopped(ctx workflow.Context) (contract.RingResult, error) {
 	}
 	out := contract.RingResult{Tally: tally, Stopped: true}
 	if r.halt != nil {
-		out.Decision, out.Against, out.Stopped = *r.halt, r.against, false
+		whole := r.in.Ring.Gate
+		whole.Answered = 0 // as the wave that halted asked
+		q := gate.Question{Params: whole, Tally: tally, GiveUp: r.in.CloseBy}
+		out.Decision, out.Against, out.Stopped = *r.halt, r.weigh(ctx, q, r.against), false
 	}
+	out.Diagnosis = r.diagnosis
 	r.show(ctx, "stopped: "+r.in.Control.Why)
 	return out, nil
 }

@@ -30,6 +30,19 @@ import "go.temporal.io/sdk/workflow"
 // 0.2.0, 29 November 2026: a cycle brings its feeds up to date before it assesses.
 func cyclesSyncFeeds(ctx workflow.Context) bool { return change("cycles-sync-feeds").made(ctx) }
 
+// 0.2.0, 29 November 2026: a ring says what its failures have in common, and a halt
+// that only a relay caused rolls nothing back. (That waves try again what may be
+// mended needs no entry: their input says so, and that of older cycles does not.)
+func ringsDiagnose(ctx workflow.Context) bool { return change("rings-diagnose").made(ctx) }
+
+// 0.2.0, 29 November 2026: a cycle whose approvals are signed looks before each ring whether
+// what was signed still counts, and asks again.
+func cyclesAskAgain(ctx workflow.Context) bool { return change("cycles-ask-again").made(ctx) }
+
+// 0.2.0, 30 November 2026: a wave that gives machines up asks whether the path to those at
+// work was down. No entry: the activity is the same, and what older runs asked it for
+// does not say so.
+
 // change names one entry of the diary by what it changed.
 type change string
 

@@ -164,6 +164,13 @@ func (w *wave) settle(ctx workflow.Context) (contract.WaveResult, error) {
 		case !answered:
 			continue // stopped while it waited
 		case tallies.Slice.Open() == 0:
+			again, err := w.mend(ctx)
+			if err != nil {
+				return contract.WaveResult{}, err
+			}
+			if again {
+				continue
+			}
 			return w.result(ctx, tallies.Slice)
 		}
 		if err := w.endSilent(ctx); err != nil {
@@ -205,7 +212,8 @@ func (w *wave) because() contract.Control {
 }
 
 // giveUp ends the machines that did not start although they could, and those
-// that began and never ended long after their window.
+// that began and never ended long after their window. One that may have ended
+// and could not say so is no failure: the gate would count it against the patch.
 func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
 	released := contract.EndSliceIn{Outcome: patching.Unreachable, Reason: patching.ReasonPathDown}
 	if c := w.because(); w.stopping() || w.in.State.Halt != nil {
@@ -215,6 +223,7 @@ func (w *wave) giveUp(ctx workflow.Context) (contract.WaveResult, error) {
 	started := contract.EndSliceIn{
 		Outcome: patching.NeedsHands, Reason: patching.ReasonUnknown,
 		Detail: "It began and did not report an end.", States: []patching.DeploymentState{patching.DeploymentStarted},
+		ByPath: true,
 	}
 	for _, end := range []contract.EndSliceIn{released, started} {
 		end.SliceIn, end.Withdraw = w.slice(), true

@@ -40,7 +40,7 @@ func Words(s contract.CycleState) string {
 		return fmt.Sprintf("Patching the test ring (%s). Nobody has to act.", testWords(s))
 	case patching.PhaseApproval:
 		return fmt.Sprintf("Waiting for approval of plan %s by someone other than its author, %s%s: %d of %d approvals. An approver has to act by %s.",
-			s.Plan.Hash.Short(), s.Author, beforeTestWords(s), len(s.Votes), max(1, s.Rules.Approval.Quorum), clock(expiry(s)))
+			s.Plan.Hash.Short(), s.Author, beforeTestWords(s)+againWords(s), len(s.Votes), max(1, s.Rules.Approval.Quorum), clock(expiry(s)))
 	case patching.PhaseDeploy:
 		return fmt.Sprintf("Patching ring after ring (%s). Nobody has to act.", ringsWords(s))
 	case patching.PhaseRollBack:
@@ -87,7 +87,7 @@ func details(s contract.CycleState) string {
 	}
 	if s.Phase == patching.PhaseApproval {
 		fmt.Fprintf(&b, "\nTo approve: send the signal `approve` with `{\"plan\": \"%s\"}`, or use the API or the CLI. "+
-			"This server's trust root is in mode `dispatcher`: approvals are counted, not signed.\n", s.Plan.Hash)
+			"%s\n", s.Plan.Hash, signWords(s))
 	}
 	for _, n := range s.Stale {
 		fmt.Fprintf(&b, "\nNote: %s.", n)
@@ -96,6 +96,16 @@ func details(s contract.CycleState) string {
 		fmt.Fprintf(&b, "\n- %s", n)
 	}
 	return b.String()
+}
+
+// signWords says whether an approval has to be signed, and how.
+func signWords(s contract.CycleState) string {
+	if !s.Plan.Signed {
+		return "This server's trust root is in mode `dispatcher`: approvals are counted, and need not be signed."
+	}
+	return fmt.Sprintf("This server's trust root is in mode `grants`: an approval is signed. `patchcycle cycle approve %s --plan %s --key FILE` does it; "+
+		"or sign the text of `patchcycle cycle plan grants %s` with `ssh-keygen -Y sign`, and put the signature into the field `signature` beside `plan`.",
+		s.ID, s.Plan.Hash.Short(), s.ID)
 }
 
 func ringStands(s contract.CycleState, name patching.RingName) string {
@@ -152,10 +162,25 @@ func testWords(s contract.CycleState) string {
 
 // beforeTestWords says why the test ring itself waits for an approval.
 func beforeTestWords(s contract.CycleState) string {
+	if len(s.Rings) == 0 && s.Plan.Unsigned != "" {
+		return ", before the test ring begins (" + s.Plan.Unsigned + ")"
+	}
 	if len(s.Rings) > 0 || len(s.Plan.Rings) == 0 || s.Plan.Rings[0].StandIns == "" {
 		return ""
 	}
 	return ", before the test ring begins (" + s.Plan.Rings[0].StandIns + ")"
+}
+
+// againWords says why people are asked for what they had approved.
+func againWords(s contract.CycleState) string {
+	if s.Regrant == nil {
+		return ""
+	}
+	words := ", once more (" + s.Regrant.Why
+	if n := len(s.Regrant.Back); n > 0 {
+		words += "; it covers the way back of " + phrase.Count(n, "ring") + " too"
+	}
+	return words + ")"
 }
 
 func ringsWords(s contract.CycleState) string {

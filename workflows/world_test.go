@@ -31,8 +31,14 @@ type world struct {
 	rules    contract.CycleRules
 	rings    []contract.RingSummary
 	machines []*machine
-	people   map[patching.AccountName]bool // who may; false: refused
-	signals  []patching.AccountName        // senders, in order
+	people   map[patching.AccountName]bool     // who may; false: refused
+	signals  []patching.AccountName            // senders, in order
+	papers   map[string][]patching.AccountName // who signed what
+	quorum   int                               // signatures that a plan takes
+	glass    int                               // those that it takes by break-glass
+	held     map[patching.RingName]bool        // rings that a signature or a pre-approval holds for
+	asked    [][]patching.RingName             // what was signed for, in order
+	checks   int                               // how often it was asked whether that holds
 	revision int
 	events   []string
 	saved    []contract.CycleState
@@ -47,6 +53,7 @@ type world struct {
 	windowIs  time.Duration // how long it is
 	onePage   int           // waves that a ring gets at once; 0: as many as it asks for
 	deaf      bool          // the server never listened: nobody's silence counts
+	heard     bool          // machines are heard of all the time, whatever becomes of their orders
 	opened    time.Time
 	closedAt  time.Time
 	broken    map[string]error // what an activity of that name answers
@@ -55,6 +62,8 @@ type world struct {
 	onList    func()
 	onAwait   func()
 	onEnd     func()
+	onAdmit   func()
+	admitted  []patching.AssetID
 	begun     map[string]bool // workflows by id
 	lost      []string        // signals that a server would have refused: to a workflow that had not begun
 }
@@ -74,6 +83,15 @@ type machine struct {
 	reason   patching.Reason
 	verified bool
 	lies     bool // claims success that its inventory does not show
+	// again is how another try ends, after a repair if it takes one; empty: there is
+	// none to be had. tries counts them.
+	again  patching.Outcome
+	repair bool
+	tries  int
+	// path says that its failure is its relay's.
+	path bool
+	// hangs: it begins, and is not heard again.
+	hangs bool
 }
 
 const week = 7 * 24 * time.Hour
@@ -151,10 +169,12 @@ func (w *world) register() {
 		return contract.NoteRehearsalOut{Words: fmt.Sprintf("the rehearsal of plan %d", in.Revision)}, nil
 	})
 	on(w, contract.VerifyAct, w.verifyAct)
+	on(w, contract.CheckGrants, w.checkGrants)
 	on(w, contract.ApplyAmend, func(in contract.AmendIn) (contract.AmendOut, error) {
 		w.note("amend")
 		return contract.AmendOut{Removed: len(in.Assets), Words: "taken out"}, nil
 	})
+	on(w, contract.AdmitMachines, w.admit)
 	on(w, contract.Remind, func(in contract.RemindIn) (contract.None, error) {
 		w.reminds = append(w.reminds, map[bool]string{false: "remind", true: "escalate"}[in.Escalate])
 		return contract.None{}, nil
@@ -168,6 +188,9 @@ func (w *world) register() {
 		w.gates = append(w.gates, in)
 		return contract.None{}, nil
 	})
+	on(w, contract.Diagnose, w.diagnose)
+	on(w, contract.Mend, w.mend)
+	on(w, contract.TryAgain, w.tryAgain)
 	on(w, contract.Campaign, w.campaign)
 	on(w, contract.JudgeRing, w.judge)
 	on(w, contract.CloseCycle, w.close)
@@ -254,9 +277,31 @@ func (w *world) plan(in contract.MakePlanIn) (contract.PlanSummary, error) {
 	out := contract.PlanSummary{
 		Hash: w.hash(), Revision: in.Revision, Rings: w.rings, Assets: len(w.machines), Mirror: "the mirror" + of, Forecast: "the forecast" + of,
 	}
+	out.Signed = w.held != nil
 	if in.Revision > 1 {
 		out.Change = "the change" + of
 	}
+	return out, nil
+}
+
+// admit brings as many machines in as are named, as a ring of their own.
+func (w *world) admit(in contract.AdmitIn) (contract.AdmitOut, error) {
+	once(&w.onAdmit)
+	if len(w.admitted) > 0 {
+		return contract.AdmitOut{Plan: in.State.Plan, Words: "No machine comes in."}, nil
+	}
+	w.revision, w.admitted = in.State.Plan.Revision+1, in.Assets
+	w.note(fmt.Sprintf("plan %d", w.revision))
+	ring := w.rings[len(w.rings)-1]
+	ring.Name, ring.Assets, ring.Approve = "added-1", len(in.Assets), true
+	w.rings = append(slices.Clone(w.rings), ring)
+	for _, id := range in.Assets {
+		w.machines = append(w.machines, &machine{
+			id: id, ring: ring.Name, site: "berlin", after: 5 * time.Minute, outcome: patching.Patched, state: patching.DeploymentPlanned,
+		})
+	}
+	out := contract.AdmitOut{Plan: in.State.Plan, Admitted: len(in.Assets), Words: "They come in."}
+	out.Plan.Hash, out.Plan.Revision, out.Plan.Rings = w.hash(), w.revision, w.rings
 	return out, nil
 }
 
@@ -273,8 +318,44 @@ func (w *world) verifyAct(in contract.VerifyActIn) (contract.VerifyActOut, error
 		out.Refused = "it takes another role."
 	case who == in.Author && in.Verb == contract.VerbApprove:
 		out.Refused = "the author of a cycle cannot approve it."
+	case slices.Contains(in.Admitted, who):
+		out.Refused = "whoever brought machines into a cycle cannot approve it."
 	case slices.Contains(in.Counted, who):
 		out.Refused, out.NotNow = "a person counts once.", true
+	case in.Act.Signature != "":
+		w.sign(in, &out)
+	}
+	return out, nil
+}
+
+// sign counts who signed a paper: one for the usual approvers, one for those who do not
+// wait for them.
+func (w *world) sign(in contract.VerifyActIn, out *contract.VerifyActOut) {
+	paper := fmt.Sprint(in.Act.Plan, in.Rings, in.Act.BreakGlass)
+	if w.papers == nil {
+		w.papers = map[string][]patching.AccountName{}
+	}
+	if !slices.Contains(w.papers[paper], out.Account) {
+		w.papers[paper] = append(w.papers[paper], out.Account)
+	}
+	out.Paper, out.Persons, out.Quorum = patching.DigestOf([]byte(paper)), len(w.papers[paper]), w.quorum
+	if in.Act.BreakGlass != "" {
+		out.Quorum = w.glass
+	}
+	if w.held != nil && out.Persons >= out.Quorum {
+		w.asked = append(w.asked, in.Rings)
+		for _, r := range in.Rings {
+			w.held[r] = true
+		}
+	}
+}
+
+func (w *world) checkGrants(contract.CheckGrantsIn) (out contract.CheckGrantsOut, err error) {
+	w.checks++
+	for _, r := range w.rings {
+		if !w.held[r.Name] {
+			out.Lapsed = append(out.Lapsed, contract.Lapse{Ring: r.Name, Why: "the server began anew after people had signed for ring " + string(r.Name)})
+		}
 	}
 	return out, nil
 }
@@ -340,6 +421,12 @@ func (w *world) settle(now time.Time) {
 	for _, m := range w.machines {
 		if m.state == patching.DeploymentReleased && m.after >= 0 && !now.Before(m.released.Add(m.after)) {
 			m.state, m.ended = patching.DeploymentDone, m.outcome
+			if m.tries > 0 {
+				m.ended = m.again
+			}
+		}
+		if m.state == patching.DeploymentReleased && m.hangs {
+			m.state = patching.DeploymentStarted
 		}
 	}
 }
@@ -383,9 +470,12 @@ func (w *world) end(in contract.EndSliceIn) (int, error) {
 	once(&w.onEnd)
 	n := 0
 	for _, m := range w.in(in.SliceIn) {
-		silent := !in.Silent || !w.deaf && w.env.Now().Sub(m.released) >= in.Silence
+		silent := !in.Silent || !w.deaf && !w.heard && w.env.Now().Sub(m.released) >= in.Silence
 		if slices.Contains(in.States, m.state) && silent {
 			m.state, m.ended, m.reason = patching.DeploymentDone, in.Outcome, in.Reason
+			if in.ByPath && w.deaf {
+				m.ended, m.reason = patching.Unreachable, patching.ReasonPathDown
+			}
 			n++
 		}
 	}

@@ -3,15 +3,14 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
+	"github.com/patchcycle/patchcycle/cmd/edgecli"
 	"github.com/patchcycle/patchcycle/cmd/patchcycle-agent/cli"
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/machine"
@@ -25,7 +24,7 @@ var version, commit = "0.2.0-dev", ""
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Options{
-		Build: build.Of(version, commit), Machine: open, Hindrance: machine.Hindrance, Log: log, Env: os.Getenv, Now: time.Now,
+		Build: build.Of(version, commit), Machine: open, Hindrance: machine.Hindrance, Log: edgecli.Log, Env: os.Getenv, Now: time.Now,
 	}, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -40,13 +39,7 @@ func open(p cli.Place, log *zap.Logger) (agent.Machine, error) {
 		p.Notice = -1 // to the machine 0 is the default
 	}
 	return machine.New(machine.Options{
-		Dir: p.Dir, Lists: p.Lists, Server: p.Server, CA: p.CA, Notice: p.Notice, Fresh: p.Fresh, NewConffiles: p.NewSettings, Log: log,
+		Dir: p.Dir, Lists: p.Lists, Releases: p.Home, Server: p.Server, Route: p.Route, CA: p.CA, Courier: p.Courier, Notice: p.Notice, Fresh: p.Fresh, NewConffiles: p.NewSettings,
+		CarriesPatchcycle: p.CarriesPatchcycle, Log: log,
 	})
-}
-
-// log writes JSON, so that what a machine or a server says cannot break a line.
-func log(w io.Writer) *zap.Logger {
-	words := zap.NewProductionEncoderConfig()
-	words.EncodeTime = zapcore.RFC3339TimeEncoder
-	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(words), zapcore.AddSync(w), zap.InfoLevel))
 }

@@ -18,6 +18,7 @@ var (
 	aTask     = kind{"task", "patchcycle task list --all"}
 	aDevice   = kind{"device", "patchcycle enrol list"}
 	aFeed     = kind{"feed", "patchcycle feed list"}
+	aPlace    = kind{"place with backups", "patchcycle backup list"}
 	anAccount = kind{"account", "patchcycle user list"}
 
 	aReview     = kind{"review", "patchcycle urgency list --all"}

@@ -78,6 +78,7 @@ func rules() map[string]rule {
 		"make-enrol-token":  {may(admin, operator, site), ofSite},
 		"list-devices":      {all, ofSite},
 		"accept-device":     {may(admin, operator, site), ofSite},
+		"replace-device":    {may(admin, operator, site), ofSite},
 		"revoke-device":     {may(admin, operator, site, security), ofSite},
 
 		"list-cycles":      {all, anywhere}, // shows those in scope
@@ -88,14 +89,16 @@ func rules() map[string]rule {
 		"get-machine":      {all, toSee},
 		"list-decisions":   {all, toSee},
 		"list-approvals":   {all, toSee},
+		"get-grants":       {all, toSee},
+		"get-plan-file":    {all, ofPolicy}, // names machines of every site
 		"get-report":       {all, ofPolicy}, // names machines of every site
 		"start-cycle":      {may(admin, author, operator), ofPolicy},
 		"start-emergency":  {may(admin, author, operator, security), ofPolicy},
 
 		"list-tasks": {all, ofSite},
 		"get-task":   {all, ofSite},
-		"take-task":  {may(admin, operator, site), ofSite},
-		"done-task":  {may(admin, operator, site), ofSite},
+		"take-task":  {may(admin, operator, site, approver, security), ofSite}, // handlers ask [mayLookAfter]
+		"done-task":  {may(admin, operator, site, approver, security), ofSite},
 
 		"list-accounts":  {may(admin, security, auditor), everything},
 		"add-account":    {may(admin), everything},
@@ -184,9 +187,21 @@ func assessing() map[string]rule {
 
 	return map[string]rule{
 		// Whoever decides about urgency decides for all machines that a selector takes.
-		"list-reviews":      {all, anywhere},
-		"add-review":        {may(patching.RoleSecurityLead), everything},
-		"end-review":        {may(patching.RoleSecurityLead), everything},
+		"list-waiting":  {all, anywhere},
+		"list-reviews":  {all, anywhere},
+		"add-review":    {may(patching.RoleSecurityLead), everything},
+		"end-review":    {may(patching.RoleSecurityLead), everything},
+		"get-hold":      {all, anywhere},
+		"hold-machines": {may(patching.RoleAdmin, patching.RoleOperator, patching.RoleApprover, patching.RoleSecurityLead), everything},
+		"lift-hold":     {may(patching.RoleOperator, patching.RoleApprover, patching.RoleSecurityLead), everything},
+
+		"get-trust-root":     {all, anywhere},
+		"put-trust-root":     {may(patching.RoleAdmin), everything}, // worth nothing without the root keys
+		"make-next-key":      {may(patching.RoleAdmin), everything},
+		"list-papers":        {all, anywhere},
+		"sign-paper":         {may(patching.RoleApprover), anywhere}, // the signature says for whom
+		"draft-pre-approval": {may(patching.RoleApprover, patching.RoleAuthor), anywhere},
+
 		"list-exceptions":   {all, anywhere},
 		"add-exception":     {may(patching.RoleSecurityLead), everything},
 		"expire-exception":  {may(patching.RoleSecurityLead), everything},
@@ -198,6 +213,8 @@ func assessing() map[string]rule {
 		"get-advisory":      {all, anywhere},
 		"add-advisories":    {may(patching.RoleAuthor, patching.RoleOperator, patching.RoleSecurityLead), everything},
 		"withdraw-advisory": {may(patching.RoleAuthor, patching.RoleOperator, patching.RoleSecurityLead), everything},
+		"list-backups":      {all, ofSite}, // shows the machines in scope
+		"check-backups":     {may(patching.RoleAdmin, patching.RoleOperator), everything},
 		"list-feeds":        {all, anywhere},
 		"get-feed":          {all, anywhere},
 		"sync-feeds":        {may(patching.RoleAdmin, patching.RoleOperator, patching.RoleSecurityLead), everything},

@@ -47,7 +47,7 @@ func operations(t *testing.T) []operation {
 
 // bodies are what operations take besides their path; the rest take an act, or nothing.
 var bodies = map[string]string{
-	"done-task": `{"note":"done"}`, "make-enrol-token": `{"site":"amsterdam"}`, "revoke-device": `{"reason":"lost"}`,
+	"done-task": `{"note":"done"}`, "make-enrol-token": `{"site":"amsterdam"}`, "revoke-device": `{"reason":"lost"}`, "replace-device": `{"device":"d-1","reason":"a new disk"}`,
 	"import-assets":   `{"source":"cmdb.csv","rows":[{"line":2,"hostname":"nas"}]}`,
 	"set-asset-facts": `{"owner":"somebody"}`, "add-account": `{"name":"new-one","roles":["auditor"]}`, "revoke-account": `{"reason":"left"}`,
 	"start-cycle": `{}`, "start-emergency": `{"slug":"openssl","reason":"it burns"}`, "set-schedule": `{}`,
@@ -66,7 +66,7 @@ func (h *house) call(op operation, token string) (int, wire.Problem) {
 	h.t.Helper()
 	path := strings.NewReplacer("{kind}", "cycle", "{policy}", "demo", "{run}", "2026-11.1", "{asset}", "a-1", "{device}", "d-a-1",
 		"{task}", "t-1", "{account}", "nobody", "{version}", "12345678", "{decision}", "workaround-1", "{advisory}", "LOCAL-1",
-		"{recipient}", "ops", "{feed}", "kev").Replace(op.path)
+		"{recipient}", "ops", "{feed}", "kev", "{place}", "berlin").Replace(op.path)
 	body, ok := bodies[op.id]
 	if !ok && strings.HasSuffix(op.id, "-cycle") {
 		body = `{"reason":"because","assets":["a-1"],"plan":"` + string(patching.DigestOf(nil)) + `"}`
@@ -155,7 +155,9 @@ func TestNobodyReachesBeyondTheirScope(t *testing.T) {
 		switch op.id {
 		case "get-cycle", "watch-cycle", "get-plan", "list-deployments", "list-decisions", "list-approvals":
 			assert.Equal(t, http.StatusOK, status, "%s by a site: %s", op.id, p.Detail)
-		case "get-machine", "get-asset", "set-asset-facts", "accept-device", "revoke-device", "get-task", "take-task", "done-task", "make-enrol-token", "step-workaround":
+		case "get-grants":
+			assert.Equal(t, http.StatusNotFound, status, "this house has no trust root: %s", p.Detail)
+		case "get-machine", "get-asset", "set-asset-facts", "accept-device", "replace-device", "revoke-device", "get-task", "take-task", "done-task", "make-enrol-token", "step-workaround":
 			assert.Equal(t, http.StatusForbidden, status, "%s of another site's: %s", op.id, p.Detail)
 		default:
 			if toPolicy(op.path) {
@@ -201,7 +203,7 @@ func TestASiteAdminTakesOutTheMachinesOfTheSiteAndNoOthers(t *testing.T) {
 	sue := h.as("sue", "site:amsterdam", patching.RoleSiteAdmin)
 	seen, err := sue.Cycle(t.Context(), cycleID)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"amend"}, seen.Verbs, "she is told so")
+	assert.Equal(t, []string{"amend", "admit"}, seen.Verbs, "she is told so")
 
 	amend := func(ids ...patching.AssetID) error {
 		_, err := sue.Do(t.Context(), cycleID, "amend", wire.Act{Reason: "payroll runs tonight", Assets: ids}, "")

@@ -23,6 +23,8 @@ type Options struct {
 	Starter Starter
 	// Feeds are those of advisories; nil: the server keeps none.
 	Feeds Feeds
+	// Backups are those of machines; nil: nobody watches them.
+	Backups Backups
 	// Rescan asks a machine for a fresh inventory; nil leaves it to the next one
 	// that comes by itself.
 	Rescan Rescanner
@@ -36,6 +38,10 @@ type Options struct {
 	// ReadAdvisories reads a document of advisories that people enter; required to take
 	// one. Its error names all that is wrong, a line each.
 	ReadAdvisories func(text []byte) ([]patching.Advisory, error)
+	// HoldChanged hears that machines were held, or let go on; nil: nobody.
+	HoldChanged func(context.Context) error
+	// Trust is the trust root in force; nil: the server has none.
+	Trust Trust
 	// Login returns a link by which the holder of the token enters Temporal's web
 	// pages, once; nil: there are none.
 	Login func(ctx context.Context, token string) (url string, err error)
@@ -43,8 +49,6 @@ type Options struct {
 	Notify Notifier
 	// Version is the program's.
 	Version string
-	// Mode is how approvals count ["dispatcher"].
-	Mode string
 	// Now is the clock [time.Now].
 	Now    func() time.Time
 	Logger *zap.Logger
@@ -74,9 +78,6 @@ func New(o Options) http.Handler {
 	}
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
-	}
-	if o.Mode == "" {
-		o.Mode = "dispatcher"
 	}
 	s := &server{Options: o, rules: rules()}
 	mux := http.NewServeMux()
@@ -119,9 +120,12 @@ func (s *server) register(mux *http.ServeMux) huma.API {
 	s.addWorkArounds(api)
 	s.addHandAdvisories(api)
 	s.addFeeds(api)
+	s.addBackups(api)
 	s.addAccounts(api)
 	s.addAudit(api)
 	s.addNotify(api)
+	s.addTrust(api)
+	s.addHold(api)
 	// The framework describes its own errors whether they are used or not.
 	for _, unused := range []string{"ErrorModel", "ErrorDetail"} {
 		delete(config.Components.Schemas.Map(), unused)

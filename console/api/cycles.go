@@ -148,6 +148,10 @@ func (s *server) show(ctx context.Context, st standing) (wire.CycleDetail, error
 	for _, n := range st.outcomes {
 		out.InProgress -= n
 	}
+	var err error
+	if out.Diagnoses, err = s.diagnoses(ctx, id); err != nil {
+		return out, err
+	}
 	var state contract.CycleState
 	if len(st.cycle.State) == 0 {
 		return out, nil
@@ -156,7 +160,6 @@ func (s *server) show(ctx context.Context, st standing) (wire.CycleDetail, error
 		return out, fmt.Errorf("state of %s: %w", id, err)
 	}
 	out.CloseBy, out.Quorum = state.CloseBy, state.Rules.Approval.Quorum
-	var err error
 	if out.Votes, err = s.votes(ctx, st.cycle, state); err != nil {
 		return out, err
 	}
@@ -165,6 +168,33 @@ func (s *server) show(ctx context.Context, st standing) (wire.CycleDetail, error
 	}
 	out.Rings, err = s.rings(ctx, id, state)
 	return out, err
+}
+
+// diagnoses are those that have something to say.
+func (s *server) diagnoses(ctx context.Context, id patching.CycleID) ([]wire.Diagnosis, error) {
+	rows, err := s.Store.Diagnoses(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var out []wire.Diagnosis
+	for _, d := range rows {
+		if d.Failed == 0 {
+			continue
+		}
+		one := wire.Diagnosis{Ring: d.Ring, At: d.At, Tried: d.Tried, Failed: d.Failed, ErrorRate: d.Rate, Words: d.Words()}
+		for _, c := range d.Causes {
+			cause := wire.FailureCause{
+				Kind: string(c.Kind), Name: c.Name, LaidTo: c.LaidTo, Failed: c.InsideFailed, Machines: c.Inside,
+				OthersFailed: c.OutsideFailed, Others: c.Outside, Chance: c.P, Words: c.Words(), Procedure: c.Procedure(),
+			}
+			for _, step := range c.Remedies() {
+				cause.Steps = append(cause.Steps, string(step))
+			}
+			one.Causes = append(one.Causes, cause)
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }
 
 // votes counts the approvals of the plan. The workflow forgets them once they

@@ -12,7 +12,9 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	planning "github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/urgency"
+	"github.com/patchcycle/patchcycle/store"
 )
 
 func inDays(n int) time.Time { return noon.AddDate(0, 0, n) }
@@ -95,6 +97,59 @@ func TestASecurityLeadDecidesHowUrgentSomethingIsAndThatIsOnRecord(t *testing.T)
 	require.NotNil(t, d.By)
 	assert.Equal(t, a.Review.ID, d.By.ID)
 	assert.True(t, d.Hold)
+}
+
+// Serves G2, U9.
+func TestWhatWaitsToBeReviewedIsAskedOfAllPolicies(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	sam := h.as("sam", "*", patching.RoleSecurityLead)
+	_, err := sam.AddException(ctx, wire.NewException{Subject: wire.Subject{Package: "nginx"}, Owner: "web-team", Reason: "r", Until: inDays(9)}, "")
+	require.NoError(t, err)
+	due := func(days int, lane urgency.Lane) *urgency.Deadline {
+		return &urgency.Deadline{Lane: lane, Due: noon.AddDate(0, 0, days)}
+	}
+	require.NoError(t, h.store.ApplyPolicy(ctx, store.PolicyVersion{Name: "web", Source: []byte("policy: web\n"), Applied: noon, By: "ana"}))
+	h.coming = planning.Remediation{Remedies: []planning.Remedy{
+		{Advisory: "DSA-2", Deadline: due(14, urgency.OutOfCycle), Clears: 3, Stays: map[planning.Staying]int{planning.NoFix: 2}},
+		{Advisory: "DSA-3", Deadline: due(3, urgency.Immediate), Clears: 1},
+		{Advisory: "DSA-4", Deadline: due(3, urgency.Immediate), Decided: []planning.DecidedOn{{}}},
+		{Advisory: "DSA-5", Deadline: due(30, urgency.Scheduled)},
+		{Advisory: "DSA-6"},
+	}}
+	w, err := h.as("aud", "*", patching.RoleAuditor).Waiting(ctx)
+	require.NoError(t, err)
+	require.Len(t, w.Advisories, 2, "neither what is decided nor what the monthly cycle does")
+	assert.Equal(t, patching.AdvisoryID("DSA-3"), w.Advisories[0].Advisory, "what is due first")
+	assert.Equal(t, 5, w.Advisories[1].Machines, "also those that keep it")
+	other, err := h.as("site", "site:tokyo", patching.RoleSiteAdmin).Waiting(ctx)
+	require.NoError(t, err)
+	assert.Empty(t, other.Advisories, "what machines miss is told of policies in scope")
+	require.Len(t, w.Decisions, 1)
+	assert.Equal(t, patching.AgendaEnds, w.Decisions[0].Why)
+}
+
+// Serves G2, U9.
+func TestADecisionAboutWhatNoFeedKnowsIsTakenAndWarnedOf(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	sam := h.as("sam", "*", patching.RoleSecurityLead)
+	for _, about := range []wire.Subject{{Advisory: "DSA-11"}, {CVE: "CVE-2026-1001"}, {Advisory: "DSA-1"}, {CVE: "CVE-2026-1000"}, {Package: "nginx"}} {
+		want := ""
+		if name := string(about.Advisory) + string(about.CVE); name == "DSA-11" || name == "CVE-2026-1001" {
+			want = "No feed knows " + name + ": is it written as its publisher writes it?"
+		}
+		r, err := sam.AddReview(ctx, wire.NewReview{Subject: about, Answer: patching.AnswerNow, Reason: "r", Until: inDays(9)}, "")
+		require.NoError(t, err, "never refused")
+		e, err := sam.AddException(ctx, wire.NewException{Subject: about, Owner: "web-team", Reason: "r", Until: inDays(9)}, "")
+		require.NoError(t, err)
+		w, err := sam.AddWorkAround(ctx, wire.NewWorkAround{Subject: about, What: "w", Owner: "web-team", Reason: "r"}, "")
+		require.NoError(t, err)
+		for _, got := range []string{r.Warning, e.Warning, w.Warning} {
+			assert.Contains(t, got, want)
+			assert.Equal(t, want == "", got == "", got)
+		}
+	}
 }
 
 // Serves G6, U9.

@@ -15,6 +15,7 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/trust"
 )
 
 func (s *server) addServer(api huma.API) {
@@ -30,7 +31,7 @@ func (s *server) addServer(api huma.API) {
 
 func (s *server) describe(ctx context.Context, _ *struct{}) (wire.Server, error) {
 	n, err := s.Store.CountAssets(ctx)
-	return wire.Server{Version: s.Version, Time: s.Now().UTC(), Mode: s.Mode, Machines: n, You: accountShape(account(ctx))}, err
+	return wire.Server{Version: s.Version, Time: s.Now().UTC(), Mode: s.mode(), Machines: n, You: accountShape(account(ctx))}, err
 }
 
 func (s *server) enterUI(ctx context.Context, _ *struct{}) (wire.LoginLink, error) {
@@ -171,4 +172,12 @@ func (s *server) checkPaths(ctx context.Context) wire.Check {
 		}
 	}
 	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("Parts that listen to machines: %d.", len(parts))}
+}
+
+// mode is how approvals count.
+func (s *server) mode() string {
+	if s.Trust == nil {
+		return string(trust.ModeDispatcher)
+	}
+	return string(s.Trust.Root().Mode)
 }

@@ -3,14 +3,17 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"go.uber.org/zap"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/reconcile"
 	"github.com/patchcycle/patchcycle/store"
 )
 
@@ -29,6 +32,11 @@ type revokeDeviceInput struct {
 	Body   wire.Because
 }
 
+type replaceDeviceInput struct {
+	Device patching.DeviceID `path:"device"`
+	Body   wire.DeviceReplaces
+}
+
 func (s *server) addEnrolment(api huma.API) {
 	handle(s, api, about("enrolment", "list-enrol-tokens", http.MethodGet, "/enrol-tokens", "List the tokens that let machines enrol"), s.listEnrolTokens)
 	op := about("enrolment", "make-enrol-token", http.MethodPost, "/enrol-tokens", "Make a token that lets machines enrol")
@@ -41,6 +49,9 @@ func (s *server) addEnrolment(api huma.API) {
 	handle(s, api, op, func(ctx context.Context, in *deviceInput) (wire.Device, error) {
 		return s.moveDevice(ctx, in.Device, patching.DeviceAccepted, "")
 	})
+	op = about("enrolment", "replace-device", http.MethodPost, "/devices/{device}/replace", "Accept a key in the place of another one")
+	op.Description = "For a machine that was installed anew: the new device takes over the machine as it is known, with its owner, tags and history, and the old one is revoked. What the old one was told, the new one never does."
+	handle(s, api, op, s.replaceDevice)
 	op = about("enrolment", "revoke-device", http.MethodPost, "/devices/{device}/revoke", "Take a key out of use, for good")
 	op.Description = "The machine has to enrol anew."
 	handle(s, api, op, func(ctx context.Context, in *revokeDeviceInput) (wire.Device, error) {
@@ -101,10 +112,73 @@ func (s *server) listDevices(ctx context.Context, in *devicesInput) (wire.Device
 		}
 	}
 	names, err := s.hostnames(ctx, ids)
+	if err != nil {
+		return out, err
+	}
+	same, err := s.sameMachines(ctx)
 	for i := range out.Items {
-		out.Items[i].Hostname = names[out.Items[i].Asset]
+		d := &out.Items[i]
+		d.Hostname = names[d.Asset]
+		if d.State != patching.DeviceRevoked {
+			d.SameAs = same[d.Asset]
+		}
 	}
 	return out, err
+}
+
+// sameMachines returns by asset the devices of others that may be the same machine.
+func (s *server) sameMachines(ctx context.Context) (map[patching.AssetID][]patching.DeviceID, error) {
+	assets, err := s.Store.Assets(ctx, store.AssetFilter{})
+	if err != nil {
+		return nil, err
+	}
+	devices, err := s.Store.Devices(ctx, patching.DevicePending, patching.DeviceAccepted, patching.DeviceQuarantined)
+	if err != nil {
+		return nil, err
+	}
+	of := map[patching.AssetID][]patching.DeviceID{}
+	for _, d := range devices {
+		of[d.Asset] = append(of[d.Asset], d.ID)
+	}
+	out := map[patching.AssetID][]patching.DeviceID{}
+	for id, twins := range reconcile.Twins(assets) {
+		for _, twin := range twins {
+			out[id] = append(out[id], of[twin]...)
+		}
+	}
+	return out, nil
+}
+
+// replaceDevice makes a device that of a machine which is known by another one.
+func (s *server) replaceDevice(ctx context.Context, in *replaceDeviceInput) (wire.Device, error) {
+	old, fresh := in.Body.Device, in.Device
+	for _, id := range []patching.DeviceID{fresh, old} {
+		d, err := s.Store.Device(ctx, id)
+		if err != nil {
+			return wire.Device{}, absent(aDevice, id, err)
+		}
+		if who := account(ctx); !who.CoversSite(d.Site) {
+			return wire.Device{}, outsideSite(who, d.Site)
+		}
+	}
+	words := "in the place of " + string(old) + ": " + in.Body.Reason
+	err := s.change(ctx, "replace device", string(fresh), words, func() error { return s.Store.ReplaceDevice(ctx, old, fresh) })
+	switch {
+	case errors.Is(err, store.ErrFinal):
+		return wire.Device{}, conflict(err.Error(), "patchcycle enrol list")
+	case err != nil:
+		return wire.Device{}, err
+	}
+	if s.DeviceChanged != nil {
+		s.DeviceChanged(fresh)
+	}
+	d, err := s.Store.Device(ctx, fresh)
+	if err == nil && s.Rescan != nil { // what the machine is now, it has said of another asset
+		if err := s.Rescan.Rescan(ctx, d.Asset); err != nil {
+			s.Logger.Warn("a machine could not be asked for an inventory", zap.String("asset", string(d.Asset)), zap.Error(err))
+		}
+	}
+	return deviceShape(d), err
 }
 
 func (s *server) moveDevice(ctx context.Context, id patching.DeviceID, to patching.DeviceState, why string) (wire.Device, error) {

@@ -73,7 +73,9 @@ func (s *server) addException(ctx context.Context, in *addExceptionInput) (wire.
 	if err := s.change(ctx, "add exception", string(e.ID), said, func() error { return s.Store.PutException(ctx, e) }); err != nil {
 		return wire.ExceptionAnswer{}, err
 	}
-	return s.exceptionAnswer(e, words), nil
+	answer := s.exceptionAnswer(e, words)
+	answer.Warning = s.Urgent.Doubt(ctx, e.Subject)
+	return answer, nil
 }
 
 // excepts says of how many machines an exception is, unless its maker would answer for it

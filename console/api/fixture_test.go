@@ -44,6 +44,7 @@ type house struct {
 	moved  []patching.DeviceID
 	teller teller
 	feeds  *feeds
+	coming planning.Remediation
 }
 
 func newHouse(t *testing.T) *house {
@@ -59,6 +60,7 @@ func newHouse(t *testing.T) *house {
 		Store:  s, Starter: h.engine, Rescan: h, ReadAdvisories: advisories.ReadHand, Version: "v0.0.0-test", Now: func() time.Time { return noon },
 		Notify:        &h.teller,
 		Feeds:         h.feeds,
+		Backups:       vault{},
 		DeviceChanged: func(d patching.DeviceID) { h.moved = append(h.moved, d) },
 		Login:         func(_ context.Context, token string) (string, error) { return "https://ui/login?for=" + token, nil },
 		Logger:        zaptest.NewLogger(t),
@@ -77,7 +79,12 @@ func (h *house) Coming(_ context.Context, p patching.PolicyName) (planning.Remed
 	if p != "web" {
 		return planning.Remediation{}, time.Time{}, "", store.ErrNotFound
 	}
-	return planning.Remediation{}, noon.AddDate(0, 0, 9), cycleID, nil
+	return h.coming, noon.AddDate(0, 0, 9), cycleID, nil
+}
+
+// Doubt is of a server that knows DSA-1 and its flaw.
+func (h *house) Doubt(_ context.Context, about patching.Subject) string {
+	return assess.Knowledge{Advisories: assess.NewIndex([]patching.Advisory{{ID: "DSA-1", CVEs: []patching.CVE{"CVE-2026-1000"}}})}.Doubt(about)
 }
 
 func (h *house) Rescan(_ context.Context, a patching.AssetID) error {

@@ -43,6 +43,8 @@ func (s *server) addPlans(api huma.API) {
 		func(ctx context.Context, in *cycleInput) (wire.Decisions, error) { return s.decisions(ctx, in.ID()) })
 	handle(s, api, about("plans", "list-approvals", http.MethodGet, cyclePath+"/approvals", "List the votes, those that do not count too"),
 		func(ctx context.Context, in *cycleInput) (wire.Approvals, error) { return s.approvals(ctx, in.ID()) })
+	handle(s, api, about("plans", "get-grants", http.MethodGet, cyclePath+"/grants", "Show what has to be signed to approve the plan"), s.grants)
+	s.addPlanFile(api)
 	op := about("plans", "get-report", http.MethodGet, cyclePath+"/report", "Get the report")
 	op.Responses = map[string]*huma.Response{
 		"200":     {Description: "The report.", Content: map[string]*huma.MediaType{"text/html": {Schema: &huma.Schema{Type: huma.TypeString}}}},
@@ -264,7 +266,7 @@ func (s *server) approvals(ctx context.Context, id patching.CycleID) (wire.Appro
 	rows, err := s.Store.Approvals(ctx, id)
 	for _, a := range rows {
 		out.Items = append(out.Items, wire.Approval{
-			Account: a.Account, Verdict: a.Verdict, Plan: a.Plan, Reason: a.Reason, Via: a.Via, At: a.At, Counts: a.Refused == "", Refused: a.Refused,
+			Account: a.Account, Verdict: a.Verdict, Plan: a.Plan, Reason: a.Reason, Via: a.Via, At: a.At, Counts: a.Refused == "", Refused: a.Refused, Key: a.Key, Paper: a.Paper,
 		})
 	}
 	return out, err

@@ -5,12 +5,14 @@ import (
 	"io"
 	"time"
 
+	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/assess"
 	"github.com/patchcycle/patchcycle/patching/plan"
 	"github.com/patchcycle/patchcycle/patching/window"
 	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
+	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -37,8 +39,10 @@ type fleetStore interface {
 	Device(ctx context.Context, id patching.DeviceID) (patching.Device, error)
 	Devices(ctx context.Context, states ...patching.DeviceState) ([]patching.Device, error)
 	SetDeviceState(ctx context.Context, id patching.DeviceID, to patching.DeviceState) error
+	ReplaceDevice(ctx context.Context, old, fresh patching.DeviceID) error
 	FeedSyncs(ctx context.Context, name patching.FeedName, limit int) ([]patching.FeedSync, error)
 	Parts(ctx context.Context) (map[string]time.Time, error)
+	Backups(ctx context.Context, want store.BackupFilter) ([]patching.Backup, error)
 }
 
 type cycleStore interface {
@@ -59,6 +63,7 @@ type cycleStore interface {
 	Receipts(ctx context.Context, d patching.DeviceID, c patching.CycleID) ([]patching.Receipt, error)
 	Approvals(ctx context.Context, c patching.CycleID) ([]patching.Approval, error)
 	Decisions(ctx context.Context, c patching.CycleID) ([]store.DecisionRow, error)
+	Diagnoses(ctx context.Context, c patching.CycleID) ([]store.DiagnosisRow, error)
 }
 
 type peopleStore interface {
@@ -71,6 +76,11 @@ type peopleStore interface {
 	Tasks(ctx context.Context, want store.TaskFilter) ([]patching.Task, error)
 	Task(ctx context.Context, id patching.TaskID) (patching.Task, error)
 	SaveTask(ctx context.Context, k patching.Task) error
+	SayHold(ctx context.Context, h patching.Hold) error
+	Hold(ctx context.Context) (patching.Hold, error)
+	Holds(ctx context.Context, limit int) ([]patching.Hold, error)
+	SignPaper(ctx context.Context, p patching.Paper) error
+	Papers(ctx context.Context, kind patching.PaperKind, subject string) ([]patching.Paper, error)
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 	Audit(ctx context.Context, after int64, limit int) ([]patching.AuditEntry, error)
 	VerifyAudit(ctx context.Context) (entries int64, err error)
@@ -78,6 +88,7 @@ type peopleStore interface {
 }
 
 type decisionStore interface {
+	DecisionsAt(ctx context.Context, now time.Time) (patching.Decisions, error)
 	PutReview(ctx context.Context, r patching.Review) error
 	Review(ctx context.Context, id patching.DecisionID) (patching.Review, error)
 	Reviews(ctx context.Context, since time.Time) ([]patching.Review, error)
@@ -107,6 +118,18 @@ type Starter interface {
 	PauseSchedule(ctx context.Context, p patching.PolicyName, pause bool, note string) error
 }
 
+// Trust is the trust root in force and the server's keys.
+type Trust interface {
+	Root() trust.Root
+	// Envelope is the root's as machines pin it; behind says why nothing is ordered
+	// under it.
+	Envelope() (envelope []byte, behind string)
+	// Adopt puts a newer root in force. Its error says why it was not.
+	Adopt(envelope []byte) error
+	// NextKey makes a key that a root may name, of the kind "dispatcher" or "lease".
+	NextKey(kind string) (trust.PublicKey, error)
+}
+
 // Rescanner asks a machine for a fresh inventory, which decides whether a task
 // is done.
 type Rescanner interface {
@@ -120,6 +143,19 @@ type Urgent interface {
 	// Coming is what a policy's machines miss, when its next monthly cycle starts, and
 	// which one is open.
 	Coming(ctx context.Context, p patching.PolicyName) (r plan.Remediation, next time.Time, running patching.CycleID, err error)
+	// Doubt says that no feed knows what somebody decides about; empty: one does.
+	Doubt(ctx context.Context, about patching.Subject) string
+}
+
+// Backups are what the server knows of machines' backups. A place that it does not
+// know is [store.ErrNotFound].
+type Backups interface {
+	// Places lists those that are asked, and why the list is not in force.
+	Places() (all []wire.BackupPlace, trouble string)
+	// Check asks a place and verifies it. It waits for a while.
+	Check(ctx context.Context, place string) (wire.BackupPlace, error)
+	// Lacking are the machines without the backup that their policy wants.
+	Lacking(ctx context.Context) ([]wire.Lacking, error)
 }
 
 // Feeds are those of advisories that the server keeps. A feed that cannot be asked for is

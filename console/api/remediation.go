@@ -19,9 +19,7 @@ func remediationShape(r plan.Remediation) *wire.Remediation {
 		Blind: []wire.Blindness{}, Ends: []wire.SupportEnd{}, Warnings: append([]string{}, r.Warnings()...),
 		Review: []wire.ToReview{}, Unlisted: r.MoreReview,
 	}
-	for _, i := range r.Review {
-		out.Review = append(out.Review, wire.ToReview{ID: i.ID, Kind: i.Kind, About: i.Words(), Owner: i.Owner, Why: i.Why, At: i.At})
-	}
+	out.Review = append(out.Review, agendaShape(r.Review)...)
 	for i := range r.Remedies {
 		out.Remedies = append(out.Remedies, remedyShape(&r.Remedies[i]))
 	}
@@ -31,7 +29,7 @@ func remediationShape(r plan.Remediation) *wire.Remediation {
 		}
 	}
 	for _, b := range r.Blind {
-		out.Blind = append(out.Blind, wire.Blindness{What: b.What, Why: b.Why, Machines: b.Machines, Owners: append([]string{}, b.Owners...)})
+		out.Blind = append(out.Blind, wire.Blindness{What: b.What, Why: b.Why, Packages: b.Packages, Machines: b.Machines, Owners: append([]string{}, b.Owners...)})
 	}
 	for _, e := range r.Ends {
 		out.Ends = append(out.Ends, wire.SupportEnd{
@@ -70,6 +68,14 @@ func remedyShape(r *plan.Remedy) wire.Remedy {
 	return out
 }
 
+func agendaShape(all []patching.AgendaItem) []wire.ToReview {
+	out := []wire.ToReview{}
+	for _, i := range all {
+		out = append(out, wire.ToReview{ID: i.ID, Kind: i.Kind, About: i.Words(), Owner: i.Owner, Why: i.Why, At: i.At})
+	}
+	return out
+}
+
 // moment is nil for a time that is not.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
@@ -99,8 +105,7 @@ func (s *server) findings(ctx context.Context, in *assetInput) (wire.Findings, e
 	}
 	sheet, feeds, err := s.Urgent.Findings(ctx, a)
 	return wire.Findings{
-		Asset: a.ID, Hostname: a.Hostname, Findings: sheet.Findings, Aside: sheet.Aside, EndOfLife: sheet.EndOfLife,
-		BlindSpots: sheet.BlindSpots, Blind: sheet.Blind, Feeds: feedLines(feeds),
+		Asset: a.ID, Hostname: a.Hostname, Owner: a.Owner, Sheet: sheet, Feeds: feedLines(feeds),
 	}, err
 }
 

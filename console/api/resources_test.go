@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -359,6 +360,92 @@ func TestMachinesEnrolByATokenAndAreAcceptedByAPerson(t *testing.T) {
 	assert.Equal(t, []patching.DeviceID{"d-9", "d-9"}, h.moved, "the uplink is told")
 	_, err = op.AcceptDevice(t.Context(), "d-9")
 	problem(t, err, http.StatusConflict, wire.CodeConflict)
+}
+
+// Serves G1, G6.
+func TestAMachineThatWasInstalledAnewIsSeenAndTakesItsPlaceAgain(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	op := h.as("olga", "*", patching.RoleOperator)
+	made, err := op.MakeEnrolToken(ctx, wire.NewEnrolToken{Site: "tokyo", Uses: 3, AutoAccept: true})
+	require.NoError(t, err)
+	for id, hostname := range map[patching.DeviceID]string{"d-old": "shop", "d-new": "shop", "d-other": "nas"} {
+		_, err := h.store.Enrol(ctx, patching.DigestOf([]byte(made.Token)), noon, patching.Device{ID: id, Key: []byte(id)},
+			patching.Asset{ID: "a-" + patching.AssetID(id), Hostname: hostname})
+		require.NoError(t, err)
+	}
+	same := func() map[patching.DeviceID][]patching.DeviceID {
+		t.Helper()
+		all, err := op.Devices(ctx)
+		require.NoError(t, err)
+		out := map[patching.DeviceID][]patching.DeviceID{}
+		for _, d := range all.Items {
+			if len(d.SameAs) > 0 {
+				out[d.ID] = d.SameAs
+			}
+		}
+		return out
+	}
+	require.Equal(t, map[patching.DeviceID][]patching.DeviceID{"d-old": {"d-new"}, "d-new": {"d-old"}}, same())
+	d, err := op.ReplaceDevice(ctx, "d-new", "d-old", "a new disk")
+	require.NoError(t, err)
+	assert.Equal(t, patching.AssetID("a-d-old"), d.Asset)
+	assert.Equal(t, []patching.AssetID{"a-d-old"}, h.rescan, "it is asked what it is now")
+	assert.Empty(t, same())
+	_, err = op.ReplaceDevice(ctx, "d-old", "d-new", "back")
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+	_, err = op.ReplaceDevice(ctx, "d-new", "d-nobody", "who?")
+	problem(t, err, http.StatusNotFound, wire.CodeNotFound)
+	audit, err := h.store.Audit(ctx, 0, 0)
+	require.NoError(t, err)
+	assert.True(t, slices.ContainsFunc(audit, func(e patching.AuditEntry) bool {
+		return e.Verb == "replace device" && e.Subject == "d-new" && e.Body == "in the place of d-old: a new disk"
+	}))
+}
+
+// Serves G6, G8.
+func TestAReviewIsClosedWithWordsByAPersonWhoDidNotSign(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	require.NoError(t, h.store.PutTasks(t.Context(), []patching.Task{{
+		ID: "t-7", Cycle: cycleID, Cause: patching.ReasonBreakGlass, Tried: "Signed by ana: \"exploited tonight\".", Steps: "Ask ana.",
+		Due: noon.Add(24 * time.Hour), Opened: noon, State: patching.TaskOpen, NotBy: []patching.AccountName{"ana"},
+	}}))
+	ctx := t.Context()
+	ana, ben := h.as("ana", "*", patching.RoleApprover, patching.RoleAdmin), h.as("ben", "*", patching.RoleApprover)
+	_, err := ana.TakeTask(ctx, "t-7")
+	problem(t, err, http.StatusForbidden, wire.CodeNotAllowed)
+	_, err = ana.DoneTask(ctx, "t-7", "all is well")
+	assert.Contains(t, problem(t, err, http.StatusForbidden, wire.CodeNotAllowed).Detail, "somebody else has to")
+	_, err = h.as("olga", "*", patching.RoleOperator).DoneTask(ctx, "t-7", "all is well")
+	problem(t, err, http.StatusForbidden, wire.CodeNotAllowed)
+	_, err = h.as("abe", "policy:other", patching.RoleApprover).DoneTask(ctx, "t-7", "all is well")
+	problem(t, err, http.StatusForbidden, wire.CodeNotAllowed)
+	_, err = ben.DoneTask(ctx, "t-7", " ")
+	problem(t, err, http.StatusUnprocessableEntity, wire.CodeInvalid)
+
+	_, err = h.as("sam", "*", patching.RoleSecurityLead).TakeTask(ctx, "t-7")
+	require.NoError(t, err)
+	done, err := ben.DoneTask(ctx, "t-7", "the flaw was exploited that night")
+	require.NoError(t, err)
+	assert.Equal(t, patching.TaskDone, done.Task.State)
+	assert.Equal(t, patching.AccountName("ben"), done.Task.TakenBy, "who closed it, not who meant to")
+	assert.Equal(t, []patching.AccountName{"ana"}, done.Task.NotBy)
+	assert.Empty(t, h.rescan, "there is no machine to scan")
+	_, err = ben.DoneTask(ctx, "t-7", "again")
+	problem(t, err, http.StatusConflict, wire.CodeConflict)
+
+	entries, err := h.store.Audit(ctx, 0, 1000)
+	require.NoError(t, err)
+	var said []string
+	for _, e := range entries {
+		if e.Subject == string(cycleID)+"/review/t-7" {
+			said = append(said, e.Actor+": "+e.Body)
+		}
+	}
+	require.Len(t, said, 4, "%v", said)
+	assert.Contains(t, said[0], "ana: refused by the API: ")
+	assert.Equal(t, "ben: the flaw was exploited that night", said[3])
 }
 
 // Serves G21.

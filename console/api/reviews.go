@@ -21,6 +21,7 @@ type addReviewInput struct {
 
 func (s *server) addReviews(api huma.API) {
 	handle(s, api, about("decisions", "list-reviews", http.MethodGet, "/urgency-reviews", "List what was decided about urgency"), s.listReviews)
+	handle(s, api, about("decisions", "list-waiting", http.MethodGet, "/urgency-reviews/waiting", "List what waits for somebody to say how urgent it is"), s.listWaiting)
 	op := about("decisions", "add-review", http.MethodPost, "/urgency-reviews", "Decide how urgent something is")
 	op.Description = "By a security lead; a risk is accepted by one who is no author of policies. Of reviews of the very same subject the newest counts."
 	op.DefaultStatus = http.StatusCreated
@@ -74,7 +75,9 @@ func (s *server) addReview(ctx context.Context, in *addReviewInput) (wire.Review
 	if r.Answer == patching.AnswerWorkAround {
 		words += " It counts on machines where a work-around is in place: patchcycle workaround add."
 	}
-	return s.reviewAnswer(r, words), nil
+	answer := s.reviewAnswer(r, words)
+	answer.Warning = s.Urgent.Doubt(ctx, r.Subject)
+	return answer, nil
 }
 
 func (s *server) endReview(ctx context.Context, in *endInput) (wire.ReviewAnswer, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.uber.org/zap"
@@ -36,7 +37,7 @@ func (s *server) addTasks(api huma.API) {
 	handle(s, api, about("tasks", "get-task", http.MethodGet, "/tasks/{task}", "Show what needs a person, and the procedure"), s.getTask)
 	handle(s, api, about("tasks", "take-task", http.MethodPost, "/tasks/{task}/take", "Say that you look after it"), s.takeTask)
 	op := about("tasks", "done-task", http.MethodPost, "/tasks/{task}/done", "Say that the work was done")
-	op.Description = "The machine is asked for a fresh inventory: the task is done when that says so."
+	op.Description = "The machine is asked for a fresh inventory: the task is done when that says so. A review is done at once, by somebody who had no part in it, with what they found as the note."
 	handle(s, api, op, s.doneTask)
 }
 
@@ -101,6 +102,9 @@ func (s *server) takeTask(ctx context.Context, in *taskInput) (wire.TaskAnswer, 
 	if err != nil {
 		return wire.TaskAnswer{}, err
 	}
+	if err := mayLookAfter(account(ctx), t); err != nil {
+		return wire.TaskAnswer{}, err
+	}
 	who := account(ctx).Name
 	switch {
 	case t.State.Terminal():
@@ -113,10 +117,22 @@ func (s *server) takeTask(ctx context.Context, in *taskInput) (wire.TaskAnswer, 
 		words = fmt.Sprintf("it is yours now; %s had taken it.", t.TakenBy)
 	}
 	t.TakenBy, t.State = who, patching.TaskTaken
-	if err := s.change(ctx, "take task", string(t.ID), words, func() error { return s.Store.SaveTask(ctx, t) }); err != nil {
+	if err := s.change(ctx, "take task", taskSubject(t), words, func() error { return s.Store.SaveTask(ctx, t) }); err != nil {
 		return wire.TaskAnswer{}, err
 	}
 	return wire.TaskAnswer{Task: taskShape(t, hostname), Words: "Task " + string(t.ID) + ": " + words}, nil
+}
+
+// mayLookAfter says why the account may not take the task or say that it is done; nil:
+// it may.
+func mayLookAfter(a patching.Account, t patching.Task) error {
+	switch may := t.LookedAfterBy(); {
+	case !a.Has(may...):
+		return notAllowed(fmt.Sprintf("%s has the %s; this takes one of %s.", a.Name, roleWords(a.Roles), join(may)))
+	case t.Bars(a.Name):
+		return notAllowed(fmt.Sprintf("%s is among those whose act this reviews: somebody else has to.", a.Name))
+	}
+	return nil
 }
 
 func (s *server) doneTask(ctx context.Context, in *doneInput) (wire.TaskAnswer, error) {
@@ -124,8 +140,17 @@ func (s *server) doneTask(ctx context.Context, in *doneInput) (wire.TaskAnswer, 
 	if err != nil {
 		return wire.TaskAnswer{}, err
 	}
+	if err := mayLookAfter(account(ctx), t); err != nil {
+		if t.IsReview() {
+			s.recordRefused(ctx, account(ctx), "done task", taskSubject(t), err.Error())
+		}
+		return wire.TaskAnswer{}, err
+	}
 	if t.State.Terminal() {
 		return wire.TaskAnswer{}, conflict(fmt.Sprintf("Task %s is done.", t.ID), "")
+	}
+	if t.IsReview() {
+		return s.closeReview(ctx, t, in.Body.Note)
 	}
 	t.State, t.Asked = patching.TaskChecking, s.Now().UTC()
 	if t.TakenBy == "" {
@@ -134,7 +159,7 @@ func (s *server) doneTask(ctx context.Context, in *doneInput) (wire.TaskAnswer, 
 	if in.Body.Note != "" {
 		t.Note = in.Body.Note
 	}
-	if err := s.change(ctx, "done task", string(t.ID), in.Body.Note, func() error { return s.Store.SaveTask(ctx, t) }); err != nil {
+	if err := s.change(ctx, "done task", taskSubject(t), in.Body.Note, func() error { return s.Store.SaveTask(ctx, t) }); err != nil {
 		return wire.TaskAnswer{}, err
 	}
 	words := "The next inventory of the machine decides whether it is done."
@@ -148,9 +173,30 @@ func (s *server) doneTask(ctx context.Context, in *doneInput) (wire.TaskAnswer, 
 	return wire.TaskAnswer{Task: taskShape(t, hostname), Words: words}, nil
 }
 
+// closeReview ends a review with a person's words. Who closed it is who had it last.
+func (s *server) closeReview(ctx context.Context, t patching.Task, note string) (wire.TaskAnswer, error) {
+	if note = strings.TrimSpace(note); note == "" {
+		return wire.TaskAnswer{}, invalid("body.note", "say what you found: a review is closed with words")
+	}
+	t.State, t.Closed, t.TakenBy, t.Note = patching.TaskDone, s.Now().UTC(), account(ctx).Name, note
+	if err := s.change(ctx, "done task", taskSubject(t), note, func() error { return s.Store.SaveTask(ctx, t) }); err != nil {
+		return wire.TaskAnswer{}, err
+	}
+	return wire.TaskAnswer{Task: taskShape(t, ""), Words: fmt.Sprintf("Task %s is done: reviewed by %s.", t.ID, t.TakenBy)}, nil
+}
+
+// taskSubject is what the record of decisions calls a task. A review is found with its
+// cycle: it belongs to what people said of the plan.
+func taskSubject(t patching.Task) string {
+	if t.IsReview() {
+		return string(t.Cycle) + "/review/" + string(t.ID)
+	}
+	return string(t.ID)
+}
+
 func taskShape(t patching.Task, hostname string) wire.Task {
 	return wire.Task{
 		ID: t.ID, Cycle: t.Cycle, Asset: t.Asset, Hostname: hostname, Cause: t.Cause, Words: t.Cause.Words(), Tried: t.Tried, Steps: t.Steps,
-		Owner: t.Owner, Due: t.Due, Opened: t.Opened, TakenBy: t.TakenBy, State: t.State, Closed: t.Closed, Note: t.Note,
+		Owner: t.Owner, Due: t.Due, Opened: t.Opened, TakenBy: t.TakenBy, State: t.State, Closed: t.Closed, Note: t.Note, NotBy: t.NotBy,
 	}
 }

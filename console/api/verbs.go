@@ -69,8 +69,8 @@ func (s *server) act(ctx context.Context, v contract.VerbRule, in *actInput) (wi
 		return wire.Answer{}, invalid("body.plan", "%s needs the hash of the plan that is meant: sha256: and 64 digits", v.Verb)
 	case v.NeedsReason && in.Body.Reason == "":
 		return wire.Answer{}, invalid("body.reason", "%s needs a reason", v.Verb)
-	case v.Verb == contract.VerbAmend && len(in.Body.Assets) == 0:
-		return wire.Answer{}, invalid("body.assets", "name the machines to take out")
+	case v.OfMachines && len(in.Body.Assets) == 0:
+		return wire.Answer{}, invalid("body.assets", "name the machines")
 	}
 	if err := s.inScope(ctx, v, in); err != nil {
 		return wire.Answer{}, err
@@ -83,6 +83,7 @@ func (s *server) act(ctx context.Context, v contract.VerbRule, in *actInput) (wi
 	}
 	a, err := s.Starter.Do(ctx, in.ID(), v.Verb, contract.Act{
 		Request: id, Plan: in.Body.Plan, Reason: in.Body.Reason, Assets: in.Body.Assets,
+		Signature: in.Body.Signature, BreakGlass: in.Body.BreakGlass,
 	})
 	var notNow *starter.NotNow
 	if errors.As(err, &notNow) {

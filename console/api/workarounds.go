@@ -52,9 +52,6 @@ func (s *server) listWorkArounds(ctx context.Context, in *decisionsInput) (wire.
 		return out, err
 	}
 	for _, w := range all {
-		if w.State().Terminal() && !in.All {
-			continue
-		}
 		shape, err := s.workAroundShape(ctx, w)
 		if err != nil {
 			return out, err
@@ -102,7 +99,9 @@ func (s *server) addWorkAround(ctx context.Context, in *addWorkAroundInput) (wir
 		return wire.WorkAroundAnswer{}, err
 	}
 	shape, err := s.workAroundShape(ctx, w)
-	return wire.WorkAroundAnswer{WorkAround: shape, Words: about.words() + " Once it works on a machine: patchcycle workaround place " + string(id) + "."}, err
+	return wire.WorkAroundAnswer{
+		WorkAround: shape, Words: about.words() + " Once it works on a machine: patchcycle workaround place " + string(id) + ".", Warning: s.Urgent.Doubt(ctx, w.Subject),
+	}, err
 }
 
 func (s *server) stepWorkAround(ctx context.Context, in *stepInput) (wire.WorkAroundAnswer, error) {
@@ -127,7 +126,7 @@ func (s *server) stepWorkAround(ctx context.Context, in *stepInput) (wire.WorkAr
 	if err := s.concerns(ctx, w, step); err != nil {
 		return wire.WorkAroundAnswer{}, err
 	}
-	said := fmt.Sprintf("%s on %s; %q", step.State, phrase.Few(texts(on), 20), step.Note)
+	said := fmt.Sprintf("%s on %s; %q", step.State, phrase.Few(on, 20), step.Note)
 	err = s.change(ctx, "work-around", string(w.ID), said, func() (err error) { w, err = s.Store.AddWorkAroundStep(ctx, step); return err })
 	if err != nil {
 		return wire.WorkAroundAnswer{}, misfits(err)
@@ -223,12 +222,4 @@ func (s *server) workAroundShape(ctx context.Context, w patching.WorkAround) (wi
 	}
 	out.Others = len(on) - len(out.Machines)
 	return out, nil
-}
-
-func texts[S ~string](all []S) []string {
-	out := make([]string, len(all))
-	for i, s := range all {
-		out[i] = string(s)
-	}
-	return out
 }

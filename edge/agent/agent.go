@@ -45,6 +45,8 @@ type Config struct {
 	Host     Host
 	Log      *zap.Logger
 	Limits   Limits
+	// Version is that of the agent's own program, which inventories tell.
+	Version string
 }
 
 // Limits are how long an agent waits and how often it tries. Zero fields take
@@ -107,8 +109,12 @@ type Agent struct {
 
 	// mu guards what follows. It is not held while the machine or the line is
 	// at work.
-	mu    sync.Mutex
-	root  trust.Pinned
+	mu   sync.Mutex
+	root trust.Pinned
+	// floor is the mode of the trust root that the machine was enrolled with.
+	floor trust.Mode
+	// mode is whose word the machine obeyed when its rules were last read.
+	mode  trust.Mode
 	state state
 	// dirty: a save that had to be durable failed. Nothing is done before it
 	// has been made good.
@@ -116,6 +122,8 @@ type Agent struct {
 	sides map[patching.OrderID]*side
 	// next is the message counter to be used next.
 	next uint64
+	// said is what the last answer said of a hold; nil: there is none.
+	said *Hold
 	// hello is signed presence, kept for half of its life.
 	hello   *uplink.Message
 	helloAt time.Time
@@ -145,17 +153,21 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := pinned(cfg.Identity, s)
+	root, floor, err := pinned(cfg.Identity, s)
 	if err != nil {
 		return nil, err
 	}
 	now := cfg.Clock.Now()
 	a := &Agent{
-		cfg: cfg, log: cfg.Log, root: root, state: s, next: s.Counter + 1,
+		cfg: cfg, log: cfg.Log, root: root, floor: floor, state: s, next: s.Counter + 1,
 		keyID: trust.PublicKey(cfg.Identity.Key.Public().(ed25519.PublicKey)).ID(),
 	}
+	rules, err := cfg.Host.Rules()
+	a.mode = modeOf(floor, rules, err)
 	a.inventoryAt = now
-	if s.Boot == cfg.Machine.Boot() {
+	// A new release reports in at once. An inventory of the future was taken while the
+	// clock was ahead: the next would be due years from now.
+	if s.Boot == cfg.Machine.Boot() && s.Told == cfg.Version && !s.Inventoried.After(now) {
 		a.inventoryAt = s.Inventoried.Add(a.cfg.Limits.Inventory)
 	}
 	for i := range s.Works {

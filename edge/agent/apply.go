@@ -95,6 +95,11 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	if end := held(rules, left); end != nil {
 		return a.fail(ctx, w, *end)
 	}
+	if end, err := a.approved(ctx, w, b); err != nil {
+		return a.failBy(ctx, w, err, patching.ReasonPreflight)
+	} else if end != nil {
+		return a.fail(ctx, w, *end)
+	}
 	if err := a.cfg.Machine.Preflight(ctx, b); err != nil {
 		if known, ok := errors.AsType[*Failure](err); ok && known.Mendable && w.mendable() && rules.allows(trust.Repair) {
 			return a.repairStep(ctx, w)
@@ -112,6 +117,11 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	}
 	w.Already = already
 	w.baseline(health)
+	if w.Order.Verb == trust.Apply {
+		a.mu.Lock()
+		a.state.Tried = &tried{w.Order.Cycle, w.Order.Bundle}
+		a.mu.Unlock()
+	}
 	w.Phase, w.Tries, w.Since = phaseInstall, 0, a.cfg.Clock.Now().UTC()
 	w.Mends, w.Mended = 0, false
 	a.calm(w)
@@ -233,9 +243,14 @@ func (a *Agent) repairStep(ctx context.Context, w *work) error {
 	}
 	if err := a.cfg.Machine.Repair(ctx); err != nil {
 		a.log.Warn("the repair failed", zap.Stringer("order", w.Order), zap.Error(err))
-		if w.Order.Verb == trust.Repair {
-			end := endingOf(err, patching.ReasonInstallFailed)
+		end := endingOf(err, patching.ReasonInstallFailed)
+		switch {
+		case w.Order.Verb == trust.Repair:
 			w.Last = &end
+		case w.Phase == phaseInstall && w.Last == nil:
+			// An earlier order left it so: what the repair said is all there is
+			// to tell the machine's failure by.
+			w.Last, w.Own = &end, true
 		}
 	}
 	if ctx.Err() != nil {

@@ -40,6 +40,8 @@ type box struct {
 	onBoot      func()
 	onLook      func() error
 	onInventory func() error
+	// signers are who signed the indexes that packages come from.
+	signers map[string][]string
 	// sources are where packages came from, by what was done.
 	sources map[string]string
 	// sick says what else fails.
@@ -121,6 +123,8 @@ func (b *box) Fetch(ctx context.Context, _ patching.Bundle) error {
 	b.from(ctx, "fetch")
 	return call(b.onFetch)
 }
+
+func (b *box) Signers(context.Context) (map[string][]string, error) { return b.signers, nil }
 
 func (b *box) Simulate(ctx context.Context, patches []patching.Patch) ([]patching.Change, error) {
 	var out []patching.Change

@@ -60,7 +60,9 @@ type situation struct {
 	sides    map[patching.OrderID]*side
 	rules    Rules
 	rulesErr error
-	limits   Limits
+	// said is what the line says of a hold.
+	said   *Hold
+	limits Limits
 	// letterAt is when letters may be sent again, inventoryAt when an inventory
 	// is due.
 	letterAt, inventoryAt time.Time
@@ -222,7 +224,10 @@ func (s situation) held(now time.Time) string {
 		return "the machine's rules cannot be read: " + s.rulesErr.Error()
 	}
 	h := s.rules.Hold
-	if h == nil || !h.Until.IsZero() && !now.Before(h.Until) {
+	if !h.In(now) {
+		h = s.said
+	}
+	if !h.In(now) {
 		return ""
 	}
 	words := fmt.Sprintf("held by %s: %s", h.By, h.Reason)

@@ -2,13 +2,17 @@
 
 package agent
 
-import "os"
+import (
+	"os"
 
-// lockFile opens the file without sharing where the system has that; Windows
-// refuses a second exclusive handle by itself.
-func lockFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-}
+	"github.com/patchcycle/patchcycle/internal/durable"
+)
+
+// lockFile takes a lock that ends with the process.
+func lockFile(path string) (*os.File, error) { return durable.Lock(path, "another agent") }
+
+// fileLocked cannot tell there: asking would open the file for good.
+func fileLocked(string) bool { return false }
 
 // syncDir does nothing: folders cannot be flushed there.
 func syncDir(string) error { return nil }

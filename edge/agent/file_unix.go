@@ -4,21 +4,26 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/patchcycle/patchcycle/internal/durable"
 )
 
 // lockFile takes a lock that ends with the process.
 func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	return durable.Lock(path, "another agent")
+}
+
+// fileLocked reports whether another process holds the lock. Whoever wants it in this
+// very moment is refused, and tries again.
+func fileLocked(path string) bool {
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return false
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("another agent uses it: %w", err), f.Close())
-	}
-	return f, nil
+	defer f.Close()
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
 // syncDir makes a file's name durable, after it was made or renamed.

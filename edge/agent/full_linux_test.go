@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -15,50 +14,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/internal/smalldisk"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
-// smallDisk returns a folder on a disk in memory that holds 2 MB and 64 files. Only
-// the test's own process sees it: the test is run again in one that may mount.
-// There ok is true; elsewhere the test is over.
-func smallDisk(t *testing.T) (dir string, ok bool) {
-	t.Helper()
-	const own = "PATCHCYCLE_TEST_SMALL_DISK"
-	if os.Getenv(own) != "" {
-		dir = t.TempDir()
-		require.NoError(t, syscall.Mount("none", dir, "tmpfs", 0, "size=2m,nr_inodes=64"))
-		t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
-		return dir, true
-	}
-	program, err := os.Executable()
-	require.NoError(t, err)
-	var out bytes.Buffer
-	again := exec.CommandContext(t.Context(), program, "-test.run", "^"+t.Name()+"$", "-test.v", "-test.timeout", "5m")
-	again.Env = append(os.Environ(), own+"=1")
-	again.Stdout, again.Stderr = &out, &out
-	again.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	err = again.Run()
-	if errors.Is(err, syscall.EPERM) {
-		require.NotEqual(t, "true", os.Getenv("CI"), "this process may not mount: run the tests as root")
-		t.Skip("needs a disk of its own to fill; the cure: run it as root")
-	}
-	require.NoError(t, err, "%s", &out)
-	return "", false
-}
-
-// fill leaves no byte, cram no room for another file; free undoes both.
-
-func fill(t *testing.T, dir string) {
-	t.Helper()
-	f, err := os.OpenFile(filepath.Join(dir, "filler"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	require.NoError(t, err)
-	defer f.Close()
-	for block := make([]byte, os.Getpagesize()); err == nil; {
-		_, err = f.Write(block)
-	}
-	require.ErrorIs(t, err, syscall.ENOSPC)
-}
+// cram leaves no room for another file; free undoes that and [smalldisk.Fill].
 
 func cram(t *testing.T, dir string) {
 	t.Helper()
@@ -97,7 +58,7 @@ func (b *bench) resident(home Home) *Ledger {
 
 // Serves Q8.
 func TestAnAgentSaysThatItsDiskIsFullWithoutRoomForAnotherFile(t *testing.T) {
-	disk, ok := smallDisk(t)
+	disk, ok := smalldisk.On(t, "size=2m,nr_inodes=64")
 	if !ok {
 		return
 	}
@@ -118,7 +79,7 @@ func TestAnAgentSaysThatItsDiskIsFullWithoutRoomForAnotherFile(t *testing.T) {
 
 // Serves Q8.
 func TestAnAgentSaysThatItsDiskIsFullWithoutAByteLeft(t *testing.T) {
-	disk, ok := smallDisk(t)
+	disk, ok := smalldisk.On(t, "size=2m,nr_inodes=64")
 	if !ok {
 		return
 	}
@@ -127,11 +88,11 @@ func TestAnAgentSaysThatItsDiskIsFullWithoutAByteLeft(t *testing.T) {
 	b.resident(home)
 	b.turn()
 	b.box.onFetch = func() error { return DiskFull("E: You don't have enough free space.") }
-	fill(t, disk)
+	smalldisk.Fill(t, disk)
 	b.apply(small())
 	b.office.permit("o-1")
 	b.run(func() bool {
-		fill(t, disk) // whatever was given up, others take
+		smalldisk.Fill(t, disk) // whatever was given up, others take
 		return len(b.office.final("o-1")) > 0
 	})
 	last := b.untilFinal("o-1")
@@ -154,7 +115,7 @@ func TestAnAgentSaysThatItsDiskIsFullWithoutAByteLeft(t *testing.T) {
 }
 
 func TestAMachineWithoutRoomForItsReserveGetsOnWithout(t *testing.T) {
-	disk, ok := smallDisk(t)
+	disk, ok := smalldisk.On(t, "size=2m,nr_inodes=64")
 	if !ok {
 		return
 	}
@@ -167,7 +128,7 @@ func TestAMachineWithoutRoomForItsReserveGetsOnWithout(t *testing.T) {
 	assert.NotEmpty(t, b.office.facts)
 	free(t, disk)
 
-	fill(t, disk)
+	smalldisk.Fill(t, disk)
 	filler, err := os.Stat(filepath.Join(disk, "filler"))
 	require.NoError(t, err)
 	require.NoError(t, os.Truncate(filepath.Join(disk, "filler"), filler.Size()-reserveSize/2))
@@ -188,7 +149,7 @@ func sizeOf(t *testing.T, r reserve) int64 {
 // A loss of power tore the last line, and the disk is full: the journal has to be
 // written anew before anything is said.
 func TestAnAgentStartsOnAFullDisk(t *testing.T) {
-	disk, ok := smallDisk(t)
+	disk, ok := smalldisk.On(t, "size=2m,nr_inodes=64")
 	if !ok {
 		return
 	}
@@ -211,11 +172,11 @@ func TestAnAgentStartsOnAFullDisk(t *testing.T) {
 }
 
 func TestALedgerThatCannotBeWrittenAnewIsAppendedTo(t *testing.T) {
-	disk, ok := smallDisk(t)
+	disk, ok := smalldisk.On(t, "size=2m,nr_inodes=64")
 	if !ok {
 		return
 	}
-	for name, full := range map[string]func(*testing.T, string){"no byte left": fill, "no room for another file": cram} {
+	for name, full := range map[string]func(*testing.T, string){"no byte left": func(t *testing.T, dir string) { smalldisk.Fill(t, dir) }, "no room for another file": cram} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(disk, name)
 			require.NoError(t, os.Mkdir(dir, 0o700))

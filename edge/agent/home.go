@@ -86,6 +86,16 @@ func (h Home) Identity() (id Identity, server string, err error) {
 	return Identity{Device: file.Device, Key: key.Private(), Root: file.Root}, file.Server, nil
 }
 
+// Server returns the address of the server that the machine was enrolled with. It
+// needs no key: who only carries has none.
+func (h Home) Server() (string, error) {
+	file, err := h.readIdentity()
+	return file.Server, err
+}
+
+// Running reports whether an agent is at work with this home.
+func (h Home) Running() bool { return fileLocked(h.lock()) }
+
 // Ledger opens the machine's journal. It is made if the machine never had one;
 // one that is lost or damaged is a [*Loss]: who counts on from nothing has forked.
 func (h Home) Ledger() (*Ledger, error) {

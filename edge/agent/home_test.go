@@ -85,7 +85,7 @@ func TestTheStatusOfAnAgentIsReadWhileItRuns(t *testing.T) {
 	b.key, b.office.pub = key, ed25519.PublicKey(key.Public())
 	require.NoError(t, home.Keep(Identity{Device: "d-1", Key: key.Private(), Root: b.pinned}, "https://patch.example"))
 
-	fresh, err := home.Status()
+	fresh, err := home.Status(Rules{})
 	require.NoError(t, err)
 	assert.Equal(t, Status{
 		Device: "d-1", Server: "https://patch.example", Fleet: "acme", Fingerprint: b.office.root.Fingerprint(), Root: 1,
@@ -108,7 +108,7 @@ func TestTheStatusOfAnAgentIsReadWhileItRuns(t *testing.T) {
 	b.agent.mu.Unlock()
 	b.turn()
 
-	got, err := home.Status()
+	got, err := home.Status(Rules{})
 	require.NoError(t, err)
 	assert.Equal(t, 1, got.Unsent)
 	assert.Equal(t, "about 3 hours behind", got.ClockOff)
@@ -117,10 +117,10 @@ func TestTheStatusOfAnAgentIsReadWhileItRuns(t *testing.T) {
 		Start: tonight, End: tonight.Add(4 * time.Hour),
 	}}, got.Orders)
 
-	order, err := home.Judge(b.office.orders[0].Envelope, tonight)
+	order, err := home.Judge(Rules{}, b.office.orders[0].Envelope, tonight)
 	require.NoError(t, err)
 	assert.EqualValues(t, "o-1", order.ID)
-	_, err = home.Judge(b.office.orders[0].Envelope, tonight.AddDate(0, 1, 0))
+	_, err = home.Judge(Rules{}, b.office.orders[0].Envelope, tonight.AddDate(0, 1, 0))
 	assert.Equal(t, trust.WhyExpired, trust.WhyOf(err))
 }
 
@@ -140,4 +140,45 @@ func TestAnAgentThatIsCalledOnceDoesWhatThereIsToDo(t *testing.T) {
 
 	b.office.down = true
 	assert.ErrorIs(t, b.agent.Once(t.Context()), errLine)
+}
+
+// moving is a clock that goes on from an instant.
+type moving struct{ from, since time.Time }
+
+func (m moving) Now() time.Time { return m.from.Add(time.Since(m.since)) }
+
+func TestAnAgentThatIsCalledOnceEndsWhatItStartedAlsoWhenTheLineIsLost(t *testing.T) {
+	b := newBench(t)
+	began := time.Now()
+	call := func() error { // each is a process of its own
+		var err error
+		b.agent, err = New(Config{
+			Identity: Identity{Device: "d-1", Key: b.key.Private(), Root: b.pinned}, Machine: b.box, Link: b.office,
+			Clock: moving{tonight, began}, Journal: b.disk, Shelf: b.shelf, Host: b,
+			Limits: Limits{Settle: 20 * time.Second, Look: 10 * time.Millisecond},
+		})
+		require.NoError(t, err)
+		return b.agent.Once(t.Context())
+	}
+	b.box.onApply = func(patching.Patch) error { b.office.down = true; return nil }
+	looks := 0
+	b.box.sick = func(*box) []string {
+		if looks++; b.office.down && looks < 5 {
+			return []string{"nginx.service"} // it comes up slowly
+		}
+		return nil
+	}
+	b.apply(small())
+	b.office.permit("o-1")
+	require.ErrorIs(t, call(), errLine)
+	assert.Greater(t, looks, 4)
+	assert.Nil(t, b.agent.state.underWay())
+	assert.Empty(t, b.office.final("o-1"), "nobody was told")
+
+	// The permit is offered for as long as the server has no receipt of its order's end.
+	b.office.down = false
+	require.NoError(t, call())
+	last := b.office.final("o-1")
+	require.Len(t, last, 1)
+	assert.Equal(t, patching.Patched, last[0].Outcome)
 }

@@ -160,13 +160,24 @@ func TestManyAgentsShareFlushes(t *testing.T) {
 }
 
 func TestAJournalThatIsNoStateIsNotTakenForAFreshOne(t *testing.T) {
-	_, err := readState([]byte(`{"v":1,"counter":7,"extra":true}`))
-	assert.ErrorContains(t, err, "journal")
-	_, err = readState([]byte(`{"v":2,"memory":{"epoch":0,"seq":0,"fence":0,"signed":"0001-01-01T00:00:00Z"},"counter":0}`))
-	assert.ErrorContains(t, err, "format 2")
+	for text, words := range map[string]string{
+		`{}`: "format 0", `null`: "format 0", `[]`: "journal", `{"v":1`: "journal", `{"v":1,"counter":"7"}`: "journal",
+		`{"v":2,"memory":{"epoch":0,"seq":0,"fence":0,"signed":"0001-01-01T00:00:00Z"},"counter":0}`: "format 2",
+	} {
+		_, err := readState([]byte(text))
+		assert.ErrorContains(t, err, words, text)
+	}
 	s, err := readState(nil)
 	require.NoError(t, err)
 	assert.Equal(t, state{V: 1}, s)
+}
+
+// Serves Q13: the release of before goes on where the next one left off.
+func TestAJournalOfTheNextReleaseIsReadButForWhatIsNewInIt(t *testing.T) {
+	s, err := readState([]byte(`{"v":1,"counter":7,"extra":true,"works":[{"order":{"id":"o-1","later":1},"stage":"started","soon":[]}]}`))
+	require.NoError(t, err)
+	assert.Equal(t, uint64(7), s.Counter)
+	assert.Equal(t, "o-1", string(s.underWay().Order.ID))
 }
 
 func BenchmarkDurableSaves(b *testing.B) {

@@ -49,6 +49,7 @@ type office struct {
 	leaseAge   time.Duration // of leases as they come
 	intake     patching.Intake
 	refuse     []uplink.Refused // of the next polls
+	hold       *uplink.Hold
 }
 
 var errLine = errors.New("the line is down")
@@ -148,7 +149,7 @@ func (o *office) Poll(_ context.Context, r uplink.PollRequest) (uplink.PollRespo
 	}
 	d := r.Devices[0]
 	require.NoError(o.t, d.Hello.Verify("acme", o.pub))
-	resp := uplink.PollResponse{At: o.now()}
+	resp := uplink.PollResponse{At: o.now(), Hold: o.hold}
 	if len(o.refuse) > 0 {
 		resp.Refused, o.refuse = o.refuse[:1], o.refuse[1:]
 		return resp, nil

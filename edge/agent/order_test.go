@@ -301,6 +301,21 @@ func TestARepairThatTheAgentWasKilledInIsBegunAgain(t *testing.T) {
 	assert.Equal(t, 1, last.Repairs, "one step needed one")
 }
 
+// Serves Q4: the second try tells the failure by the same signature as the
+// first, or the gates would count one failure as two.
+func TestASecondOrderOverWhatTheFirstLeftHalfInstalledEndsByTheSameSignature(t *testing.T) {
+	b := newBench(t)
+	b.box.installed["openssl"], b.box.broken["openssl"] = "2", true
+	b.box.bad = map[string]string{"openssl": "2"}
+	b.apply(small())
+	b.office.permit("o-1")
+	last := b.untilFinal("o-1")
+	assert.Equal(t, patching.NeedsHands, last.Outcome)
+	assert.Equal(t, "openssl: postinst", last.Signature)
+	assert.Equal(t, "postinst returned 1", last.Detail)
+	assert.Equal(t, []string{"repair", "failed openssl 2"}, b.box.wrote)
+}
+
 func TestWhatCannotBeRepairedNeedsHands(t *testing.T) {
 	b := newBench(t)
 	b.box.onApply = func(patching.Patch) error {

@@ -194,9 +194,9 @@ func (a *Agent) backoff(n int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-// lineDown reports whether the last delivery failed and the next is not due: an
+// LineDown reports whether the last delivery failed and the next is not due: an
 // order under way does not wait for the line then.
-func (a *Agent) lineDown() bool {
+func (a *Agent) LineDown() bool {
 	now := a.cfg.Clock.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -206,7 +206,7 @@ func (a *Agent) lineDown() bool {
 // tell sends what there is to tell in the middle of an order: briefly, and
 // without caring whether it arrives.
 func (a *Agent) tell(ctx context.Context) {
-	if a.lineDown() {
+	if a.LineDown() {
 		return
 	}
 	if _, err := a.send(ctx, a.cfg.Limits.Send); err != nil {
@@ -232,8 +232,12 @@ func (a *Agent) report(ctx context.Context) {
 	}
 	if err != nil {
 		a.log.Warn("could not send an inventory", zap.Error(err))
+		now := a.cfg.Clock.Now()
 		a.mu.Lock()
-		a.inventoryAt = a.cfg.Clock.Now().Add(a.backoff(a.trouble))
+		// What the line holds up waits for the line alone, and goes when that is back.
+		if !now.Before(a.letterAt) {
+			a.inventoryAt = now.Add(a.backoff(a.trouble))
+		}
 		a.mu.Unlock()
 	}
 }
@@ -248,6 +252,7 @@ func (a *Agent) gather(ctx context.Context) (uplink.Facts, error) {
 	if err != nil {
 		a.log.Warn("the machine's rules cannot be read", zap.Error(err))
 	}
+	asset.Agent = a.cfg.Version
 	return uplink.FactsOf(withRules(asset, rules, err)), nil
 }
 
@@ -278,6 +283,7 @@ func (a *Agent) sendInventory(ctx context.Context, facts uplink.Facts) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.state.Inventoried, a.state.Boot = now.UTC(), a.cfg.Machine.Boot()
+	a.state.Told = a.cfg.Version
 	a.state.Known = []patching.Digest{facts.Packages, facts.Candidates}
 	a.inventoryAt = now.Add(a.cfg.Limits.Inventory)
 	return a.save(false)

@@ -185,19 +185,21 @@ func TestWhenTheLineIsBackWhatWaitedIsSentAtOnce(t *testing.T) {
 	b.office.down = true
 	b.agent.mu.Lock()
 	b.agent.note("o-1", patching.StageFetched, b.clock.now)
+	b.agent.inventoryAt = b.clock.now
 	b.agent.mu.Unlock()
 	for range 12 { // long enough for the longest pause
 		wake, _ := b.turn()
 		b.clock.now = wake
 	}
 	b.office.down = false
-	told := len(b.office.receipts)
+	told, facts := len(b.office.receipts), len(b.office.facts)
 	news, err := b.agent.PollOnce(t.Context(), 0)
 	require.NoError(t, err)
 	assert.True(t, news)
 	_, err = b.agent.Work(t.Context())
 	require.NoError(t, err)
 	assert.Greater(t, len(b.office.receipts), told)
+	assert.Greater(t, len(b.office.facts), facts)
 }
 
 func TestAnAgentThatWaitsWakesNoSoonerThanNeeded(t *testing.T) {

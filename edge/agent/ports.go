@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -36,6 +37,10 @@ type Machine interface {
 	// Fetch downloads what the bundle needs. It changes nothing that is
 	// installed, and costs little when all is there.
 	Fetch(context.Context, patching.Bundle) error
+	// Signers returns by whose keys the indexes are signed that the order's packages
+	// come from: OpenPGP fingerprints in capitals by the index's name, after [Fetch].
+	// Empty: the packages come from the machine's own sources.
+	Signers(context.Context) (map[string][]string, error)
 	// Simulate returns all that the package manager would change if it were
 	// asked for the patches.
 	Simulate(context.Context, []patching.Patch) ([]patching.Change, error)
@@ -127,6 +132,9 @@ type Rules struct {
 	Allowed []trust.Verb
 	// Held names packages that must not be touched.
 	Held []string
+	// Mode is whose word the machine obeys at the least; empty: as its trust root
+	// said when it was enrolled. Only here it can be raised.
+	Mode trust.Mode
 	// Hold stops the agent from starting anything; nil: no hold.
 	Hold *Hold
 	// Note tells people why less is allowed than they may expect; may be empty.
@@ -136,12 +144,9 @@ type Rules struct {
 // Looking are the verbs that change nothing on a machine.
 func Looking() []trust.Verb { return []trust.Verb{trust.Collect, trust.Simulate} }
 
-// Hold is somebody's word that nothing starts on this machine.
-type Hold struct {
-	By     string    `json:"by"`
-	Reason string    `json:"reason"`
-	Until  time.Time `json:"until,omitzero"` // zero: until it is lifted
-}
+// Hold is somebody's word that nothing starts on this machine, as its owner or the line
+// says it.
+type Hold = uplink.Hold
 
 // Rules returns the rules themselves: a value is a source of rules.
 func (r Rules) Rules() (Rules, error) { return r, nil }

@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-	"unicode"
 
+	"github.com/patchcycle/patchcycle/edge/holdfile"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -33,7 +32,7 @@ func (f RuleFiles) Rules() (Rules, error) {
 	}
 	if text == nil {
 		return Rules{
-			Allowed: Looking(), Hold: f.hold(),
+			Allowed: Looking(), Hold: holdfile.Read(string(f)),
 			Note: fmt.Sprintf("there is no %s: this machine only lets itself be looked at. Write {} into it to allow all that the agent can do.", filepath.Join(string(f), "rules.json")),
 		}, nil
 	}
@@ -41,12 +40,12 @@ func (f RuleFiles) Rules() (Rules, error) {
 	if err != nil {
 		return Rules{}, fmt.Errorf("%s: %w", filepath.Join(string(f), "rules.json"), err)
 	}
-	rules.Hold = f.hold()
+	rules.Hold = holdfile.Read(string(f))
 	return rules, nil
 }
 
 // rulesShape is what rules.json may hold.
-const rulesShape = `{"allowed": ["VERB", ...], "held": ["PACKAGE", ...]}, both lists of words in quotes that may be left out`
+const rulesShape = `{"mode": "grants", "allowed": ["VERB", ...], "held": ["PACKAGE", ...]}, each of which may be left out`
 
 // parseRules reads rules.json. Null is refused wherever it stands: to JSON it is
 // nothing, and nothing allows all that the agent can do.
@@ -63,6 +62,11 @@ func parseRules(text []byte) (rules Rules, err error) {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		words, ok := listOfWords(fields[name])
 		switch {
+		case name == "mode":
+			if err := json.Unmarshal(fields[name], &rules.Mode); err != nil || rules.Mode != trust.ModeDispatcher && rules.Mode != trust.ModeGrants {
+				return Rules{}, fmt.Errorf("in the field \"mode\" %s is no mode: want %q or %q", fields[name], trust.ModeGrants, trust.ModeDispatcher)
+			}
+			continue
 		case name != "allowed" && name != "held":
 			return rules, fmt.Errorf("there is no field %q; want %s", name, rulesShape)
 		case !ok:
@@ -92,61 +96,6 @@ func listOfWords(text []byte) (words []string, ok bool) {
 		words = append(words, *w)
 	}
 	return words, true
-}
-
-// hold reads the file hold. An empty or unreadable one holds too: whoever
-// touched it meant to stop.
-func (f RuleFiles) hold() *Hold {
-	text, err := os.ReadFile(filepath.Join(string(f), "hold"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	h := Hold{By: "a file on the machine", Reason: "no reason given"}
-	if err == nil && len(text) > 0 {
-		var said Hold
-		if json.Unmarshal(text, &said) == nil && said.By != "" {
-			h = said
-		} else {
-			h.Reason = clip(strings.TrimSpace(string(text)), 200)
-		}
-	}
-	h.By, h.Reason = oneLine(h.By), oneLine(h.Reason)
-	return &h
-}
-
-// oneLine takes out breaks and what drives a terminal: a person wrote it, and it
-// is printed and sent.
-func oneLine(s string) string {
-	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || unicode.IsSpace(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)), " ")
-}
-
-// SetHold writes the file hold.
-func (f RuleFiles) SetHold(h Hold) error {
-	if h.By == "" || h.Reason == "" {
-		return errors.New("hold: say who and why")
-	}
-	if err := os.MkdirAll(string(f), 0o755); err != nil {
-		return fmt.Errorf("hold: %w", err)
-	}
-	h.Until = h.Until.UTC().Truncate(time.Second)
-	if err := writeFile(filepath.Join(string(f), "hold"), append(trust.Canonical(h), '\n')); err != nil {
-		return fmt.Errorf("hold: %w", err)
-	}
-	return nil
-}
-
-// LiftHold removes the file hold.
-func (f RuleFiles) LiftHold() error {
-	err := os.Remove(filepath.Join(string(f), "hold"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // readOwn reads a file that only its owner may write, who is root or whoever we

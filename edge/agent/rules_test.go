@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/edge/holdfile"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -68,7 +69,9 @@ func TestRulesAreAnErrorIfTheyAre(t *testing.T) {
 		"null":                   {`null`, 0o644, "it holds no object"},
 		"null in a field":        {`{"allowed": null}`, 0o644, `the field "allowed" is not a list of words`},
 		"null in a list":         {`{"held": [null]}`, 0o644, `the field "held" is not a list of words`},
-		"of another type":        {`{"allowed": "collect"}`, 0o644, `want {"allowed": ["VERB", ...], "held": ["PACKAGE", ...]}`},
+		"of another type":        {`{"allowed": "collect"}`, 0o644, `want {"mode": "grants", "allowed": ["VERB", ...], "held": ["PACKAGE", ...]}`},
+		"of a mode there is not": {`{"mode": "open"}`, 0o644, `"open" is no mode`},
+		"of no mode":             {`{"mode": null}`, 0o644, "null is no mode"},
 		"a list":                 {`["collect"]`, 0o644, "it holds no object"},
 		"empty":                  {``, 0o644, "it is not JSON"},
 		"more than one object":   {`{} {"allowed": []}`, 0o644, "it is not JSON"},
@@ -118,14 +121,14 @@ func TestTheFileHoldHoldsWhateverIsInIt(t *testing.T) {
 
 func TestAHoldIsSetAndLifted(t *testing.T) {
 	files := RuleFiles(filepath.Join(t.TempDir(), "patchcycle"))
-	require.Error(t, files.SetHold(Hold{By: "ana"}), "without a reason")
+	require.Error(t, holdfile.Write(string(files), Hold{By: "ana"}), "without a reason")
 	want := Hold{By: "ana", Reason: "stocktaking", Until: tonight}
-	require.NoError(t, files.SetHold(want))
+	require.NoError(t, holdfile.Write(string(files), want))
 	rules, err := files.Rules()
 	require.NoError(t, err)
 	assert.Equal(t, want, *rules.Hold)
-	require.NoError(t, files.LiftHold())
-	require.NoError(t, files.LiftHold(), "once more does no harm")
+	require.NoError(t, holdfile.Lift(string(files)))
+	require.NoError(t, holdfile.Lift(string(files)), "once more does no harm")
 	rules, err = files.Rules()
 	require.NoError(t, err)
 	assert.Nil(t, rules.Hold)

@@ -67,10 +67,12 @@ func (a *Agent) PollOnce(ctx context.Context, wait time.Duration) (news bool, er
 		return news, fmt.Errorf("the server does not take this machine in: %s", why)
 	}
 	if !news && !resp.Empty() {
-		return false, errors.New("the server's answer held nothing that could be used")
+		return false, errUseless
 	}
 	return news, nil
 }
+
+var errUseless = errors.New("the server's answer held nothing that could be used")
 
 func (a *Agent) poll(ctx context.Context, wait time.Duration) (uplink.PollResponse, error) {
 	device, err := a.Listen()
@@ -115,24 +117,37 @@ func (a *Agent) labour(ctx context.Context, news <-chan struct{}) error {
 
 // Once polls and works until nothing is new and nothing is under way, for
 // machines whose agent does not stay: what waits for a window or a permit waits
-// for the next call.
+// for the next call. What is under way is brought to its end also when the line
+// is lost meanwhile: the next call delivers what happened.
 func (a *Agent) Once(ctx context.Context) error {
 	for {
-		news, err := a.PollOnce(ctx, 0)
-		if err != nil {
-			return err
+		news, lost := a.PollOnce(ctx, 0)
+		if errors.Is(lost, errUseless) {
+			// The server offers a permit until it has the receipt of its order's end, and
+			// that may be what is to be delivered.
+			lost = nil
+		}
+		if lost != nil && !a.busy() {
+			return lost
 		}
 		wake, err := a.Work(ctx)
 		if err != nil {
 			return err
 		}
 		if a.busy() {
+			pause := max(0, wake.Sub(a.cfg.Clock.Now()))
+			if lost != nil { // no answer slows this loop down
+				pause = max(pause, time.Second)
+			}
 			select {
-			case <-time.After(max(0, wake.Sub(a.cfg.Clock.Now()))):
+			case <-time.After(pause):
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 			continue
+		}
+		if lost != nil {
+			return lost
 		}
 		if !news {
 			return a.undelivered()

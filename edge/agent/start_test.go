@@ -141,6 +141,84 @@ func TestAMachineWhoseClockIsDaysAheadSaysThatThisIsWhy(t *testing.T) {
 	assert.Empty(t, b.box.wrote)
 }
 
+// farOff are clocks as machines have them: somebody took the wrong zone, a battery is
+// flat, or somebody typed a year.
+var farOff = map[string]time.Time{
+	"an hour behind": tonight.Add(-time.Hour),
+	"an hour ahead":  tonight.Add(time.Hour),
+	"in 1970":        time.Date(1970, 1, 2, 0, 0, 0, 0, time.UTC),
+	"in 2099":        time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC),
+}
+
+// showing sets the machine's clock; the office's is right, and shows at.
+func (b *bench) showing(clock, at time.Time) { b.clock.now, b.office.ahead = clock, at.Sub(clock) }
+
+// A clock behind waits for its window, which is years ahead in 1970: it must not wait
+// silently. One ahead has missed it already.
+func TestAClockThatIsFarOffStartsNothingAndSaysWhy(t *testing.T) {
+	for name, shows := range farOff {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.showing(shows, tonight)
+			b.apply(small())
+			b.office.permit("o-1")
+			if shows.After(tonight) {
+				last := b.untilFinal("o-1")
+				assert.Equal(t, patching.Deferred, last.Outcome)
+				assert.Equal(t, patching.ReasonClockOff, last.Reason)
+				assert.Contains(t, last.Detail, " ahead")
+			} else {
+				for range 3 {
+					wake, _ := b.turn()
+					assert.False(t, wake.After(b.clock.now.Add(10*time.Minute)), "it would look again at %s only", wake)
+				}
+				assert.Equal(t, []patching.Stage{patching.StageAccepted, patching.StageFetched}, b.office.stages("o-1"))
+			}
+			assert.Empty(t, b.box.wrote)
+			assert.NotZero(t, b.agent.state.ClockOff, "its status says so")
+		})
+	}
+}
+
+// What a clock showed that was off leaves nothing behind: neither the number of an
+// order nor a time by which something is due in 73 years.
+func TestAMachineWhoseClockWasFarOffIsLikeAnyOtherWhenItWasSetRight(t *testing.T) {
+	for name, shows := range farOff {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.showing(shows, tonight)
+			b.turn()
+			b.apply(small())
+			b.office.permit("o-1")
+			b.turn()
+			b.showing(tonight.Add(time.Minute), tonight.Add(time.Minute))
+			b.boot() // of the agent: the machine was not restarted
+			if len(b.office.final("o-1")) == 0 {
+				assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+			} else {
+				again := b.draft(trust.Apply, small())
+				again.ID = "o-2"
+				b.office.issue(again)
+				b.office.permit("o-2")
+				assert.Equal(t, patching.Patched, b.untilFinal("o-2").Outcome)
+			}
+			assert.Zero(t, b.agent.state.ClockOff)
+			assert.False(t, b.agent.inventoryAt.After(b.clock.now.Add(b.agent.cfg.Limits.Inventory)), "the next inventory is due at %s", b.agent.inventoryAt)
+		})
+	}
+}
+
+func TestAnAgentWhoseLastInventoryIsOfTheFutureSendsOne(t *testing.T) {
+	b := newBench(t)
+	b.showing(farOff["in 2099"], tonight)
+	b.turn()
+	sent := len(b.office.facts)
+	b.showing(tonight, tonight)
+	b.boot()
+	b.turn()
+	assert.Len(t, b.office.facts, sent+1)
+}
+
 // Nobody signed the time that comes with an answer: it starts nothing.
 func TestATimeThatNobodySignedOpensNoWindow(t *testing.T) {
 	b := newBench(t)
@@ -261,5 +339,31 @@ func TestAHeldPackageDefersTheWholeOrder(t *testing.T) {
 	assert.Equal(t, patching.Deferred, last.Outcome)
 	assert.Equal(t, patching.ReasonHostRules, last.Reason)
 	assert.Equal(t, "nginx is held on this machine", last.Detail)
+	assert.Empty(t, b.box.wrote)
+}
+
+// Serves Q15: anyone may stop, and nobody has to have signed it.
+func TestWhatTheLineSaysOfAHoldIsHeeded(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.permit("o-1")
+	b.office.hold = &uplink.Hold{By: "olga", Reason: "payroll", Until: tonight.Add(time.Hour)}
+	for range 5 {
+		b.turn()
+	}
+	assert.Empty(t, b.box.wrote)
+	assert.Equal(t, patching.StageFetched, b.agent.state.find("o-1").Stage, "packages are fetched meanwhile")
+	b.office.hold = nil
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+}
+
+func TestWhoWasHeldUntilTheWindowsEndSaysSo(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.permit("o-1")
+	b.office.hold = &uplink.Hold{By: "olga", Reason: "payroll"}
+	end := b.untilFinal("o-1")
+	assert.Equal(t, patching.Deferred, end.Outcome)
+	assert.Contains(t, end.Detail, "held by olga: payroll")
 	assert.Empty(t, b.box.wrote)
 }

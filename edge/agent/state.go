@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -29,9 +30,13 @@ type state struct {
 	Letters []letter         `json:"letters,omitempty"`
 	// Inventoried is when and under which boot the last inventory was taken,
 	// Known the digests of it that the server has.
-	Inventoried time.Time         `json:"inventoried,omitzero"`
-	Boot        string            `json:"boot,omitempty"`
-	Known       []patching.Digest `json:"known,omitempty"`
+	Inventoried time.Time `json:"inventoried,omitzero"`
+	Boot        string    `json:"boot,omitempty"`
+	// Told is the agent's version that the last inventory told.
+	Told  string            `json:"told,omitempty"`
+	Known []patching.Digest `json:"known,omitempty"`
+	// Tried is what was done last under a pre-approval; nil: nothing.
+	Tried *tried `json:"tried,omitempty"`
 	// ClockOff is how far ahead of the server's this machine's clock was when the
 	// server last said what it shows; 0: close enough.
 	ClockOff time.Duration `json:"clock_off,omitempty"`
@@ -149,11 +154,13 @@ func (s *state) drop(id patching.OrderID) {
 }
 
 func readState(text []byte) (state, error) {
-	s := state{V: 1}
 	if text == nil {
-		return s, nil
+		return state{V: 1}, nil
 	}
-	if err := trust.Decode(text, &s); err != nil {
+	var s state
+	// A field that this release does not know is left out: the next release may have
+	// written it, and been put back. One that changes what the others mean changes V.
+	if err := json.Unmarshal(text, &s); err != nil {
 		return s, fmt.Errorf("the agent's journal: %w", err)
 	}
 	if s.V != 1 {

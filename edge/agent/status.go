@@ -38,18 +38,20 @@ type OrderStatus struct {
 	End   time.Time        `json:"end,omitzero"`
 }
 
-// Status reads the home of an agent, which may be running meanwhile.
-func (h Home) Status() (Status, error) {
+// Status reads the home of an agent, which may be running meanwhile, and the rules
+// of its host.
+func (h Home) Status(host Host) (Status, error) {
 	id, server, err := h.Identity()
 	if err != nil {
 		return Status{}, err
 	}
-	s, root, err := h.remembered(id)
+	s, root, floor, err := h.remembered(id)
 	if err != nil {
 		return Status{}, err
 	}
+	rules, err := host.Rules()
 	out := Status{
-		Device: id.Device, Server: server, Fleet: root.Fleet, Fingerprint: root.Fingerprint(), Root: root.Version, Mode: root.Mode,
+		Device: id.Device, Server: server, Fleet: root.Fleet, Fingerprint: root.Fingerprint(), Root: root.Version, Mode: modeOf(floor, rules, err),
 		Orders: []OrderStatus{}, Unsent: len(s.Pending), Inventoried: s.Inventoried,
 	}
 	if s.ClockOff != 0 {
@@ -70,49 +72,65 @@ func (h Home) Status() (Status, error) {
 
 // Judge verifies an order's envelope as this machine would at now, its replay
 // protection left out.
-func (h Home) Judge(envelope []byte, now time.Time) (trust.Order, error) {
+func (h Home) Judge(host Host, envelope []byte, now time.Time) (trust.Order, error) {
 	id, _, err := h.Identity()
 	if err != nil {
 		return trust.Order{}, err
 	}
-	_, root, err := h.remembered(id)
+	_, root, floor, err := h.remembered(id)
 	if err != nil {
 		return trust.Order{}, err
 	}
-	v := trust.Verifier{Root: root.Root, Device: id.Device, DeviceKey: keyOf(id)}
+	rules, err := host.Rules()
+	v := trust.Verifier{Root: root.Root, Device: id.Device, DeviceKey: keyOf(id), Mode: modeOf(floor, rules, err)}
 	return v.Order(envelope, trust.Memory{}, now)
 }
 
 // remembered reads the journal without taking it, and the trust root that
 // counts.
-func (h Home) remembered(id Identity) (state, trust.Pinned, error) {
+func (h Home) remembered(id Identity) (s state, root trust.Pinned, floor trust.Mode, err error) {
 	file, err := h.readIdentity()
 	if err != nil {
-		return state{}, trust.Pinned{}, err
+		return s, root, "", err
 	}
 	last, err := h.lastState(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it has not run yet
-		return state{}, trust.Pinned{}, err
+		return s, root, "", err
 	}
-	s, err := readState(last)
-	if err != nil {
-		return s, trust.Pinned{}, err
+	if s, err = readState(last); err != nil {
+		return s, root, "", err
 	}
-	root, err := pinned(id, s)
-	return s, root, err
+	root, floor, err = pinned(id, s)
+	return s, root, floor, err
 }
 
-// pinned returns the trust root of the identity, or the later one of the journal.
-func pinned(id Identity, s state) (trust.Pinned, error) {
-	root, err := trust.Pin(id.Root, "")
-	if err != nil {
-		return root, fmt.Errorf("%w (%w)", trust.ErrNoRoot, err)
+// pinned returns the trust root of the identity, or the later one of the journal, and
+// the mode that the machine was enrolled in. What the journal has was judged when it
+// came: keys may have changed more than once since the machine was enrolled.
+func pinned(id Identity, s state) (root trust.Pinned, floor trust.Mode, err error) {
+	if root, err = trust.Pin(id.Root, ""); err != nil {
+		return root, "", fmt.Errorf("%w (%w)", trust.ErrNoRoot, err)
 	}
+	floor = root.Mode
 	if s.Root == nil {
-		return root, nil
+		return root, floor, nil
 	}
-	if root, err = root.Accept(s.Root); err != nil {
-		return root, fmt.Errorf("the journal's trust root: %w", err)
+	later, err := trust.Pin(s.Root, "")
+	if err != nil {
+		return root, floor, fmt.Errorf("the journal's trust root: %w", err)
 	}
-	return root, nil
+	if later.Fleet != root.Fleet || later.Version < root.Version {
+		return root, floor, fmt.Errorf("the journal's trust root is of fleet %q and version %d, this machine's of %q and %d", later.Fleet, later.Version, root.Fleet, root.Version)
+	}
+	return later, floor, nil
+}
+
+// modeOf is whose word the machine obeys: what its trust root said when it was
+// enrolled, or more if its own rules ask for it. A later trust root changes nothing,
+// for no other could take it back. Rules that cannot be read may have asked.
+func modeOf(floor trust.Mode, rules Rules, err error) trust.Mode {
+	if err != nil {
+		return trust.ModeGrants
+	}
+	return trust.Higher(floor, rules.Mode)
 }

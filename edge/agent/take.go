@@ -52,8 +52,11 @@ func (a *Agent) Take(resp uplink.PollResponse) (news bool) {
 		}
 	}
 	a.takeTime(resp.At, now)
-	if len(resp.Root) > 0 {
-		news = a.takeRoot(resp.Root)
+	news = a.takeHold(resp.Hold)
+	for _, text := range append(slices.Clip(resp.Roots), resp.Root) {
+		if len(text) > 0 && a.takeRoot(text) {
+			news = true
+		}
 	}
 	if a.takeOrders(resp.Orders, now) {
 		news = true
@@ -66,6 +69,20 @@ func (a *Agent) Take(resp uplink.PollResponse) (news bool) {
 	if a.trouble > 0 && !a.shut { // the line is back: do not wait to report
 		a.trouble, a.letterAt = 0, time.Time{}
 		news = true
+	}
+	return news
+}
+
+// takeHold keeps what the last answer said of a hold. It need not outlive the process:
+// without a line nothing starts either.
+func (a *Agent) takeHold(h *uplink.Hold) (news bool) {
+	var is *Hold
+	if h != nil {
+		is = &Hold{By: clip(h.By, 200), Reason: clip(h.Reason, 200), Until: h.Until}
+	}
+	news = (is == nil) != (a.said == nil) || is != nil && *is != *a.said
+	if a.said = is; news {
+		a.log.Warn("what the server says of a hold has changed", zap.Any("hold", is))
 	}
 	return news
 }
@@ -93,6 +110,9 @@ func (a *Agent) takeTime(at, now time.Time) {
 // every order that has not started: the server that began it issues them anew.
 func (a *Agent) takeRoot(text []byte) (news bool) {
 	next, err := a.root.Accept(text)
+	if trust.WhyOf(err) == trust.WhyVersion {
+		return false // another machine's of the same relay
+	}
 	if err != nil {
 		a.log.Warn("refused a trust root", zap.Error(err))
 		return false
@@ -119,7 +139,12 @@ func (a *Agent) takeRoot(text []byte) (news bool) {
 }
 
 func (a *Agent) verifier() trust.Verifier {
-	return trust.Verifier{Root: a.root.Root, Device: a.cfg.Identity.Device, DeviceKey: a.keyID}
+	// Rules that cannot be read now said something before: nothing starts until they
+	// can, so that what comes meanwhile is judged by that.
+	if rules, err := a.cfg.Host.Rules(); err == nil {
+		a.mode = modeOf(a.floor, rules, nil)
+	}
+	return trust.Verifier{Root: a.root.Root, Device: a.cfg.Identity.Device, DeviceKey: a.keyID, Mode: a.mode}
 }
 
 // takeOrders admits what verifies. Orders are sorted by their number first: a

@@ -2,6 +2,7 @@ package depot_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/edge/depot"
 	"github.com/patchcycle/patchcycle/integrations/packages"
+	"github.com/patchcycle/patchcycle/internal/apt"
 )
 
 // machine is a private root in which this machine's own apt works: with its
@@ -23,6 +26,8 @@ import (
 type machine struct {
 	t    *testing.T
 	root string
+	// changes of what is installed.
+	changes int
 }
 
 func newMachine(t *testing.T, installed ...deb) *machine {
@@ -108,6 +113,17 @@ func (m *machine) got(d deb) []byte {
 	return text
 }
 
+// becomes has another version installed. apt takes a status of the same size for the one
+// it knows if both were written within a second.
+func (m *machine) becomes(version, next string) {
+	m.t.Helper()
+	file := m.path("dpkg/status")
+	m.changes++
+	m.write("dpkg/status", bytes.Replace(mustRead(m.t, file), []byte("Version: "+version), []byte("Version: "+next), 1))
+	at := time.Now().Add(time.Duration(m.changes) * time.Hour)
+	require.NoError(m.t, os.Chtimes(file, at, at))
+}
+
 // build makes a real package.
 func build(t *testing.T, name, version string) deb {
 	t.Helper()
@@ -178,7 +194,7 @@ func TestAptInstallsAndGoesBackFromASnapshotAfterTheArchiveMovedOn(t *testing.T)
 	out, err = m.apt(frozen, "install", "--download-only", "tool=2.0")
 	require.NoError(t, err, out)
 	require.Equal(t, newer.body, m.got(newer))
-	m.write("dpkg/status", bytes.Replace(mustRead(t, m.path("dpkg/status")), []byte("Version: 1.0"), []byte("Version: 2.0"), 1))
+	m.becomes("1.0", "2.0")
 	out, err = m.apt(frozen, "install", "--download-only", "--allow-downgrades", "tool=1.0")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "DOWNGRADED")
@@ -196,7 +212,7 @@ func TestAptInstallsAndGoesBackFromASnapshotAfterTheArchiveMovedOn(t *testing.T)
 // way, which apt notices.
 func requireBothRefuse(t *testing.T, m *machine, d *stocked, s *depot.Snapshot, newer deb, keyring string) {
 	t.Helper()
-	m.write("dpkg/status", bytes.Replace(mustRead(t, m.path("dpkg/status")), []byte("Version: 2.0"), []byte("Version: 1.0"), 1))
+	m.becomes("2.0", "1.0")
 	spoil := "nothing"
 	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, err := http.Get(d.url + r.URL.Path)
@@ -257,4 +273,101 @@ func TestAptTrustsNoSnapshotWithoutTheArchivesKey(t *testing.T) {
 	m.write("keys/archive.asc", a.keyring())
 	out, err = m.apt(m.snapshot(s, d.url, ""), "update")
 	require.NoError(t, err, out)
+}
+
+// Serves G5, L3, Q15.
+func TestAMachineTellsWhoseKeysSignedTheIndexesOfASnapshot(t *testing.T) {
+	m := newMachine(t)
+	a := newArchive(t)
+	a.publish(today.AddDate(0, 0, -1), time.Time{}, fake("tool", "2.0"))
+	d := newDepot(t, a.repository("tests"))
+	s := d.freeze(t, fake("tool", "2.0"))
+	m.write("keys/archive.asc", a.keyring())
+	out, err := m.apt(m.snapshot(s, d.url, ""), "update")
+	require.NoError(t, err, out)
+
+	from := packages.Snapshot{Sources: s.Sources(), Base: d.url, Dir: m.path("snapshot")}
+	signers := func() map[string][]string {
+		all, err := packages.AptSigners(os.DirFS(m.root), from)
+		require.NoError(t, err)
+		require.Len(t, all, len(from.Indexes))
+		return all
+	}
+	for _, by := range signers() {
+		require.Empty(t, by, "a key that the machine does not have says nothing")
+	}
+	require.NoError(t, os.MkdirAll(m.path("etc/apt/trusted.gpg.d"), 0o755))
+	m.write("etc/apt/trusted.gpg.d/archive.asc", a.keyring())
+	keys, err := apt.ReadKeys(a.keyring())
+	require.NoError(t, err)
+	for _, by := range signers() {
+		require.Equal(t, []string{fmt.Sprintf("%X", keys[0].PrimaryKey.Fingerprint)}, by)
+	}
+
+	files, err := filepath.Glob(m.path("snapshot/lists/*_InRelease"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	require.NoError(t, os.WriteFile(files[0], bytes.Replace(mustRead(t, files[0]), []byte("Label: Tests"), []byte("Label: Other"), 1), 0o644))
+	require.Empty(t, signers()[filepath.Base(files[0])], "a text that was changed is signed by nobody")
+	require.NoError(t, os.Remove(files[0]))
+	_, err = packages.AptSigners(os.DirFS(m.root), from)
+	require.Error(t, err, "what was never fetched cannot be judged")
+}
+
+// Serves Q13, Q15: whoever hands a hand's packages over may do his worst.
+func TestAptTakesNothingWithoutEndFromWhoHandsPackagesOverAndFollowsHimNowhere(t *testing.T) {
+	m := newMachine(t, deb{name: "tool", arch: "amd64", version: "1.0"})
+	newer, a := build(t, "tool", "2.0"), newArchive(t)
+	a.publish(today.AddDate(0, 0, -1), time.Time{}, newer)
+	d := newDepot(t, a.repository("tests"))
+	s := d.freeze(t, newer)
+	m.write("archive.asc", a.keyring())
+	var elsewhere atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	defer other.Close()
+	endless, away, sent := "", "", int64(0)
+	between := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case away != "" && strings.HasSuffix(r.URL.Path, away):
+			http.Redirect(w, r, other.URL+r.URL.Path, http.StatusFound)
+		case endless != "" && strings.HasSuffix(r.URL.Path, endless):
+			for sent = 0; sent < 200<<20; sent += 1 << 20 {
+				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+					return
+				}
+			}
+		default:
+			answer, err := http.Get(d.url + r.URL.Path)
+			if err != nil {
+				w.WriteHeader(http.StatusBadGateway)
+				return
+			}
+			defer answer.Body.Close()
+			w.WriteHeader(answer.StatusCode)
+			_, _ = io.Copy(w, answer.Body)
+		}
+	}))
+	defer between.Close()
+	frozen := m.snapshot(s, between.URL, m.path("archive.asc"))
+	endless = "InRelease"
+	out, err := m.apt(frozen, "update")
+	require.Error(t, err, out)
+	require.Less(t, sent, int64(100<<20), "apt hung up")
+	endless, away = "", "InRelease"
+	out, err = m.apt(frozen, "update")
+	require.Error(t, err, out)
+	away = ""
+	out, err = m.apt(frozen, "update")
+	require.NoError(t, err, out)
+	for _, trick := range []*string{&endless, &away} {
+		*trick = ".deb"
+		out, err = m.apt(frozen, "install", "--download-only", "tool=2.0")
+		require.Error(t, err, out)
+		*trick = ""
+	}
+	require.Less(t, sent, int64(100<<20), "apt hung up")
+	require.Zero(t, elsewhere.Load())
+	out, err = m.apt(frozen, "install", "--download-only", "tool=2.0")
+	require.NoError(t, err, out)
+	require.Equal(t, newer.body, m.got(newer))
 }

@@ -22,7 +22,7 @@ func (d *Depot) hold(key suiteKey) (all []*Generation, unhold func()) {
 			d.pinned[g.ID]++
 		}
 	}
-	unpin := d.blobs.pin(hashes...)
+	unpin := d.blobs.Pin(hashes...)
 	return all, func() {
 		unpin()
 		d.mu.Lock()
@@ -65,7 +65,7 @@ func (d *Depot) Collect() error {
 	if err := d.forgetGenerations(); err != nil {
 		return fmt.Errorf("collect: %w", err)
 	}
-	if err := d.blobs.evict(d.needed, d.opts.Cache); err != nil {
+	if err := d.blobs.Evict(d.needed, d.opts.Cache); err != nil {
 		return fmt.Errorf("collect: %w", err)
 	}
 	return nil
@@ -73,10 +73,7 @@ func (d *Depot) Collect() error {
 
 // collectSometimes collects once a tenth of the cache has come in.
 func (d *Depot) collectSometimes() {
-	d.blobs.mu.Lock()
-	due := d.blobs.added > d.opts.Cache/10
-	d.blobs.mu.Unlock()
-	if !due || !d.collecting.TryLock() {
+	if d.blobs.Added() <= d.opts.Cache/10 || !d.collecting.TryLock() {
 		return
 	}
 	d.collecting.Unlock()
@@ -121,7 +118,7 @@ func (d *Depot) needed() map[string]bool {
 		}
 	}
 	for _, s := range d.snapshots {
-		for _, f := range s.files() {
+		for _, f := range s.Files() {
 			needed[f.SHA256] = true
 		}
 	}

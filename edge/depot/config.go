@@ -2,7 +2,6 @@ package depot
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -71,36 +70,29 @@ func ReadRepositories(file string) ([]Repository, error) {
 	if len(listed.Repositories) == 0 {
 		return nil, fmt.Errorf("%s: no repositories: write a list under \"repositories:\" (docs/repositories.md has an example)", file)
 	}
-	c := checker{file: file}
+	c := checker{plainyaml.Problems{File: file}}
 	repositories := make([]Repository, 0, len(listed.Repositories))
 	for n, e := range listed.Repositories {
 		r := c.repository(n, e)
 		if slices.ContainsFunc(repositories, func(other Repository) bool { return other.Name == r.Name }) {
-			c.add(e.Name, "name", "another repository has this name: choose another")
+			c.Add(e.Name, "name", "another repository has this name: choose another")
 		}
 		repositories = append(repositories, r)
 	}
-	return repositories, errors.Join(c.problems...)
+	return repositories, c.Err()
 }
 
 // checker collects what is wrong with a file.
-type checker struct {
-	file     string
-	problems []error
-}
-
-func (c *checker) add(w plainyaml.Word, field, why string) {
-	c.problems = append(c.problems, fmt.Errorf("%s:%d: %s %q: %s", c.file, w.Line, field, w.Text, why))
-}
+type checker struct{ plainyaml.Problems }
 
 func (c *checker) missing(n int, e repositoryEntry, field, why string) {
-	c.problems = append(c.problems, fmt.Errorf("%s:%d: repository %d (%s) has no %s: %s", c.file, e.Name.Line, n+1, e.Name.Text, field, why))
+	c.Say(e.Name.Line, "repository %d (%s) has no %s: %s", n+1, e.Name.Text, field, why)
 }
 
 func (c *checker) repository(n int, e repositoryEntry) Repository {
 	r := Repository{Name: e.Name.Text}
 	if !nameShape.MatchString(r.Name) {
-		c.add(e.Name, "name", "want 1 to 32 lower-case letters, digits, dots and dashes")
+		c.Add(e.Name, "name", "want 1 to 32 lower-case letters, digits, dots and dashes")
 	}
 	r.URL = c.url(n, e)
 	r.Suites = c.words(n, e, "suites", e.Suites, suiteShape, "want the archive's own name, such as bookworm-security; flat archives (./) are not mirrored")
@@ -124,7 +116,7 @@ func (c *checker) refresh(e repositoryEntry) time.Duration {
 	}
 	d, err := time.ParseDuration(e.Refresh.Text)
 	if err != nil || d < shortestRefresh || d > longestRefresh {
-		c.add(e.Refresh, "refresh", "want a time between 10s and 24h, such as 5m")
+		c.Add(e.Refresh, "refresh", "want a time between 10s and 24h, such as 5m")
 	}
 	return d
 }
@@ -138,16 +130,16 @@ func (c *checker) url(n int, e repositoryEntry) *url.URL {
 	u, err := url.Parse(strings.TrimRight(e.URL.Text, "/"))
 	switch {
 	case err != nil:
-		c.add(e.URL, "url", want)
+		c.Add(e.URL, "url", want)
 		return nil
 	case u.User != nil:
-		c.add(e.URL, "url", "a password would be readable here: archives that want one are not mirrored yet")
+		c.Add(e.URL, "url", "a password would be readable here: archives that want one are not mirrored yet")
 	case u.RawQuery != "" || u.Fragment != "":
-		c.add(e.URL, "url", "remove what follows the folder (? or #)")
+		c.Add(e.URL, "url", "remove what follows the folder (? or #)")
 	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
 	case u.Scheme == "file" && u.Host == "" && filepath.IsAbs(u.Path):
 	default:
-		c.add(e.URL, "url", want)
+		c.Add(e.URL, "url", want)
 	}
 	return u
 }
@@ -160,9 +152,9 @@ func (c *checker) words(n int, e repositoryEntry, field string, given []plainyam
 	for _, w := range given {
 		switch {
 		case !shape.MatchString(w.Text):
-			c.add(w, field, want)
+			c.Add(w, field, want)
 		case slices.Contains(texts, w.Text):
-			c.add(w, field, "it is there twice: remove one")
+			c.Add(w, field, "it is there twice: remove one")
 		}
 		texts = append(texts, w.Text)
 	}
@@ -176,16 +168,16 @@ func (c *checker) keys(n int, e repositoryEntry) apt.Keys {
 	}
 	path := e.Keyring.Text
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(c.file), path)
+		path = filepath.Join(filepath.Dir(c.File), path)
 	}
 	text, err := unpack.ReadFile(path, maxKeyringBytes)
 	if err != nil {
-		c.add(e.Keyring, "keyring", fmt.Sprintf("%s: copy the archive's public keys there", err))
+		c.Add(e.Keyring, "keyring", fmt.Sprintf("%s: copy the archive's public keys there", err))
 		return nil
 	}
 	keys, err := apt.ReadKeys(text)
 	if err != nil {
-		c.add(e.Keyring, "keyring", fmt.Sprintf("%s: want public keys as gpg --export writes them, armored or not", err))
+		c.Add(e.Keyring, "keyring", fmt.Sprintf("%s: want public keys as gpg --export writes them, armored or not", err))
 	}
 	return keys
 }

@@ -1,10 +1,10 @@
 package depot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
+
+	"github.com/patchcycle/patchcycle/edge/blobs"
+	"github.com/patchcycle/patchcycle/internal/flights"
 )
 
 // Options are what a depot is opened with.
@@ -41,13 +43,13 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	fill(&o.Refresh, 5*time.Minute)
-	fill(&o.Cache, 20<<30)
-	fill(&o.Generations, 8)
-	fill(&o.Fetches, 4)
-	fill(&o.Stall, 30*time.Second)
-	fill(&o.Patience, time.Hour)
-	fill(&o.Requests, 128)
+	o.Refresh = cmp.Or(o.Refresh, 5*time.Minute)
+	o.Cache = cmp.Or(o.Cache, 20<<30)
+	o.Generations = cmp.Or(o.Generations, 8)
+	o.Fetches = cmp.Or(o.Fetches, 4)
+	o.Stall = cmp.Or(o.Stall, 30*time.Second)
+	o.Patience = cmp.Or(o.Patience, time.Hour)
+	o.Requests = cmp.Or(o.Requests, 128)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -57,32 +59,24 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
 // Depot keeps repositories and their snapshots. Make it with [Open].
 type Depot struct {
 	opts     Options
 	log      *zap.Logger
-	blobs    *blobs
+	blobs    *blobs.Store
 	upstream *upstream
 	requests chan struct{}
 
-	// life ends what is being fetched; those who wait for it may leave earlier.
+	// flights is what is being fetched. life ends it; those who wait for it may leave
+	// earlier.
+	flights *flights.Group
 	life    context.Context
 	end     context.CancelFunc
-	flights singleflight.Group
-	flying  sync.WaitGroup
 
 	catalogues catalogues
 	collecting sync.Mutex
 
 	mu          sync.Mutex
-	closed      bool
 	generations []*Generation // newest first within a suite
 	asked       map[suiteKey]answer
 	pinned      map[string]int // generations that a freeze works with
@@ -108,7 +102,7 @@ func Open(o Options) (*Depot, error) {
 			return nil, fmt.Errorf("depot: %w", err)
 		}
 	}
-	b, err := openBlobs(filepath.Join(o.Dir, "blobs"))
+	b, err := blobs.Open(filepath.Join(o.Dir, "blobs"))
 	if err != nil {
 		return nil, fmt.Errorf("depot: %w", err)
 	}
@@ -120,17 +114,16 @@ func Open(o Options) (*Depot, error) {
 		return nil, fmt.Errorf("depot: %w", err)
 	}
 	d.life, d.end = context.WithCancel(context.Background())
+	d.flights = flights.New(d.life)
 	return d, nil
 }
 
 // Close gives up what is being fetched and waits until that has ended.
 func (d *Depot) Close() {
-	d.mu.Lock()
-	d.closed = true
-	d.mu.Unlock()
 	d.end()
-	d.flying.Wait()
+	d.flights.Close()
 	d.upstream.client.CloseIdleConnections()
+	_ = d.blobs.Close()
 }
 
 func (d *Depot) repository(name string) (*Repository, bool) {
@@ -141,33 +134,14 @@ func (d *Depot) repository(name string) (*Repository, bool) {
 	return &d.opts.Repositories[at], true
 }
 
-// once does what key names once for all who ask at the same time. It goes on
-// when the asker leaves: a machine that lost patience finds the file when it
-// asks again.
+// once does what key names once for all who ask at the same time, within the depot's
+// patience.
 func (d *Depot) once(ctx context.Context, key string, do func(context.Context) error) error {
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
-		return http.ErrServerClosed
-	}
-	d.flying.Add(1)
-	d.mu.Unlock()
-	done := d.flights.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(d.life, d.opts.Patience)
+	return d.flights.Do(ctx, key, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, d.opts.Patience)
 		defer cancel()
-		return nil, do(ctx)
+		return do(ctx)
 	})
-	result := make(chan error, 1)
-	go func() {
-		defer d.flying.Done()
-		result <- (<-done).Err
-	}()
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // fetch keeps a file of an archive under its hash, from the first of the paths
@@ -176,7 +150,7 @@ func (d *Depot) fetch(ctx context.Context, r *Repository, want File, limit int64
 	if want.Size > limit {
 		return fmt.Errorf("%s has %d bytes, more than the %d that are taken", paths[0], want.Size, limit)
 	}
-	if d.blobs.has(want) {
+	if d.blobs.Has(want) {
 		return nil
 	}
 	return d.once(ctx, want.SHA256, func(ctx context.Context) error {
@@ -188,7 +162,7 @@ func (d *Depot) fetch(ctx context.Context, r *Repository, want File, limit int64
 				return nil
 			}
 			why = fmt.Errorf("%s of %s: %w", path, r.Name, err)
-			if !errors.Is(err, errGone) && !errors.Is(err, errWrongBytes) {
+			if !errors.Is(err, errGone) && !errors.Is(err, blobs.ErrWrongBytes) {
 				break // the next path is of the same archive
 			}
 		}
@@ -202,5 +176,5 @@ func (d *Depot) fetchOne(ctx context.Context, r *Repository, want File, path str
 		return err
 	}
 	defer body.Close()
-	return d.blobs.put(want, body)
+	return d.blobs.Put(want, body)
 }

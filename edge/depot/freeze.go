@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/patchcycle/patchcycle/edge/blobs"
 	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -192,7 +193,7 @@ func (f *freeze) from(ctx context.Context, g *Generation, wanted []Wanted) (got 
 // get gets one package file; the error is one that ends the freeze.
 func (f *freeze) get(ctx context.Context, r *Repository, w Wanted, e *entry) (had bool, err error) {
 	d, file := f.depot, e.file()
-	unpin := d.blobs.pin(file.SHA256)
+	unpin := d.blobs.Pin(file.SHA256)
 	err = f.fetch(ctx, r, file, e.path)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -202,13 +203,13 @@ func (f *freeze) get(ctx context.Context, r *Repository, w Wanted, e *entry) (ha
 		return true, nil
 	}
 	d.log.Warn("a package could not be frozen", zap.String("package", w.Name), zap.String("version", w.Version), zap.Error(err))
-	var full *FullError
+	var full *blobs.FullError
 	switch {
 	case errors.As(err, &full), ctx.Err() != nil, d.life.Err() != nil:
 		return false, err
 	case errors.Is(err, errGone):
 		f.why[w] = Gone
-	case errors.Is(err, errWrongBytes):
+	case errors.Is(err, blobs.ErrWrongBytes):
 		f.why[w] = WrongBytes
 	default:
 		f.why[w] = NotFetched
@@ -233,12 +234,12 @@ func (f *freeze) fetch(ctx context.Context, r *Repository, file File, path strin
 		f.mu.Lock()
 		down := f.silent[r.Name] >= maxSilent
 		f.mu.Unlock()
-		if down && !d.blobs.has(file) {
+		if down && !d.blobs.Has(file) {
 			return cmp.Or(err, errDown)
 		}
 		err = d.fetch(ctx, r, file, maxPackage, path)
-		var full *FullError
-		if err == nil || errors.Is(err, errGone) || errors.Is(err, errWrongBytes) || errors.As(err, &full) || d.life.Err() != nil {
+		var full *blobs.FullError
+		if err == nil || errors.Is(err, errGone) || errors.Is(err, blobs.ErrWrongBytes) || errors.As(err, &full) || d.life.Err() != nil {
 			return err
 		}
 		select {
@@ -281,6 +282,7 @@ func (f *freeze) snapshot() (*Snapshot, error) {
 	if err := d.write(d.snapshotFile(s.ID), text); err != nil {
 		return nil, err
 	}
+	s.index()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.snapshots[s.ID] = s

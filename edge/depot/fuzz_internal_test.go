@@ -34,7 +34,7 @@ func FuzzDescriptions(f *testing.F) {
 	f.Add(s)
 	file := filepath.Join(f.TempDir(), "repositories.yaml")
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if s, err := readSnapshot(text); err == nil {
+		if s, err := ReadSnapshot(text); err == nil {
 			again, err := s.manifest()
 			require.NoError(t, err)
 			require.Equal(t, text, again)

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/patchcycle/patchcycle/edge/blobs"
 	"github.com/patchcycle/patchcycle/internal/apt"
 	"github.com/patchcycle/patchcycle/internal/disk"
 	"github.com/patchcycle/patchcycle/internal/durable"
@@ -147,10 +148,10 @@ func (d *Depot) accept(ctx context.Context, r *Repository, suite string) error {
 		Repository: r.Name, Suite: suite, Release: File{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text))},
 		Date: release.Date, ValidUntil: release.ValidUntil, Accepted: now,
 	}
-	unpinRelease := d.blobs.pin(g.Release.SHA256)
+	unpinRelease := d.blobs.Pin(g.Release.SHA256)
 	defer unpinRelease()
-	if !d.blobs.has(g.Release) { // its time on the disk is when it was new, and apt asks for that
-		if err := d.blobs.put(g.Release, bytes.NewReader(text)); err != nil {
+	if !d.blobs.Has(g.Release) { // its time on the disk is when it was new, and apt asks for that
+		if err := d.blobs.Put(g.Release, bytes.NewReader(text)); err != nil {
 			return err
 		}
 	}
@@ -211,7 +212,7 @@ func (d *Depot) fetchIndex(ctx context.Context, r *Repository, suite string, rel
 			continue
 		}
 		index := Index{Component: component, Architecture: arch, Path: plain + packing, File: file}
-		unpin := d.blobs.pin(file.SHA256)
+		unpin := d.blobs.Pin(file.SHA256)
 		if why = d.fetch(ctx, r, file, maxPacked, release.Paths(suite, index.Path)...); why == nil {
 			expanded, _ := release.File(plain)
 			if _, err := d.catalogues.get(d.blobs, index, expanded); err != nil {
@@ -256,7 +257,7 @@ func (d *Depot) generationFile(g *Generation) string {
 func (d *Depot) write(file string, text []byte) error {
 	err := durable.Replace(file, 0o600, func(w io.Writer) error { _, err := w.Write(text); return err })
 	if disk.FullHere(err) {
-		return &FullError{Dir: d.opts.Dir}
+		return &blobs.FullError{Dir: d.opts.Dir}
 	}
 	return err
 }
@@ -283,7 +284,7 @@ func (d *Depot) load() error {
 	slices.SortFunc(d.generations, newestFirst)
 	d.catalogues.fit(searched(d.generations))
 	return eachFile(filepath.Join(d.opts.Dir, "snapshots"), func(text []byte) error {
-		s, err := readSnapshot(text)
+		s, err := ReadSnapshot(text)
 		if err == nil {
 			d.snapshots[s.ID] = s
 		}
@@ -313,7 +314,7 @@ func (d *Depot) trust(g *Generation) error {
 	if !ok {
 		return fmt.Errorf("repository %q is not in the list of repositories", g.Repository)
 	}
-	text, err := d.blobs.read(g.Release)
+	text, err := d.blobs.Read(g.Release)
 	if err != nil {
 		return err
 	}
@@ -321,7 +322,7 @@ func (d *Depot) trust(g *Generation) error {
 		return err
 	}
 	for _, i := range g.Indexes {
-		if !d.blobs.has(i.File) {
+		if !d.blobs.Has(i.File) {
 			return fmt.Errorf("its %s is lost or was changed", i.Path)
 		}
 	}
@@ -377,7 +378,7 @@ func (c *catalogues) fit(busy int) {
 
 // get reads an index. Its plain text must be what the release says of it, where
 // it says something (a size of 0 is nothing).
-func (c *catalogues) get(b *blobs, index Index, plain File) (*catalogue, error) {
+func (c *catalogues) get(b *blobs.Store, index Index, plain File) (*catalogue, error) {
 	if read, ok := c.have(index.SHA256); ok {
 		return read, nil
 	}
@@ -416,8 +417,8 @@ func (c *catalogues) put(hash string, read *catalogue) {
 	}
 }
 
-func readIndex(b *blobs, index Index, plain File) (*catalogue, error) {
-	f, err := b.open(index.File)
+func readIndex(b *blobs.Store, index Index, plain File) (*catalogue, error) {
+	f, err := b.Open(index.File)
 	if err != nil {
 		return nil, err
 	}
@@ -433,7 +434,7 @@ func readIndex(b *blobs, index Index, plain File) (*catalogue, error) {
 		return nil, err
 	}
 	if plain.SHA256 != "" && (plain.Size != count.n || plain.SHA256 != hex.EncodeToString(sum.Sum(nil))) {
-		return nil, fmt.Errorf("unpacked, it is %w", errWrongBytes)
+		return nil, fmt.Errorf("unpacked, it is %w", blobs.ErrWrongBytes)
 	}
 	return read, nil
 }

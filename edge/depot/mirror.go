@@ -7,13 +7,14 @@ import (
 	"net/http"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/patchcycle/patchcycle/edge/blobs"
 	"github.com/patchcycle/patchcycle/internal/apt"
+	"github.com/patchcycle/patchcycle/internal/flights"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -26,6 +27,8 @@ const MirrorPath = "/apt/"
 func (d *Depot) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+MirrorPath+"{repository}/{path...}", d.limited(d.mirror))
+	mux.HandleFunc("GET "+patching.SnapshotPath+"{$}", d.limited(d.list))
+	mux.HandleFunc("GET "+patching.SnapshotPath+"{id}", d.limited(d.manifest))
 	mux.HandleFunc("GET "+patching.SnapshotPath+"{id}/{repository}/{generation}/{path...}", d.limited(d.frozen))
 	return mux
 }
@@ -121,7 +124,7 @@ func (d *Depot) release(g *Generation) (*apt.Release, error) {
 	if g.parsed != nil {
 		return g.parsed, nil
 	}
-	text, err := d.blobs.read(g.Release)
+	text, err := d.blobs.Read(g.Release)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +158,7 @@ func (d *Depot) packageAt(repo *Repository, name string) (*entry, error) {
 // pass serves a file, fetching it first if need be. It goes out once it was
 // checked as a whole.
 func (d *Depot) pass(w http.ResponseWriter, r *http.Request, repo *Repository, file File, limit int64, paths ...string) {
-	unpin := d.blobs.pin(file.SHA256)
+	unpin := d.blobs.Pin(file.SHA256)
 	defer unpin()
 	if err := d.fetch(r.Context(), repo, file, limit, paths...); err != nil {
 		d.refuse(w, r, err)
@@ -172,41 +175,13 @@ func (d *Depot) frozen(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such snapshot is kept on this server", http.StatusNotFound)
 		return
 	}
-	file, ok := s.at(r.PathValue("repository"), r.PathValue("generation"), r.PathValue("path"))
+	file, ok := s.At(r.PathValue("repository"), r.PathValue("generation"), r.PathValue("path"))
 	if !ok {
 		http.Error(w, "the snapshot has no such file", http.StatusNotFound)
 		return
 	}
 	d.serve(w, r, file)
 }
-
-// at finds a file of a snapshot by its path in a generation.
-func (s *Snapshot) at(repository, generation, name string) (File, bool) {
-	n := slices.IndexFunc(s.Generations, func(g Frozen) bool { return g.Repository == repository && g.Generation == generation })
-	if n < 0 {
-		return File{}, false
-	}
-	g := s.Generations[n]
-	if below, ok := strings.CutPrefix(name, "dists/"+g.Suite+"/"); ok {
-		if below == "InRelease" {
-			return g.Release, true
-		}
-		for _, i := range g.Indexes {
-			if below == i.Path || below == path.Dir(i.Path)+"/by-hash/SHA256/"+i.SHA256 {
-				return i.File, true
-			}
-		}
-	}
-	for _, p := range s.Packages {
-		if slices.Contains(p.Places, Place{Generation: generation, Path: name}) {
-			return p.File, true
-		}
-	}
-	return File{}, false
-}
-
-// slowest is how slowly a machine may read, in bytes a second.
-const slowest = 8 << 10
 
 // serve sends a file that is here.
 func (d *Depot) serve(w http.ResponseWriter, r *http.Request, file File) {
@@ -215,7 +190,7 @@ func (d *Depot) serve(w http.ResponseWriter, r *http.Request, file File) {
 
 // serveAs sends a file with its time; zero: when it came.
 func (d *Depot) serveAs(w http.ResponseWriter, r *http.Request, file File, at time.Time) {
-	f, err := d.blobs.open(file)
+	f, err := d.blobs.Open(file)
 	if err != nil {
 		d.refuse(w, r, err)
 		return
@@ -226,14 +201,10 @@ func (d *Depot) serveAs(w http.ResponseWriter, r *http.Request, file File, at ti
 		d.refuse(w, r, err)
 		return
 	}
-	// Not every ResponseWriter has deadlines; a real connection does.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute + time.Duration(file.Size/slowest)*time.Second))
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("ETag", `"`+file.SHA256+`"`)
 	if at.IsZero() {
 		at = info.ModTime()
 	}
-	http.ServeContent(w, r, "", at, f)
+	blobs.Serve(w, r, f, file, at)
 }
 
 // refuse answers why a file cannot be had. Apt prints the status alone, so the
@@ -243,15 +214,15 @@ func (d *Depot) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody listens
 	}
 	status, words := http.StatusBadGateway, "the archive's file could not be had, or is not the one that was signed; the server's log says more"
-	var full *FullError
+	var full *blobs.FullError
 	switch {
 	case errors.Is(err, errGone):
 		status, words = http.StatusNotFound, "the archive no longer has this file"
 	case errors.As(err, &full):
 		status, words = http.StatusInsufficientStorage, "the server's disk is full"
-	case errors.Is(err, errDamaged), errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrPermission):
+	case errors.Is(err, blobs.ErrDamaged), errors.Is(err, fs.ErrNotExist), errors.Is(err, os.ErrPermission):
 		status, words = http.StatusInternalServerError, "the server's copy of this file is lost or was changed"
-	case errors.Is(err, http.ErrServerClosed), errors.Is(err, context.Canceled):
+	case errors.Is(err, flights.ErrClosed), errors.Is(err, context.Canceled):
 		status, words = http.StatusServiceUnavailable, "the server stops; try again"
 	}
 	d.log.Warn("a file was refused", zap.String("path", r.URL.Path), zap.Int("status", status), zap.Error(err))

@@ -10,8 +10,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/patchcycle/patchcycle/edge/blobs"
 	"github.com/patchcycle/patchcycle/patching"
 )
+
+// File is bytes by their hash and size, as an archive's index names them.
+type File = blobs.File
 
 // SnapshotID is the digest of a snapshot's manifest.
 type SnapshotID = patching.Digest
@@ -39,6 +43,9 @@ type Snapshot struct {
 	Packages []Had `json:"packages"`
 	// Missing are those that were asked for and could not be had.
 	Missing []Missing `json:"missing,omitempty"`
+
+	// at finds packages by the names under which machines ask for them.
+	at map[Place]File
 }
 
 // Frozen is a generation in a snapshot.
@@ -85,8 +92,17 @@ const (
 
 // Has reports whether the snapshot has a package version.
 func (s *Snapshot) Has(name, arch, version string) bool {
-	_, ok := slices.BinarySearchFunc(s.Packages, Wanted{name, arch, version}, func(h Had, w Wanted) int { return compareWanted(h.Wanted, w) })
+	_, ok := s.Find(name, arch, version)
 	return ok
+}
+
+// Find returns a package version that the snapshot has.
+func (s *Snapshot) Find(name, arch, version string) (Had, bool) {
+	at, ok := slices.BinarySearchFunc(s.Packages, Wanted{name, arch, version}, func(h Had, w Wanted) int { return compareWanted(h.Wanted, w) })
+	if !ok {
+		return Had{}, false
+	}
+	return s.Packages[at], true
 }
 
 // Sources says where the depot serves the snapshot's indexes.
@@ -123,7 +139,8 @@ func (s *Snapshot) manifest() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-func readSnapshot(text []byte) (*Snapshot, error) {
+// ReadSnapshot reads a manifest; its id is the digest of the text.
+func ReadSnapshot(text []byte) (*Snapshot, error) {
 	s := &Snapshot{ID: patching.DigestOf(text)}
 	if err := json.Unmarshal(text, s); err != nil {
 		return nil, err
@@ -135,11 +152,23 @@ func readSnapshot(text []byte) (*Snapshot, error) {
 	if string(again) != string(text) {
 		return nil, errors.New("it is not as it was written")
 	}
+	s.index()
 	return s, nil
 }
 
-// files returns all that the snapshot needs.
-func (s *Snapshot) files() []File {
+// index is made once: among 2,000 packages a search for each request would cost as much
+// as opening the file.
+func (s *Snapshot) index() {
+	s.at = make(map[Place]File, len(s.Packages))
+	for _, p := range s.Packages {
+		for _, name := range p.Places {
+			s.at[name] = p.File
+		}
+	}
+}
+
+// Files returns all that the snapshot needs.
+func (s *Snapshot) Files() []File {
 	var all []File
 	for _, g := range s.Generations {
 		all = append(all, g.Release)
@@ -160,6 +189,9 @@ const pathDigits = 32
 func pathOf(id SnapshotID) string {
 	return strings.TrimPrefix(string(id), "sha256:")[:pathDigits]
 }
+
+// Path is the snapshot's name in paths, see [patching.Sources].
+func (s *Snapshot) Path() string { return pathOf(s.ID) }
 
 // byPath returns the snapshot that a path names.
 func (d *Depot) byPath(digits string) (*Snapshot, bool) {
@@ -197,7 +229,7 @@ func (d *Depot) Snapshots() []SnapshotID {
 }
 
 // Open opens a file that a snapshot has, after it was checked. Close it.
-func (d *Depot) Open(f File) (*os.File, error) { return d.blobs.open(f) }
+func (d *Depot) Open(f File) (*os.File, error) { return d.blobs.Open(f) }
 
 // Check reads a snapshot's files through. Its error names each one that is lost
 // or was changed.
@@ -207,8 +239,8 @@ func (d *Depot) Check(id SnapshotID) error {
 		return fmt.Errorf("snapshot %s is not kept here", id.Short())
 	}
 	var wrong []error
-	for _, f := range s.files() {
-		if file, err := d.blobs.open(f); err != nil {
+	for _, f := range s.Files() {
+		if file, err := d.blobs.Open(f); err != nil {
 			wrong = append(wrong, err)
 		} else {
 			file.Close()

@@ -11,10 +11,14 @@ import (
 func FuzzMachine(f *testing.F) {
 	f.Add([]byte("PRETTY_NAME=\"Debian \\\"12\\\"\"\nID=debian\nVERSION_ID='12'\n"))
 	f.Add([]byte("tb-svc.service loaded failed failed tb\n"))
+	f.Add([]byte("eth0\t00004D0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"))
+	f.Add([]byte("|-- 10.77.10.2\n   /32 host LOCAL\n"))
+	f.Add([]byte("fe8000000000000084304cfffe5a75c6 02 40 20 80     eth0\n"))
 	f.Add([]byte("NRestarts=3\nId=tb-svc.service\n\nId=x\nNRestarts=-1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		_ = parseOSRelease(text)
 		_ = parseUnits(text)
+		_, _, _ = parseRoutes(string(text)), parseTrie(string(text)), parseInet6(string(text))
 		for unit, n := range parseRestarts(text) {
 			require.Positive(t, n, unit)
 		}

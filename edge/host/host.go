@@ -32,6 +32,9 @@ func Read(root fs.FS) (patching.Asset, error) {
 	if err != nil {
 		return patching.Asset{}, fmt.Errorf("read the host's addresses: %w", err)
 	}
+	if len(nics) == 0 { // or this process alone has none
+		nics = firstNetwork(root)
+	}
 	a := patching.Asset{
 		Hostname: clip(name), OS: readOS(root), Zone: readZone(root), OtherManagers: readUpdaters(root),
 	}

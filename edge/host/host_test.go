@@ -169,3 +169,15 @@ func TestThisMachineSaysWhoItIs(t *testing.T) {
 		require.Len(t, boot, 36)
 	}
 }
+
+// Serves Q13: who carries patchcycle goes alone, without anybody having to say so.
+func TestAMachineOnWhichTheServerOrARelayIsEnabledCarriesPatchcycle(t *testing.T) {
+	for name, want := range map[string]bool{
+		"etc/systemd/system/multi-user.target.wants/patchcycle.service":       true,
+		"etc/systemd/system/multi-user.target.wants/patchcycle-relay.service": true,
+		"etc/systemd/system/multi-user.target.wants/patchcycle-agent.service": false,
+		"lib/systemd/system/patchcycle.service":                               false,
+	} {
+		require.Equal(t, want, CarriesPatchcycle(fstest.MapFS{name: &fstest.MapFile{}}), name)
+	}
+}

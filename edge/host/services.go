@@ -19,6 +19,18 @@ func Systemd(root fs.FS) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// CarriesPatchcycle reports whether a server or relay of patchcycle's is to run on the
+// machine: whether a unit of that name is enabled, in which of systemd's folders ever.
+func CarriesPatchcycle(root fs.FS) bool {
+	for _, unit := range []string{"patchcycle.service", "patchcycle-relay.service"} {
+		found, err := fs.Glob(root, "etc/systemd/system/*.wants/"+unit)
+		if err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Failing returns the units that should run and do not, sorted. One that systemd
 // starts again and again counts: it is never "failed" for long. Without systemd
 // nothing is known to fail.

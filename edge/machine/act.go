@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/edge/probation"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -26,6 +27,11 @@ func (m *Machine) Fetch(ctx context.Context, b patching.Bundle) error {
 	return failure(m.manager.Fetch(ctx, b.Patches()))
 }
 
+// Signers implements [agent.Machine].
+func (m *Machine) Signers(ctx context.Context) (map[string][]string, error) {
+	return m.manager.Signers(ctx)
+}
+
 // Apply implements [agent.Machine]. A transaction that an earlier process of the
 // agent started for the same order is waited for, and its end is the answer.
 func (m *Machine) Apply(ctx context.Context, patches []patching.Patch) error {
@@ -35,10 +41,40 @@ func (m *Machine) Apply(ctx context.Context, patches []patching.Patch) error {
 	if err := m.settle(ctx); err != nil { // before anything is read
 		return err
 	}
+	if err := m.putBack(ctx, patches); err != nil {
+		return err
+	}
 	if err := m.lists(ctx); err != nil {
 		return err
 	}
+	if m.outside(ctx) { // the transaction cannot fetch what went missing since
+		if err := m.manager.Fetch(ctx, patches); err != nil {
+			return failure(err)
+		}
+	}
 	return failure(m.manager.Install(ctx, patches))
+}
+
+// putBack refuses to install a release of the agent again that this order brought
+// already, and that was put back.
+func (m *Machine) putBack(ctx context.Context, patches []patching.Patch) error {
+	if m.o.Releases == "" {
+		return nil
+	}
+	r, ok, err := probation.Keeper{Home: m.o.Releases}.Read()
+	order := agent.OrderOf(ctx).ID
+	if err != nil || !ok || order == "" || r.Order != order || r.State != probation.PutBack {
+		return err
+	}
+	for _, p := range patches {
+		if p.Name == probation.Package && p.To == r.To {
+			return &agent.Failure{
+				Reason: patching.ReasonInstallFailed, Signature: probation.Package + ": does not report in",
+				Detail: fmt.Sprintf("Release %s of the agent was installed and put back to %s: %s", r.To, r.From, r.Why),
+			}
+		}
+	}
+	return nil
 }
 
 // Repair implements [agent.Machine].

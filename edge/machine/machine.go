@@ -30,11 +30,22 @@ type Options struct {
 	// Dir keeps what transactions said, and which of them are under way. It must
 	// outlive the agent. Empty: the machine is only looked at.
 	Dir string
+	// Releases is the agent's folder, in which it is written whether a release of its own
+	// was put back; empty: none ever is.
+	Releases string
 	// Server is the address of the server that has the snapshots which orders take
 	// their packages from; CA is a file with the authority that its certificate is
 	// trusted by, empty: the machine's. Lists keeps what the package manager knows
 	// of them: the user that downloads are left to has to get there.
 	Server, CA, Lists string
+	// Route says which address has the snapshots now, a relay's or the server's, and how
+	// many bytes a second may be fetched from there; 0: no bound. Nil: Server.
+	Route func() (server string, rate int64)
+	// Courier is the address on our own loopback where a courier hands out the
+	// server's snapshots: this process has no other network, and gives none to what it
+	// installs. The machine's own sources are then asked by units in the machine's
+	// network, which only download. Empty: this process has the machine's network.
+	Courier string
 	// Fresh is how old the package manager's own lists may be before an inventory
 	// fetches them; zero: they are as fresh as somebody else keeps them.
 	Fresh time.Duration
@@ -47,7 +58,8 @@ type Options struct {
 	// NewConffiles takes the packages' settings files instead of those that were
 	// changed on the machine.
 	NewConffiles bool
-	// CarriesPatchcycle: the server runs on this machine too.
+	// CarriesPatchcycle: the server runs on this machine too, or its database. That a unit
+	// of the server's or of a relay's is enabled is seen without it.
 	CarriesPatchcycle bool
 	Log               *zap.Logger // nil: none
 }
@@ -102,10 +114,11 @@ func New(o Options) (*Machine, error) {
 		if m.units, err = newUnits(o.Dir, boot, root, o.Log); err != nil {
 			return nil, err
 		}
+		m.units.alone = o.Courier != ""
 		act = m.units.Run
 	}
 	m.manager = packages.For(about.OS, packages.Options{
-		Act: act, Snapshot: m.snapshot, LockWait: o.LockWait, NewConffiles: o.NewConffiles,
+		Act: act, Load: m.load, Snapshot: m.snapshot, LockWait: o.LockWait, NewConffiles: o.NewConffiles,
 	})
 	return m, nil
 }
@@ -116,10 +129,32 @@ func (m *Machine) snapshot(ctx context.Context) (packages.Snapshot, bool) {
 	if !ok || m.o.Lists == "" { // without a place for them, what is only looked at goes by its own lists
 		return packages.Snapshot{}, false
 	}
-	return packages.Snapshot{
+	from := packages.Snapshot{
 		Sources: s.Sources, Beside: s.Beside, Base: m.o.Server, CA: m.o.CA,
 		Dir: filepath.Join(m.o.Lists, s.Snapshot),
-	}, true
+	}
+	if m.o.Route != nil {
+		from.Base, from.Rate = m.o.Route()
+	}
+	if m.o.Courier != "" && !s.Beside {
+		from.Base, from.CA, from.Rate = m.o.Courier, "", 0 // who bounds it too
+	}
+	return from, true
+}
+
+// outside reports whether the packages of the order that the context is for come from
+// where this process cannot reach: a courier knows the server's snapshots alone.
+func (m *Machine) outside(ctx context.Context) bool {
+	s, ok := m.snapshot(ctx)
+	return m.o.Courier != "" && (!ok || s.Beside)
+}
+
+// load runs what only downloads.
+func (m *Machine) load(ctx context.Context, limit time.Duration, program string, args ...string) ([]byte, error) {
+	if m.units != nil && m.outside(ctx) {
+		return m.units.download(ctx, limit, program, args...)
+	}
+	return m.run(ctx, limit, program, args...)
 }
 
 // Hindrance says in a sentence why the machine that we run on can only be looked
@@ -239,7 +274,7 @@ const brokenTold = 20
 // without its sets.
 func (m *Machine) Facts() (patching.Asset, error) {
 	asset, err := host.Read(m.root)
-	asset.Manager, asset.CarriesPatchcycle = m.manager.Name(), m.o.CarriesPatchcycle
+	asset.Manager, asset.CarriesPatchcycle = m.manager.Name(), m.o.CarriesPatchcycle || host.CarriesPatchcycle(m.root)
 	return asset, err
 }
 
@@ -286,6 +321,9 @@ func standing(all []packages.Installed, p patching.Patch, kernel string) agent.S
 
 const agentUnit = "patchcycle-agent.service"
 
+// agentUnits are the agent's own: how they are says nothing of a patch.
+var agentUnits = []string{agentUnit, "patchcycle-courier.service", "patchcycle-courier.socket"}
+
 // Health implements [agent.Machine]. A package that is half installed counts
 // among what fails: one that nobody asked for may break on the way, and no
 // service tells.
@@ -305,8 +343,10 @@ func (m *Machine) Health(ctx context.Context) (agent.Health, error) {
 	if err != nil {
 		return agent.Health{}, fmt.Errorf("ask which services were started again: %w", err)
 	}
-	delete(restarts, agentUnit) // that the agent dies says nothing of a patch
-	failing = slices.DeleteFunc(failing, ours)
+	for _, unit := range agentUnits {
+		delete(restarts, unit)
+	}
+	failing = slices.DeleteFunc(failing, func(unit string) bool { return ours(unit) || slices.Contains(agentUnits, unit) })
 	for _, name := range state.Broken {
 		failing = append(failing, name+" (half installed)")
 	}

@@ -1,13 +1,19 @@
 package machine
 
 import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/edge/probation"
 	"github.com/patchcycle/patchcycle/integrations/packages"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
 )
 
 func TestAMachineWithoutAManagerIsSeenWithoutPackages(t *testing.T) {
@@ -63,4 +69,33 @@ func TestTheKernelThatRunsIsKnown(t *testing.T) {
 	} {
 		require.Equal(t, want, standing(all, patching.Patch{Name: name, Arch: "amd64"}, "6.1.0-40-amd64"), name)
 	}
+}
+
+// Serves Q13: an order brings a release of the agent once. The next order may.
+func TestAReleaseOfTheAgentThatWasPutBackIsNotInstalledAgainByItsOrder(t *testing.T) {
+	m, _ := newMachine(t)
+	m.o.Releases = t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(m.o.Releases, "release"), 0o700))
+	record := func(state probation.State) {
+		text, err := json.Marshal(probation.Record{From: "1.0", To: "1.1", Order: "o-1", State: state, Why: "it had not reported in 10m0s after it was installed."})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(m.o.Releases, "release", "record.json"), text, 0o600))
+	}
+	of := func(id patching.OrderID) context.Context { return agent.WithOrder(t.Context(), trust.Order{ID: id}) }
+	release := []patching.Patch{{Name: "hello", To: "2"}, {Name: probation.Package, From: "1.0", To: "1.1"}}
+	back := []patching.Patch{{Name: probation.Package, From: "1.1", To: "1.0"}}
+
+	require.NoError(t, m.putBack(of("o-1"), release), "there was none")
+	record(probation.Passed)
+	require.NoError(t, m.putBack(of("o-1"), release))
+	record(probation.PutBack)
+	err := m.putBack(of("o-1"), release)
+	var known *agent.Failure
+	require.ErrorAs(t, err, &known)
+	require.Equal(t, patching.ReasonInstallFailed, known.Reason)
+	require.Equal(t, "patchcycle-agent: does not report in", known.Signature)
+	require.Equal(t, "Release 1.1 of the agent was installed and put back to 1.0: it had not reported in 10m0s after it was installed.", known.Detail)
+	require.NoError(t, m.putBack(of("o-1"), back))
+	require.NoError(t, m.putBack(of("o-2"), release))
+	require.NoError(t, m.putBack(t.Context(), release))
 }

@@ -29,6 +29,7 @@ type box struct {
 	begins func()
 	// updates counts how often lists were fetched.
 	updates  int
+	fetches  int   // of packages
 	away     error // why they cannot be
 	onUpdate func(context.Context)
 }
@@ -41,7 +42,7 @@ func (b *box) Update(ctx context.Context) error {
 	return b.away
 }
 
-func (b *box) Fetch(context.Context, []patching.Patch) error  { return nil }
+func (b *box) Fetch(context.Context, []patching.Patch) error  { b.fetches++; return nil }
 func (b *box) Clean(context.Context, []string) (int64, error) { return 7, nil }
 
 func (b *box) Name() string                                                  { return "apt" }

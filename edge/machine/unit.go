@@ -16,6 +16,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/host"
+	"github.com/patchcycle/patchcycle/edge/probation"
 	"github.com/patchcycle/patchcycle/integrations/packages"
 	"github.com/patchcycle/patchcycle/internal/command"
 	"github.com/patchcycle/patchcycle/patching"
@@ -37,7 +38,10 @@ type units struct {
 	run  packages.Runner
 	now  func() time.Time
 	poll time.Duration // how often a unit is looked at
-	log  *zap.Logger
+	// alone: units have the agent's own network, in which there is nothing but what
+	// its courier hands out.
+	alone bool
+	log   *zap.Logger
 }
 
 func newUnits(dir, boot string, root fs.FS, log *zap.Logger) (*units, error) {
@@ -113,6 +117,11 @@ var properties = []string{
 	"KillMode=process", "KillSignal=SIGCONT", "SendSIGKILL=no", "TimeoutStopSec=30min",
 }
 
+// ownNetwork gives a unit the agent's own network. By itself that makes no mount
+// namespace with systemd 252, which apt would take for a chroot; later ones have to be
+// told.
+var ownNetwork = []string{"PrivateNetwork=yes", "PrivateMounts=no", "JoinsNamespaceOf=" + agentUnit}
+
 // start writes the unit down and starts it.
 func (u *units) start(ctx context.Context, r record) error {
 	path, err := command.Find(r.Program)
@@ -120,19 +129,26 @@ func (u *units) start(ctx context.Context, r record) error {
 		return err
 	}
 	for _, a := range r.Args {
-		if strings.Contains(a, "$") {
-			return fmt.Errorf("%s: systemd would replace the variable in the argument %q", r.Program, a)
+		if err := noVariable(r.Program, a); err != nil {
+			return err
 		}
 	}
 	if err := u.put(r); err != nil {
 		return err
 	}
 	args := []string{"--quiet", "--unit=" + r.Unit, "--description=patchcycle: " + r.Program + " for order " + string(r.Order)}
-	for _, p := range append(properties, "StandardOutput=file:"+u.output(r)) {
+	with := append(slices.Clone(properties), "StandardOutput=file:"+u.output(r))
+	if u.alone {
+		with = append(with, ownNetwork...)
+	}
+	for _, p := range with {
 		args = append(args, "--property="+p)
 	}
 	for _, e := range command.Environment() {
 		args = append(args, "--setenv="+e)
+	}
+	if r.Order != "" { // for the script of the agent's own package
+		args = append(args, "--setenv="+probation.OrderVariable+"="+string(r.Order))
 	}
 	if _, err := u.run(ctx, time.Minute, "systemd-run", append(append(args, "--", path), r.Args...)...); err != nil {
 		if ctx.Err() != nil {
@@ -149,6 +165,13 @@ func (u *units) start(ctx context.Context, r record) error {
 			return errors.Join(err, u.forget(ctx, r))
 		}
 		u.log.Warn("a unit was started although systemd-run failed", zap.String("unit", r.Unit), zap.Error(err))
+	}
+	return nil
+}
+
+func noVariable(program, arg string) error {
+	if strings.Contains(arg, "$") {
+		return fmt.Errorf("%s: systemd would replace the variable in the argument %q", program, arg)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func newServer(t *testing.T) *server {
 	var err error
 	s.store, err = sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "store.db"))
 	require.NoError(t, err)
-	authority, err := root.LoadAuthority(t.TempDir(), "test", 1)
+	authority, err := root.OpenFolder(t.TempDir(), "test", 1)
 	require.NoError(t, err)
 	log := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	srv, err := root.New(root.Options{Store: rootstore.Store{Store: s.store}, Authority: authority, Log: log})

@@ -101,6 +101,10 @@ func (d *Dispatcher) sign(ctx context.Context, drafts []trust.Draft, keys map[pa
 	if len(drafts) == 0 {
 		return nil, nil
 	}
+	if err := s.opts.Authority.Behind(); err != nil {
+		return nil, err
+	}
+	authority := s.opts.Authority.Authority()
 	seq, err := s.opts.Store.ReserveSeq(ctx, len(drafts))
 	if err != nil {
 		return nil, fmt.Errorf("number %d orders: %w", len(drafts), err)
@@ -108,13 +112,13 @@ func (d *Dispatcher) sign(ctx context.Context, drafts []trust.Draft, keys map[pa
 	now := s.opts.Now()
 	orders := make([]Order, len(drafts))
 	for i, draft := range drafts {
-		o, err := draft.Order(s.opts.Authority.Root, seq+uint64(i), keys[draft.Device], now)
+		o, err := draft.Order(authority.Root, seq+uint64(i), keys[draft.Device], now)
 		if err != nil {
 			return nil, err
 		}
 		orders[i] = Order{
 			ID: draft.ID, Device: draft.Device, Asset: draft.Asset, Cycle: draft.Cycle, Ring: draft.Ring, Wave: draft.Wave,
-			Verb: string(draft.Verb), Seq: o.Seq, Envelope: o.Seal(s.opts.Authority.Keys.Dispatcher), Issued: now, Expires: o.NotAfter,
+			Verb: string(draft.Verb), Seq: o.Seq, Envelope: o.Seal(authority.Keys.Dispatcher), Issued: now, Expires: o.NotAfter,
 		}
 	}
 	return orders, nil
@@ -133,7 +137,7 @@ func (d *Dispatcher) Permit(ctx context.Context, ids []patching.OrderID) error {
 
 // permit signs and keeps leases for the orders that may still start.
 func (s *Server) permit(ctx context.Context, orders []Order) (map[patching.OrderID]*uplink.SignedLease, error) {
-	now := s.opts.Now()
+	now, authority := s.opts.Now(), s.opts.Authority.Authority()
 	var rows []Lease
 	var news []position
 	signed := map[patching.OrderID]*uplink.SignedLease{}
@@ -141,8 +145,13 @@ func (s *Server) permit(ctx context.Context, orders []Order) (map[patching.Order
 		if o.Final || o.Withdrawn || !o.Expires.IsZero() && !now.Before(o.Expires) {
 			continue
 		}
-		l := trust.NewLease(s.opts.Authority.Root, o.ID, o.Device, now)
-		envelope := l.Seal(s.opts.Authority.Keys.Lease)
+		if s.held.at(now) != nil {
+			// It counts as released, and asks again: then it gets one.
+			rows = append(rows, Lease{Order: o.ID, Lease: []byte{}, Until: now})
+			continue
+		}
+		l := trust.NewLease(authority.Root, o.ID, o.Device, now)
+		envelope := l.Seal(authority.Keys.Lease)
 		rows = append(rows, Lease{Order: o.ID, Lease: envelope, Until: l.NotAfter})
 		news = append(news, position{device: o.Device, seq: o.Seq, leaseUntil: l.NotAfter})
 		signed[o.ID] = &uplink.SignedLease{Device: o.Device, Order: o.ID, Envelope: envelope}

@@ -125,3 +125,36 @@ func TestAPermitIsNotGivenToWhatCannotStart(t *testing.T) {
 	require.NotEmpty(t, c.store.orders["o3"].Lease)
 	require.Len(t, c.poll(0).Leases, 1)
 }
+
+// Serves Q15: anyone may stop.
+func TestWhileMachinesAreHeldNobodyGetsAStartPermit(t *testing.T) {
+	h := newHouse(t)
+	c := h.enrol()
+	h.store.deployments = map[patching.AssetID]patching.DeploymentState{}
+	h.issue(c.draft("o1"))
+	require.Len(t, c.obey(c.poll(0).Orders), 1)
+	say := func(hold patching.Hold) {
+		h.store.mu.Lock()
+		h.store.hold = hold
+		h.store.mu.Unlock()
+		require.NoError(t, h.server.HoldChanged(t.Context()))
+	}
+	say(patching.Hold{Version: 1, By: "olga", Reason: "payroll", At: time.Now()})
+	require.NoError(t, h.server.Dispatcher().Permit(t.Context(), []patching.OrderID{"o1"}))
+	r := c.poll(0)
+	require.Empty(t, r.Leases)
+	require.Equal(t, "olga", r.Hold.By)
+	h.store.mu.Lock()
+	released := h.store.orders["o1"].LeaseUntil
+	h.store.mu.Unlock()
+	require.False(t, released.IsZero(), "it counts as released, so that it gets a permit when it asks later")
+
+	say(patching.Hold{Version: 2, Lifted: true, By: "olga", At: time.Now()})
+	require.NoError(t, h.server.Dispatcher().Permit(t.Context(), []patching.OrderID{"o1"}))
+	r = c.poll(0)
+	require.Nil(t, r.Hold)
+	require.Len(t, r.Leases, 1)
+
+	say(patching.Hold{Version: 3, By: "olga", Reason: "an hour", At: time.Now(), Until: time.Now().Add(-time.Minute)})
+	require.Nil(t, c.poll(0).Hold, "it is over")
+}

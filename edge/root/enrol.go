@@ -14,9 +14,9 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
-// enrol takes a machine in. The identity is the key, which was made on the
+// Enrol implements [uplink.Link]: it takes a machine in. The identity is the key, which was made on the
 // machine; the token says where it belongs and who let it in.
-func (s *Server) enrol(ctx context.Context, r uplink.EnrolRequest) (uplink.EnrolResponse, error) {
+func (s *Server) Enrol(ctx context.Context, r uplink.EnrolRequest) (uplink.EnrolResponse, error) {
 	if !s.enrols.Allow() {
 		return uplink.EnrolResponse{}, busy()
 	}
@@ -46,7 +46,7 @@ func (s *Server) enrol(ctx context.Context, r uplink.EnrolRequest) (uplink.Enrol
 	}
 	s.registry.set(d)
 	s.log.Info("enrolled", zap.String("device", string(d.ID)), zap.String("hostname", r.Facts.Hostname), zap.String("state", string(d.State)))
-	return uplink.EnrolResponse{Device: d.ID, State: d.State, Root: s.opts.Authority.Envelope}, nil
+	return uplink.EnrolResponse{Device: d.ID, State: d.State, Root: s.opts.Authority.Authority().Envelope}, nil
 }
 
 // newID is random: ids are never reused and tell nothing.

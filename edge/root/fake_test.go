@@ -28,6 +28,7 @@ type memory struct {
 	orders      map[patching.OrderID]root.Order
 	deployments map[patching.AssetID]patching.DeploymentState
 	parts       map[string]int
+	hold        patching.Hold
 
 	commits int   // calls of TakeReports
 	clocks  int   // calls of NoteClocks
@@ -62,6 +63,18 @@ func (m *memory) Enrol(_ context.Context, token patching.Digest, now time.Time, 
 	}
 	m.devices[d.ID] = d
 	return d, nil
+}
+
+func (m *memory) SetDeviceState(_ context.Context, id patching.DeviceID, to patching.DeviceState) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failing != nil {
+		return m.failing
+	}
+	d := m.devices[id]
+	d.State = to
+	m.devices[id] = d
+	return nil
 }
 
 func (m *memory) NoteClocks(_ context.Context, off map[patching.DeviceID]time.Duration) error {
@@ -248,4 +261,10 @@ func (m *memory) asked() []int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.lookups)
+}
+
+func (m *memory) Hold(context.Context) (patching.Hold, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.hold, nil
 }

@@ -27,12 +27,12 @@ type house struct {
 	server *root.Server
 	link   *uplink.Client
 	ahead  atomic.Int64 // of the server's clock, in ns
-	trust  root.Authority
+	trust  *root.Folder
 }
 
 func newHouse(t *testing.T, adjust ...func(*root.Options)) *house {
 	t.Helper()
-	authority, err := root.LoadAuthority(t.TempDir(), fleet, 1)
+	authority, err := root.OpenFolder(t.TempDir(), fleet, 1)
 	require.NoError(t, err)
 	h := &house{t: t, store: newMemory(), trust: authority}
 	o := root.Options{
@@ -114,7 +114,7 @@ func (c *client) send(ms ...uplink.Message) []uplink.Ack {
 	require.NoError(c.t, err)
 	for i := range acks {
 		require.True(c.t, acks[i].Device == "d-nobody" || slices.ContainsFunc(ms, func(m uplink.Message) bool {
-			return acks[i].Of(&m, fleet, c.trust.Root.LeaseKeys)
+			return acks[i].Of(&m, fleet, c.trust.Authority().Root.LeaseKeys)
 		}), "an ack that no machine would believe")
 		acks[i].Signature = nil // checked: tests compare the rest
 	}

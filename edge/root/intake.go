@@ -13,29 +13,26 @@ import (
 	"github.com/patchcycle/patchcycle/patching"
 )
 
-// messages takes a batch. A message that cannot be believed or read gets no
+// Send implements [uplink.Link]: it takes a batch. A message that cannot be believed or read gets no
 // acknowledgement and does not keep the others from theirs: a relay carries the
 // messages of machines that have nothing to do with each other.
-func (s *Server) messages(ctx context.Context, b uplink.Batch) (uplink.Acks, error) {
+func (s *Server) Send(ctx context.Context, b uplink.Batch) ([]uplink.Ack, error) {
 	if len(b.Messages) > uplink.MaxBatch {
-		return uplink.Acks{}, &uplink.Error{
-			Status: http.StatusRequestEntityTooLarge,
-			Words:  fmt.Sprintf("%d messages, at most %d go into one batch", len(b.Messages), uplink.MaxBatch),
-		}
+		return nil, uplink.TooMany(len(b.Messages), "messages", uplink.MaxBatch, "batch")
 	}
 	if err := validRelay(b.Relay); err != nil {
-		return uplink.Acks{}, err
+		return nil, err
 	}
 	read, err := s.read(ctx, b)
 	if err != nil {
-		return uplink.Acks{}, err
+		return nil, err
 	}
 	// Content first: an acknowledgement of its message says that both are kept.
 	if err := s.keepContents(ctx, read); err != nil {
-		return uplink.Acks{}, err
+		return nil, err
 	}
 	if err := s.take(ctx, b.Relay, read); err != nil {
-		return uplink.Acks{}, err
+		return nil, err
 	}
 	return s.acks(ctx, read)
 }
@@ -112,7 +109,7 @@ func (s *Server) readOne(in *incoming) {
 		in.refused, in.became = true, patching.Stranger
 		return
 	}
-	err := m.Verify(s.opts.Authority.Root.Fleet, []byte(in.device.key))
+	err := m.Verify(s.opts.Authority.Authority().Root.Fleet, []byte(in.device.key))
 	if err == nil && !in.device.limit.Allow() {
 		// After the signature: nobody else can use up a device's share.
 		err = fmt.Errorf("more than %g messages a second", s.opts.Rate)
@@ -166,7 +163,7 @@ func (in *incoming) parse() error {
 func (s *Server) take(ctx context.Context, relay string, read []*incoming) error {
 	var good []*incoming
 	var reports []patching.Report
-	now, fleet := s.opts.Now(), s.opts.Authority.Root.Fleet
+	now, fleet := s.opts.Now(), s.opts.Authority.Authority().Root.Fleet
 	for _, in := range read {
 		if in.refused {
 			continue
@@ -185,24 +182,23 @@ func (s *Server) take(ctx context.Context, relay string, read []*incoming) error
 		in.became = became[i]
 		if in.became == patching.Forked {
 			in.device.quarantine()
-			s.log.Error("two machines speak with one key; the device is quarantined: find out which is the copy, revoke the key and enrol both anew",
-				zap.String("device", string(in.message.Device)), zap.Uint64("counter", in.message.Counter), zap.String("relay", relay))
+			s.noteFork(in.message, relay)
 		}
 	}
 	return nil
 }
 
 // acks answers in the order of the batch.
-func (s *Server) acks(ctx context.Context, read []*incoming) (uplink.Acks, error) {
+func (s *Server) acks(ctx context.Context, read []*incoming) ([]uplink.Ack, error) {
 	need, err := s.needs(ctx, read)
 	if err != nil {
-		return uplink.Acks{}, err
+		return nil, err
 	}
 	leases, err := s.requestedLeases(ctx, read)
 	if err != nil {
-		return uplink.Acks{}, err
+		return nil, err
 	}
-	out := uplink.Acks{Acks: make([]uplink.Ack, 0, len(read))}
+	out := make([]uplink.Ack, 0, len(read))
 	for _, in := range read {
 		if in.became == "" {
 			continue
@@ -217,9 +213,9 @@ func (s *Server) acks(ctx context.Context, read []*incoming) (uplink.Acks, error
 			ack.Lease = leases[in.lease]
 		}
 		if in.device != nil {
-			ack.Sign(s.opts.Authority.Root.Fleet, in.message, s.opts.Authority.Keys.Lease)
+			ack.Sign(s.opts.Authority.Authority().Root.Fleet, in.message, s.opts.Authority.Authority().Keys.Lease)
 		}
-		out.Acks = append(out.Acks, ack)
+		out = append(out, ack)
 	}
 	return out, nil
 }

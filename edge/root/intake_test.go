@@ -80,6 +80,33 @@ func TestACloneShowsByItsCounterAndIsNotHeardAnyMore(t *testing.T) {
 	require.Contains(t, c.poll(0).Refused[0].Why, "quarantined")
 }
 
+// A copy whose hello was called stale made another one, and so passed over the number at
+// which its next message would have shown it.
+func TestACloneShowsByItsHelloToo(t *testing.T) {
+	c := newHouse(t).enrol()
+	ask := func(hello uplink.Message) []uplink.Refused {
+		t.Helper()
+		r, err := c.link.Poll(c.context(), uplink.PollRequest{Devices: []uplink.PollDevice{{Hello: hello, Root: c.root.Version}}})
+		require.NoError(t, err)
+		return r.Refused
+	}
+	first := c.position().Hello
+	require.Empty(t, ask(first))
+	require.Empty(t, ask(first), "the same once more")
+	c.counter--
+	c.off = time.Minute // another time in it, as another machine says it
+	copied := c.position().Hello
+	forged := copied
+	forged.Signature = first.Signature
+	require.True(t, ask(forged)[0].Stale, "whoever has not the key takes nobody out")
+	require.Empty(t, ask(first))
+
+	require.Contains(t, ask(copied)[0].Why, "quarantined")
+	require.Contains(t, ask(first)[0].Why, "quarantined", "nobody knows which is the copy")
+	require.Equal(t, patching.DeviceQuarantined, c.store.devices[c.id].State)
+	require.Equal(t, patching.Stranger, c.send(c.receipt("o1", patching.StageAccepted))[0].Intake)
+}
+
 func TestABatchIsJudgedMessageByMessage(t *testing.T) {
 	h := newHouse(t)
 	a, b := h.enrol(), h.enrol()

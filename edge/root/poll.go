@@ -2,8 +2,6 @@ package root
 
 import (
 	"context"
-	"fmt"
-	"net/http"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,13 +18,10 @@ const maxNews = 1000
 // asks again at once would spin.
 const refusalDelay = 2 * time.Second
 
-// poll answers as soon as there is news for one of the devices.
-func (s *Server) poll(ctx context.Context, r uplink.PollRequest) (uplink.PollResponse, error) {
+// Poll implements [uplink.Link]: it answers as soon as there is news for one of the devices.
+func (s *Server) Poll(ctx context.Context, r uplink.PollRequest) (uplink.PollResponse, error) {
 	if len(r.Devices) > uplink.MaxPoll {
-		return uplink.PollResponse{}, &uplink.Error{
-			Status: http.StatusRequestEntityTooLarge,
-			Words:  fmt.Sprintf("%d devices, at most %d go into one poll", len(r.Devices), uplink.MaxPoll),
-		}
+		return uplink.PollResponse{}, uplink.TooMany(len(r.Devices), "devices", uplink.MaxPoll, "poll")
 	}
 	if err := validRelay(r.Relay); err != nil {
 		return uplink.PollResponse{}, err
@@ -45,6 +40,9 @@ func (s *Server) poll(ctx context.Context, r uplink.PollRequest) (uplink.PollRes
 	}
 	out, err = s.await(ctx, welcome, out, wait)
 	out.At = s.opts.Now().UTC()
+	if h := s.held.at(out.At); h != nil {
+		out.Hold = &uplink.Hold{Version: h.Version, By: string(h.By), Reason: h.Reason, Until: h.Until}
+	}
 	return out, err
 }
 
@@ -75,31 +73,49 @@ func (s *Server) greet(ctx context.Context, devices []uplink.PollDevice) ([]*upl
 		return nil, out, err
 	}
 	answers := make([]uplink.Refused, len(devices))
-	inParallel(len(devices), func(i int) { answers[i] = s.judge(known, &devices[i].Hello) })
+	inParallel(len(devices), func(i int) { answers[i] = s.judge(ctx, known, &devices[i].Hello) })
 	s.noteClocks(ctx, known)
 	welcome := make([]*uplink.PollDevice, 0, len(devices))
+	authority := s.opts.Authority.Authority()
+	oldest := authority.Root.Version
 	for i := range devices {
 		if answers[i].Why != "" {
 			out.Refused = append(out.Refused, answers[i])
 			continue
 		}
 		welcome = append(welcome, &devices[i])
-		if devices[i].Root < s.opts.Authority.Root.Version {
-			out.Root = s.opts.Authority.Envelope
-		}
+		oldest = min(oldest, devices[i].Root)
+	}
+	if oldest < authority.Root.Version {
+		out.Root, out.Roots = authority.Envelope, s.opts.Authority.Between(oldest, authority.Root.Version)
 	}
 	return welcome, out, nil
 }
 
 // judge says why a hello is not taken; an empty Why takes it.
-func (s *Server) judge(known map[patching.DeviceID]*device, hello *uplink.Message) uplink.Refused {
+func (s *Server) judge(ctx context.Context, known map[patching.DeviceID]*device, hello *uplink.Message) uplink.Refused {
 	out := uplink.Refused{Device: hello.Device}
-	if d, ok := known[hello.Device]; ok {
-		out.Why, out.Stale = d.greet(hello, s.opts.Authority.Root.Fleet, s.opts.Now())
-	} else {
+	d, ok := known[hello.Device]
+	if !ok {
 		out.Why = "nobody enrolled this machine here"
+		return out
+	}
+	why, stale, forked := d.greet(hello, s.opts.Authority.Authority().Root.Fleet, s.opts.Now())
+	out.Why, out.Stale = why, stale
+	if forked {
+		if err := s.opts.Store.SetDeviceState(ctx, d.id, patching.DeviceQuarantined); err != nil {
+			s.log.Error("a device that has to be quarantined is not yet: it is when its two machines speak again",
+				zap.String("device", string(d.id)), zap.Error(err))
+		}
+		s.noteFork(hello, "")
 	}
 	return out
+}
+
+// noteFork says in the log that a device's key is on two machines.
+func (s *Server) noteFork(m *uplink.Message, relay string) {
+	s.log.Error("two machines speak with one key; the device is quarantined: find out which is the copy, revoke the key and enrol both anew",
+		zap.String("device", string(m.Device)), zap.Uint64("counter", m.Counter), zap.String("relay", relay))
 }
 
 // noteClocks keeps which machines cannot judge a window, for whoever wonders why
@@ -127,10 +143,11 @@ func (s *Server) noteClocks(ctx context.Context, known map[patching.DeviceID]*de
 // await waits for news of the devices, at most as long as wait.
 func (s *Server) await(ctx context.Context, devices []*uplink.PollDevice, out uplink.PollResponse, wait time.Duration) (uplink.PollResponse, error) {
 	at := make([]position, len(devices))
+	epoch := s.opts.Authority.Authority().Root.Epoch
 	asked := make(map[patching.DeviceID]*position, len(devices))
 	for i, p := range devices {
 		at[i] = position{device: p.Hello.Device, seq: p.AfterSeq, leaseUntil: p.LeaseUntil}
-		if p.Epoch < s.opts.Authority.Root.Epoch {
+		if p.Epoch < epoch {
 			at[i].seq = 0 // sequences begin anew in an epoch
 		}
 		asked[p.Hello.Device] = &at[i]

@@ -1,9 +1,9 @@
 package root
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,6 +22,9 @@ type Store interface {
 	// [*uplink.Error] of status 403.
 	Enrol(ctx context.Context, token patching.Digest, now time.Time, d patching.Device, a patching.Asset) (patching.Device, error)
 	Devices(ctx context.Context, states ...patching.DeviceState) ([]patching.Device, error)
+	// SetDeviceState moves a device forward, to quarantine where its key is on two
+	// machines.
+	SetDeviceState(ctx context.Context, id patching.DeviceID, to patching.DeviceState) error
 	// NoteClocks keeps how far the clocks of devices are ahead of the server's.
 	NoteClocks(ctx context.Context, off map[patching.DeviceID]time.Duration) error
 
@@ -42,6 +45,9 @@ type Store interface {
 	Orders(ctx context.Context, ids []patching.OrderID) ([]Order, error)
 	// Deployment returns an asset's deployment in a cycle, or [ErrNotFound].
 	Deployment(ctx context.Context, c patching.CycleID, a patching.AssetID) (patching.Deployment, error)
+
+	// Hold is the latest word about whether anything may start.
+	Hold(ctx context.Context) (patching.Hold, error)
 
 	// Listened notes that a part of the path listened at now, without a break
 	// if it was last noted no longer than gap ago.
@@ -79,7 +85,7 @@ type Lease struct {
 // zero fields of the rest take the default in brackets.
 type Options struct {
 	Store     Store
-	Authority Authority
+	Authority *Folder
 	Log       *zap.Logger
 	// Now is the server's clock [time.Now].
 	Now func() time.Time
@@ -106,8 +112,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Store == nil {
 		return o, errors.New("root relay: Store is missing")
 	}
-	if err := o.Authority.validate(); err != nil {
-		return o, fmt.Errorf("root relay: %w", err)
+	if o.Authority == nil {
+		return o, errors.New("root relay: Authority is missing")
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -115,20 +121,13 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	orDefault(&o.Linger, 200*time.Millisecond)
-	orDefault(&o.MaxCommit, 500)
-	orDefault(&o.Recheck, 5*time.Minute)
-	orDefault(&o.Presence, 10*time.Second)
-	orDefault(&o.MaxPolls, 20000)
-	orDefault(&o.MaxRequests, 2000)
-	orDefault(&o.Rate, 10)
-	orDefault(&o.Burst, 300)
+	o.Linger = cmp.Or(o.Linger, 200*time.Millisecond)
+	o.MaxCommit = cmp.Or(o.MaxCommit, 500)
+	o.Recheck = cmp.Or(o.Recheck, 5*time.Minute)
+	o.Presence = cmp.Or(o.Presence, 10*time.Second)
+	o.MaxPolls = cmp.Or(o.MaxPolls, 20000)
+	o.MaxRequests = cmp.Or(o.MaxRequests, 2000)
+	o.Rate = cmp.Or(o.Rate, 10)
+	o.Burst = cmp.Or(o.Burst, 300)
 	return o, nil
-}
-
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

@@ -147,41 +147,49 @@ func (d *device) quarantine() {
 // greet judges a hello: empty if it is good. The same one is good for
 // [uplink.HelloLife] from when it was first seen; an older one never is again.
 // Only a hello that was not seen before costs a signature check.
-func (d *device) greet(m *uplink.Message, fleet string, now time.Time) (why string, stale bool) {
+//
+// Two that the key has signed under one number are the sign of a copy, as two messages
+// are: forked is true, once. It counts here, for a machine whose hello is called stale
+// makes another, and so passes over the number at which its messages would have met.
+func (d *device) greet(m *uplink.Message, fleet string, now time.Time) (why string, stale, forked bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch d.state {
 	case patching.DeviceAccepted:
 	case patching.DevicePending:
-		return "this machine waits for somebody to accept it", false
+		return "this machine waits for somebody to accept it", false, false
 	default:
-		return fmt.Sprintf("this machine is %s: enrol it again", d.state), false
+		return fmt.Sprintf("this machine is %s: enrol it again", d.state), false, false
 	}
 	switch {
 	case m.Kind != uplink.KindHello:
-		return "a poll carries hellos", false
+		return "a poll carries hellos", false, false
 	case m.Counter < d.hello.counter:
-		return "older than another hello of this device", true
+		return "older than another hello of this device", true, false
 	case m.Counter == d.hello.counter && string(m.Signature) == d.hello.signature && m.Digest(fleet) == d.hello.digest:
 		if now.Sub(d.hello.first) > uplink.HelloLife {
-			return "seen too long ago", true
+			return "seen too long ago", true, false
 		}
-		return "", false
+		return "", false, false
 	case m.Counter == d.hello.counter:
-		return "another hello has this number", true
+		if m.Digest(fleet) == d.hello.digest || m.Verify(fleet, []byte(d.key)) != nil {
+			return "another hello has this number", true, false
+		}
+		d.state = patching.DeviceQuarantined
+		return fmt.Sprintf("this machine is %s: enrol it again", d.state), false, true
 	}
 	if err := m.Verify(fleet, []byte(d.key)); err != nil {
-		return err.Error(), false
+		return err.Error(), false, false
 	}
 	hello, err := uplink.Decode[uplink.Hello](m.Body)
 	if err != nil {
-		return err.Error(), false
+		return err.Error(), false, false
 	}
 	// A hello is seen as soon as it is made; one that was held up shows its
 	// machine's clock behind.
 	d.off = trust.ClockOff(hello.At, now)
 	d.hello = greeting{counter: m.Counter, digest: m.Digest(fleet), signature: string(m.Signature), first: now}
-	return "", false
+	return "", false, false
 }
 
 // news is how far the clock is off, if that is news to the store.

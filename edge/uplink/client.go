@@ -25,6 +25,9 @@ type ClientOptions struct {
 	// URL is the server's or relay's base: https://host:port, or without TLS
 	// http://127.0.0.1:port or unix:/path on the same machine only.
 	URL string
+	// Dial, if there is one, opens connections in the place of URL: over a line that
+	// stands already.
+	Dial func(context.Context) (net.Conn, error)
 	// TLS configures https; nil takes the system's.
 	TLS *tls.Config
 	// Tries bounds the attempts of one call [4], FirstWait is the longest
@@ -79,6 +82,10 @@ func NewClient(opts ClientOptions) (*Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	switch {
+	case opts.Dial != nil:
+		transport.Proxy = nil
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return opts.Dial(ctx) }
+		c.base = "http://patchcycle"
 	case u.Scheme == "https" && u.Host != "":
 	case u.Scheme == "http" && loopback(u.Hostname()):
 		transport.Proxy = nil
@@ -144,6 +151,31 @@ func (c *Client) Content(ctx context.Context, d patching.Digest) ([]byte, error)
 	return text, nil
 }
 
+// Get asks once for a file that is served beside the protocol, from an offset on.
+// The caller bounds what it reads, and closes; an answer other than 200 and 206 is
+// an [*Error].
+func (c *Client) Get(ctx context.Context, method, path string, from int64) (*http.Response, error) {
+	// Not as a part of an address: a name may hold a percent sign.
+	req, err := http.NewRequestWithContext(ctx, method, c.base+(&url.URL{Path: path}).EscapedPath(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept-Encoding", "identity") // the bytes as they were signed
+	if from > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) // without words the status says it
+		resp.Body.Close()
+		return nil, refusal(resp, text)
+	}
+	return resp, nil
+}
+
 func (c *Client) post(ctx context.Context, what, path string, in any, wait time.Duration, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -159,11 +191,18 @@ func (c *Client) post(ctx context.Context, what, path string, in any, wait time.
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
+	if bytes.Count(answer, []byte{','}) > maxParts {
+		return fmt.Errorf("%s: the answer has more than %d parts", what, maxParts)
+	}
 	if err := json.Unmarshal(answer, out); err != nil {
 		return fmt.Errorf("%s: read the answer: %w", what, err)
 	}
 	return nil
 }
+
+// maxParts bounds what an answer can grow to in memory: 8 MiB of [0,0,…] would become
+// hundreds. What a relay is told of [MaxPoll] devices has a tenth of it.
+const maxParts = 20 * MaxPoll
 
 // try repeats what failed for a passing reason, with full jitter: after an
 // outage a whole fleet is here at once.

@@ -20,6 +20,7 @@ type Facts struct {
 	OS                OS              `json:"os"`
 	Zone              string          `json:"zone,omitempty"`
 	Manager           string          `json:"manager,omitempty"`
+	Agent             string          `json:"agent,omitempty"` // its version
 	Packages          patching.Digest `json:"packages,omitempty"`
 	Candidates        patching.Digest `json:"candidates,omitempty"`
 	Allowed           []string        `json:"allowed,omitempty"`
@@ -43,7 +44,7 @@ type OS struct {
 func FactsOf(a patching.Asset) Facts {
 	return Facts{
 		Hostname: a.Hostname, Addresses: a.Addresses, MACs: a.MACs, Serial: a.Serial, Cloud: a.Cloud,
-		Vendor: a.Vendor, Model: a.Model, OS: OS(a.OS), Zone: a.Zone, Manager: a.Manager,
+		Vendor: a.Vendor, Model: a.Model, OS: OS(a.OS), Zone: a.Zone, Manager: a.Manager, Agent: a.Agent,
 		Packages: a.Packages, Candidates: a.Candidates, Allowed: a.Allowed, OtherManagers: a.OtherManagers,
 		Broken: a.Broken, RebootPending: a.RebootPending, CarriesPatchcycle: a.CarriesPatchcycle,
 	}
@@ -53,7 +54,7 @@ func FactsOf(a patching.Asset) Facts {
 func (f Facts) Asset() patching.Asset {
 	return patching.Asset{
 		Hostname: f.Hostname, Addresses: f.Addresses, MACs: f.MACs, Serial: f.Serial, Cloud: f.Cloud,
-		Vendor: f.Vendor, Model: f.Model, OS: patching.OS(f.OS), Zone: f.Zone, Manager: f.Manager,
+		Vendor: f.Vendor, Model: f.Model, OS: patching.OS(f.OS), Zone: f.Zone, Manager: f.Manager, Agent: f.Agent,
 		Packages: f.Packages, Candidates: f.Candidates, Allowed: f.Allowed, OtherManagers: f.OtherManagers,
 		Broken: f.Broken, RebootPending: f.RebootPending, CarriesPatchcycle: f.CarriesPatchcycle,
 	}
@@ -66,7 +67,7 @@ func (f Facts) Validate() error {
 		return errors.New("facts: no hostname")
 	}
 	for _, s := range []string{
-		f.Hostname, f.Serial, f.Cloud, f.Vendor, f.Model, f.Zone, f.Manager,
+		f.Hostname, f.Serial, f.Cloud, f.Vendor, f.Model, f.Zone, f.Manager, f.Agent,
 		f.OS.Family, f.OS.Name, f.OS.Release, f.OS.Revision, f.OS.Kernel, f.OS.Arch,
 	} {
 		if len(s) > maxText {

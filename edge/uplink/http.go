@@ -129,3 +129,8 @@ func WriteError(w http.ResponseWriter, err error) {
 	w.WriteHeader(e.Status)
 	_ = json.NewEncoder(w).Encode(Problem{Error: e.Words})
 }
+
+// TooMany refuses a request that holds more than the protocol lets into one.
+func TooMany(n int, what string, most int, request string) *Error {
+	return &Error{Status: http.StatusRequestEntityTooLarge, Words: fmt.Sprintf("%d %s, at most %d go into one %s", n, what, most, request)}
+}

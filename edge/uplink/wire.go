@@ -30,6 +30,9 @@ const (
 	MaxPoll  = 20000
 	// MaxWait bounds a long poll. Proxies commonly cut after 60 s.
 	MaxWait = 50 * time.Second
+	// MaxHops bounds the relays between a device and the server: a site's, and one
+	// behind which it stands.
+	MaxHops = 2
 	// HelloLife is for how long the server takes a hello after it first saw it.
 	HelloLife = 10 * time.Minute
 )
@@ -83,8 +86,11 @@ type EnrolResponse struct {
 
 // Batch carries messages of one or many devices.
 type Batch struct {
-	// Relay names the route; empty is direct.
-	Relay    string    `json:"relay,omitempty"`
+	// Relay names the route, by the relay that is nearest to the devices; empty is
+	// direct.
+	Relay string `json:"relay,omitempty"`
+	// Hops counts the relays that passed it on.
+	Hops     int       `json:"hops,omitempty"`
 	Messages []Message `json:"messages"`
 }
 
@@ -122,7 +128,9 @@ type SignedLease struct {
 
 // PollRequest asks what is new for devices.
 type PollRequest struct {
+	// Relay and Hops are as in [Batch].
 	Relay   string       `json:"relay,omitempty"`
+	Hops    int          `json:"hops,omitempty"`
 	Devices []PollDevice `json:"devices"`
 	// WaitSeconds is for how long the asker would wait, [MaxWait] at most;
 	// zero answers at once.
@@ -154,12 +162,33 @@ type PollResponse struct {
 	// Root is the envelope of a newer trust root, for all devices that asked
 	// with an older one.
 	Root []byte `json:"root,omitempty"`
+	// Roots are those that were in force before it, oldest first: a machine that was
+	// away takes one after the other.
+	Roots [][]byte `json:"roots,omitempty"`
 	// Refused names devices whose hello was not taken.
 	Refused []Refused `json:"refused,omitempty"`
+	// Hold is somebody's word that nothing starts on any machine behind whoever says it;
+	// nil: there is none. It takes away, so nobody has to have signed it. It is said in
+	// every answer, and is no news by itself.
+	Hold *Hold `json:"hold,omitempty"`
 	// At is the server's clock. Nobody signed it: a machine whose own is far from
 	// it says so, and believes nothing more for it.
 	At time.Time `json:"at,omitzero"`
+	// Offline is set by a relay whose line to the server is down: whoever knows
+	// another route takes it.
+	Offline bool `json:"offline,omitempty"`
 }
+
+// Hold is who stops machines, and until when.
+type Hold struct {
+	Version int64     `json:"version,omitempty"`
+	By      string    `json:"by"`
+	Reason  string    `json:"reason"`
+	Until   time.Time `json:"until,omitzero"` // zero: until it is lifted
+}
+
+// In reports whether nothing may start at now; a nil hold holds nothing.
+func (h *Hold) In(now time.Time) bool { return h != nil && (h.Until.IsZero() || now.Before(h.Until)) }
 
 // Empty reports whether nothing was new.
 func (r PollResponse) Empty() bool {

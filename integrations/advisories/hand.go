@@ -121,7 +121,7 @@ func (c *handChecker) want(ok bool, n int, e handEntry, w plainyaml.Word, field,
 }
 
 func (c *handChecker) advisory(n int, e handEntry) patching.Advisory {
-	a := patching.Advisory{ID: patching.AdvisoryID(e.ID.Text), Feed: "hand", Kind: e.Kind.Text, Severity: e.Severity.Text, Title: e.Title.Text}
+	a := patching.Advisory{ID: patching.AdvisoryID(e.ID.Text), Feed: patching.ByHand, Kind: e.Kind.Text, Severity: e.Severity.Text, Title: e.Title.Text}
 	c.want(handID.MatchString(e.ID.Text), n, e, e.ID, "id", "want 1 to 64 letters, digits and :._+~-, such as LOCAL-2026-1")
 	if line := c.lines[e.ID.Text]; line > 0 {
 		c.add(e.ID, "id", fmt.Sprintf("it is there already, in line %d: choose another", line))

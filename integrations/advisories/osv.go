@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -220,119 +219,6 @@ func onceEach(all []patching.Affected) []patching.Affected {
 		said[k] = true
 		return again
 	})
-}
-
-// appendTo says it for each platform that the ecosystem stands for.
-func (p *osvAffected) appendTo(all, on []patching.Affected) ([]patching.Affected, error) {
-	if p.Package.Name == "" {
-		return nil, errors.New("the package has no name")
-	}
-	ranges, err := p.ranges()
-	if err != nil {
-		return nil, err
-	}
-	// A version is affected if it is listed or in a range. Distributions that write
-	// ranges list with them what was in them when the record was made, up to thousands
-	// of versions a package: to keep those too would say the same twice.
-	versions := p.Versions
-	if len(ranges) > 0 {
-		versions = nil
-	}
-	if len(ranges)+len(versions) == 0 {
-		return all, nil
-	}
-	for _, a := range on {
-		a.Package, a.Ranges, a.Versions = p.Package.Name, ranges, versions
-		p.qualify(&a)
-		all = append(all, a)
-	}
-	return all, nil
-}
-
-// qualify takes from the package's URL what the ecosystem does not say.
-// https://github.com/package-url/purl-spec has the qualifiers. Rocky's distro may end in
-// an architecture, but that is one of those that a source package was built for: it
-// says nothing.
-func (p *osvAffected) qualify(a *patching.Affected) {
-	// LSN records are about live patches: the kernel that they name is the first that
-	// needs none. Another advisory tells whoever updates kernels.
-	if strings.Contains(p.Specific.V.Availability, "Livepatch") {
-		a.Entitlement = "ubuntu-livepatch"
-	}
-	if !strings.Contains(p.Package.PURL, "?") {
-		return
-	}
-	switch arch := qualifier(p.Package.PURL, "arch"); arch {
-	case "source", "src":
-		a.Source = true
-	case "all", "noarch":
-	default:
-		a.Arch = arch
-	}
-	distro := qualifier(p.Package.PURL, "distro")
-	switch {
-	case a.Entitlement != "":
-	case a.ID == "ubuntu" && strings.Contains(distro, "esm"):
-		a.Entitlement = "ubuntu-pro"
-	case a.ID == "rocky":
-		// Special interest groups build packages of the same names: the cloud kernel
-		// 4.18.0-425.10.1.el8_7.cloud is newer than the kernel that everybody has.
-		if _, group, ok := strings.Cut(distro, "-sig-"); ok {
-			a.Entitlement = "rocky-sig-" + group
-		}
-	}
-	if name, rest, ok := strings.Cut(qualifier(p.Package.PURL, "rpmmod"), ":"); ok {
-		stream, _, _ := strings.Cut(rest, ":") // version and context may follow
-		a.Module = name + ":" + stream
-	}
-}
-
-func qualifier(purl, key string) string {
-	_, list, _ := strings.Cut(purl, "?")
-	list, _, _ = strings.Cut(list, "#")
-	for pair := range strings.SplitSeq(list, "&") {
-		if k, v, _ := strings.Cut(pair, "="); k == key {
-			if plain, err := url.PathUnescape(v); err == nil {
-				return plain
-			}
-			return v
-		}
-	}
-	return ""
-}
-
-// ranges reads the events as they stand. The schema recommends to sort them, and who
-// does not cannot be understood without the order of versions. SEMVER and GIT ranges are
-// of upstream's versions, which no package manager has. "limit" is for GIT.
-func (p *osvAffected) ranges() ([]patching.VersionRange, error) {
-	var all []patching.VersionRange
-	for _, r := range p.Ranges {
-		if r.Type != "ECOSYSTEM" {
-			continue
-		}
-		begun, open := false, false
-		for _, e := range r.Events {
-			if e.Introduced != "" && !open {
-				begun, open = true, true
-				v := patching.VersionRange{From: e.Introduced}
-				if v.From == "0" { // sorts before any version
-					v.From = ""
-				}
-				all = append(all, v)
-			}
-			if e.Fixed == "" && e.Last == "" {
-				continue
-			}
-			if !begun {
-				return nil, fmt.Errorf("%.80q ends what did not begin", e.Fixed+e.Last)
-			}
-			if open {
-				all[len(all)-1].Fixed, all[len(all)-1].Last = e.Fixed, e.Last
-				open = false
-			}
-		}
-	}
-	return all, nil
 }
 
 // osvCVE finds the flaw in names such as UBUNTU-CVE-2021-3782 and DEBIAN-CVE-2021-3782.

@@ -2,6 +2,7 @@ package advisories
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -83,7 +84,7 @@ func osvEvents(kind, list string) string {
 	return `"ranges": [{"type": "` + kind + `", "events": [` + list + `]}]`
 }
 
-func TestTheEventsOfARangeAreReadAsTheyStand(t *testing.T) {
+func TestTheEventsOfARangeAreReadFromTheOldestVersion(t *testing.T) {
 	for name, c := range map[string]struct {
 		rest   string
 		ranges []patching.VersionRange
@@ -96,7 +97,8 @@ func TestTheEventsOfARangeAreReadAsTheyStand(t *testing.T) {
 		"both in one event":                {osvEvents("ECOSYSTEM", `{"introduced": "0", "fixed": "2"}`), []patching.VersionRange{{Fixed: "2"}}, ""},
 		"what is introduced twice":         {osvEvents("ECOSYSTEM", `{"introduced": "0"}, {"introduced": "1"}, {"fixed": "2"}`), []patching.VersionRange{{Fixed: "2"}}, ""},
 		"a limit is for commits":           {osvEvents("ECOSYSTEM", `{"introduced": "0"}, {"limit": "2"}`), []patching.VersionRange{{}}, ""},
-		"a fix of what was not introduced": {osvEvents("ECOSYSTEM", `{"fixed": "2"}, {"introduced": "0"}`), nil, `a of Debian:12: "2" ends what did not begin`},
+		"from the end to the beginning":    {osvEvents("ECOSYSTEM", `{"fixed": "10"}, {"introduced": "9"}, {"fixed": "2"}, {"introduced": "0"}`), []patching.VersionRange{{Fixed: "2"}, {From: "9", Fixed: "10"}}, ""},
+		"a fix of what was not introduced": {osvEvents("ECOSYSTEM", `{"fixed": "2"}, {"introduced": "3"}`), nil, `a of Debian:12: "2" ends what did not begin`},
 		"upstream's versions are nobody's": {osvEvents("SEMVER", `{"introduced": "0"}`), nil, ""},
 		"commits neither":                  {osvEvents("GIT", `{"introduced": "0"}`), nil, ""},
 		"versions that a range has":        {osvEvents("ECOSYSTEM", `{"introduced": "0"}`) + `, "versions": ["1"]`, []patching.VersionRange{{}}, ""},
@@ -119,10 +121,61 @@ func TestTheEventsOfARangeAreReadAsTheyStand(t *testing.T) {
 	}
 }
 
-func TestListedVersionsCountWhereThereIsNoRange(t *testing.T) {
-	got, err := osvWith(t, osvAbout("Debian:12", osvEvents("GIT", `{"introduced": "0"}`)+`, "versions": ["1-1", "1-2"]`))
+// A version is affected if it is listed or in a range, as the schema and osv-scanner say.
+//
+// Serves G1.
+func TestOfListedVersionsThoseAreKeptThatNoRangeHas(t *testing.T) {
+	listed := `, "versions": ["1-1", "2-1", "2-1+deb12u1", "3-1", "of nobody"]`
+	for name, c := range map[string]struct {
+		rest string
+		want []string
+	}{
+		"no range that counts":   {osvEvents("GIT", `{"introduced": "0"}`) + listed, []string{"1-1", "2-1", "2-1+deb12u1", "3-1", "of nobody"}},
+		"a range with a gap":     {osvEvents("ECOSYSTEM", `{"introduced": "0"}, {"fixed": "2-1"}, {"introduced": "3-1"}`) + listed, []string{"2-1", "2-1+deb12u1", "of nobody"}},
+		"by the order of Debian": {osvEvents("ECOSYSTEM", `{"introduced": "2-1"}, {"fixed": "2-1+deb12u1"}`) + listed, []string{"1-1", "2-1+deb12u1", "3-1", "of nobody"}},
+		"a range that has all":   {osvEvents("ECOSYSTEM", `{"introduced": "0"}`) + listed, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := osvWith(t, osvAbout("Debian:12", c.rest))
+			require.NoError(t, err)
+			require.Equal(t, c.want, got.Advisories[0].Affected[0].Versions)
+		})
+	}
+}
+
+// A kernel of Debian's has hundreds of flaws, and each record lists all versions before its
+// fix: what the ranges say is said once.
+func TestRealRecordsListWhatTheirRangesHave(t *testing.T) {
+	files, _, err := ReadFolder(t.Context(), os.DirFS(inplace.Path(t, "feeds/osv")), DefaultLimits())
 	require.NoError(t, err)
-	require.Equal(t, []string{"1-1", "1-2"}, got.Advisories[0].Affected[0].Versions)
+	n := 0
+	for _, f := range files {
+		for _, a := range f.Advisories {
+			for _, p := range a.Affected {
+				n++
+				require.Empty(t, p.Versions, "%s: %s", a.ID, p.Package)
+			}
+		}
+	}
+	require.Greater(t, n, 1000)
+}
+
+// BenchmarkListedVersions reads a record as Debian has thousands of: one flaw of the kernel,
+// with 300 versions before its fix.
+func BenchmarkListedVersions(b *testing.B) {
+	var listed []string
+	for n := range 300 {
+		listed = append(listed, fmt.Sprintf(`"6.1.%d-1~deb12u%d"`, n, n%7))
+	}
+	text := []byte(`{"schema_version": "1.7.0", "id": "DEBIAN-CVE-2026-1", "modified": "2026-01-02T03:04:05Z", ` +
+		osvAbout("Debian:12", osvEvents("ECOSYSTEM", `{"introduced": "0"}, {"fixed": "6.1.999-1"}`)+`, "versions": [`+strings.Join(listed, ",")+`]`) + `}`)
+	for b.Loop() {
+		var r osvRecord
+		require.NoError(b, json.Unmarshal(text, &r))
+		a, _, err := r.advisory()
+		require.NoError(b, err)
+		require.Empty(b, a.Affected[0].Versions)
+	}
 }
 
 func TestWhatIsAboutNoOperatingSystemIsPassedOver(t *testing.T) {

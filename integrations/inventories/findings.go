@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/patchcycle/patchcycle/internal/unpack"
 	"github.com/patchcycle/patchcycle/patching/reconcile"
 )
 
@@ -58,14 +57,9 @@ func has(name string) func(map[string]json.RawMessage) bool {
 // osv-scanner's JSON, or a table with headings. As with [ReadCMDB] the mapping is of a
 // table's columns.
 func ReadFindings(in io.Reader, o CMDBOptions) (Findings, error) {
-	plain, err := unpack.Reader(in, maxBytes, unpack.Bounds{Size: maxBytes, Ratio: 64})
+	text, err := whole(in, 64)
 	if err != nil {
 		return Findings{}, err
-	}
-	defer plain.Close()
-	text, err := io.ReadAll(plain)
-	if err != nil {
-		return Findings{}, fmt.Errorf("%w (more than %d MB are not read)", err, maxBytes>>20)
 	}
 	body, err := plainText(text)
 	if err != nil {

@@ -61,17 +61,27 @@ func Formats() (all []string) {
 	return all
 }
 
-// Read reads an inventory in whichever format it is, packed or not. Its errors name the
-// line and the value.
-func Read(in io.Reader) (Host, error) {
-	plain, err := unpack.Reader(in, maxBytes, unpack.Bounds{Size: maxBytes, Ratio: 1})
+// whole reads a file, packed or not, of at most maxBytes. The ratio is that of [unpack.Bounds]:
+// what repeats itself, as reports do, packs better.
+func whole(in io.Reader, ratio int64) ([]byte, error) {
+	plain, err := unpack.Reader(in, maxBytes, unpack.Bounds{Size: maxBytes, Ratio: ratio})
 	if err != nil {
-		return Host{}, err
+		return nil, err
 	}
 	defer plain.Close()
 	text, err := io.ReadAll(plain)
 	if err != nil {
-		return Host{}, fmt.Errorf("%w (more than %d MB are not read)", err, maxBytes>>20)
+		return nil, fmt.Errorf("%w (more than %d MB are not read)", err, maxBytes>>20)
+	}
+	return text, nil
+}
+
+// Read reads an inventory in whichever format it is, packed or not. Its errors name the
+// line and the value.
+func Read(in io.Reader) (Host, error) {
+	text, err := whole(in, 1)
+	if err != nil {
+		return Host{}, err
 	}
 	if text, err = plainText(text); err != nil {
 		return Host{}, err

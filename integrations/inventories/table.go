@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-
-	"github.com/patchcycle/patchcycle/internal/unpack"
 )
 
 // maxRows bounds a table: what the largest fleets have.
@@ -48,14 +46,9 @@ type tableRow struct {
 // readTable reads a table whose separator is a comma, a semicolon or a tab: the one that
 // the heading has most of. Rows that are no rows are named, and do not hide the others.
 func readTable(in io.Reader, encoding string) (table, error) {
-	packed, err := unpack.Reader(in, maxBytes, unpack.Bounds{Size: maxBytes, Ratio: 1})
+	raw, err := whole(in, 1)
 	if err != nil {
 		return table{}, err
-	}
-	defer packed.Close()
-	raw, err := io.ReadAll(packed)
-	if err != nil {
-		return table{}, fmt.Errorf("%w (more than %d MB are not read)", err, maxBytes>>20)
 	}
 	text, err := tableText(raw, encoding)
 	if err != nil {

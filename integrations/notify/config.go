@@ -2,9 +2,7 @@ package notify
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -77,43 +75,32 @@ func Read(name string) (Config, error) {
 	if err := plainyaml.Decode(bytes.NewReader(text), &f, yaml.Strict()); err != nil {
 		return Config{}, fmt.Errorf("%s: %w (docs/notify.md has an example)", name, err)
 	}
-	c := checker{file: name}
+	c := checker{plainyaml.Problems{File: name}}
 	config := Config{SilentAfter: c.duration("silent_after", f.SilentAfter, DefaultSilentAfter, time.Hour, 90*24*time.Hour)}
 	server := c.mail(f.Mail)
 	hooks := c.webhooks(f.Webhooks)
 	if len(f.Recipients) == 0 {
-		c.say(1, "no recipients: write a list under \"recipients:\" (docs/notify.md has an example), or remove the file")
+		c.Say(1, "no recipients: write a list under \"recipients:\" (docs/notify.md has an example), or remove the file")
 	}
 	if len(f.Recipients) > maxRecipients {
-		c.say(1, "%d recipients: write at most %d, and let mailing lists do the rest", len(f.Recipients), maxRecipients)
+		c.Say(1, "%d recipients: write at most %d, and let mailing lists do the rest", len(f.Recipients), maxRecipients)
 		f.Recipients = f.Recipients[:maxRecipients]
 	}
 	for n, e := range f.Recipients {
 		r := c.recipient(n, e, server, hooks)
 		if _, twice := config.Find(r.Name); twice {
-			c.add(e.Name, "name", "another recipient has this name: choose another")
+			c.Add(e.Name, "name", "another recipient has this name: choose another")
 		}
 		config.Recipients = append(config.Recipients, r)
 	}
-	return config, errors.Join(c.problems...)
+	return config, c.Err()
 }
 
 // DefaultSilentAfter is from when on an agent that says nothing is worth a notice.
 const DefaultSilentAfter = 24 * time.Hour
 
 // checker collects what is wrong with a file.
-type checker struct {
-	file     string
-	problems []error
-}
-
-func (c *checker) say(line int, format string, args ...any) {
-	c.problems = append(c.problems, fmt.Errorf("%s:%d: %s", c.file, line, fmt.Sprintf(format, args...)))
-}
-
-func (c *checker) add(w plainyaml.Word, field, why string) {
-	c.say(w.Line, "%s %q: %s", field, w.Text, why)
-}
+type checker struct{ plainyaml.Problems }
 
 var nameShape = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$`)
 
@@ -121,7 +108,7 @@ const wantName = "want 1 to 64 lower-case letters, digits, dots and dashes"
 
 func (c *checker) recipient(n int, e recipientEntry, server *MailServer, hooks map[string]Webhook) Recipient {
 	if !nameShape.MatchString(e.Name.Text) {
-		c.say(max(1, e.Name.Line), "recipient %d: name %q: %s", n+1, e.Name.Text, wantName)
+		c.Say(max(1, e.Name.Line), "recipient %d: name %q: %s", n+1, e.Name.Text, wantName)
 	}
 	r := Recipient{Account: patching.AccountName(e.Account.Text), Channel: c.channel(e, server, hooks)}
 	r.Recipient = notice.Recipient{
@@ -138,11 +125,11 @@ func (c *checker) recipient(n int, e recipientEntry, server *MailServer, hooks m
 	}
 	switch {
 	case e.Account.Text == "" && len(e.Roles) == 0 && len(e.Owners) == 0:
-		c.say(max(1, e.Name.Line), "recipient %s would be told nothing: give roles, owners, or an account whose roles count", e.Name.Text)
+		c.Say(max(1, e.Name.Line), "recipient %s would be told nothing: give roles, owners, or an account whose roles count", e.Name.Text)
 	case e.Account.Text != "" && !patching.ValidName(e.Account.Text):
-		c.add(e.Account, "account", "want an account's name, as \"patchcycle user list\" shows it")
+		c.Add(e.Account, "account", "want an account's name, as \"patchcycle user list\" shows it")
 	case e.Account.Text != "" && len(e.Roles)+len(e.Sites)+len(e.Policies) > 0:
-		c.add(e.Account, "account", "the account's own roles and scope count: remove roles, sites and policies, or the account")
+		c.Add(e.Account, "account", "the account's own roles and scope count: remove roles, sites and policies, or the account")
 	}
 	return r
 }
@@ -154,9 +141,9 @@ func words[S ~string](c *checker, field string, given []plainyaml.Word, valid fu
 	for _, w := range given {
 		switch {
 		case !valid(S(w.Text)):
-			c.add(w, field, want)
+			c.Add(w, field, want)
 		case slices.Contains(out, S(w.Text)):
-			c.add(w, field, "it is there twice: remove one")
+			c.Add(w, field, "it is there twice: remove one")
 		}
 		out = append(out, S(w.Text))
 	}
@@ -180,7 +167,7 @@ func (c *checker) duration(field string, w plainyaml.Word, or, least, most time.
 	}
 	d, err := window.ParseDuration(w.Text)
 	if err != nil || d < least || d > most {
-		c.add(w, field, fmt.Sprintf("want a time between %s and %s, such as %s",
+		c.Add(w, field, fmt.Sprintf("want a time between %s and %s, such as %s",
 			window.FormatDuration(least), window.FormatDuration(most), window.FormatDuration(or)))
 	}
 	return d
@@ -191,18 +178,18 @@ var quietShape = regexp.MustCompile(`^([01]\d|2[0-3]):([0-5]\d) ?- ?([01]\d|2[0-
 func (c *checker) quiet(e recipientEntry) notice.Quiet {
 	if e.Quiet.Text == "" {
 		if e.Zone.Text != "" {
-			c.add(e.Zone, "zone", "it says where the quiet hours are, and there are none: add quiet, or remove it")
+			c.Add(e.Zone, "zone", "it says where the quiet hours are, and there are none: add quiet, or remove it")
 		}
 		return notice.Quiet{}
 	}
 	at := quietShape.FindStringSubmatch(e.Quiet.Text)
 	if at == nil {
-		c.add(e.Quiet, "quiet", "want two times of day in quotes, such as \"20:00-07:00\"")
+		c.Add(e.Quiet, "quiet", "want two times of day in quotes, such as \"20:00-07:00\"")
 		return notice.Quiet{}
 	}
 	zone, err := window.Zone(e.Zone.Text)
 	if err != nil {
-		c.say(max(e.Quiet.Line, e.Zone.Line), "zone of the quiet hours: %s", err)
+		c.Say(max(e.Quiet.Line, e.Zone.Line), "zone of the quiet hours: %s", err)
 	}
 	minute := func(hour, minute string) int {
 		h, _ := strconv.Atoi(hour) // both match the shape
@@ -221,15 +208,7 @@ func (c *checker) lines(w plainyaml.Word) int {
 	}
 	n, err := strconv.Atoi(w.Text)
 	if err != nil || n < 1 || n > maxLines {
-		c.add(w, "lines", fmt.Sprintf("want a number between 1 and %d", maxLines))
+		c.Add(w, "lines", fmt.Sprintf("want a number between 1 and %d", maxLines))
 	}
 	return n
-}
-
-// path is a file that the configuration names: beside it, unless it says where.
-func (c *checker) path(w plainyaml.Word) string {
-	if filepath.IsAbs(w.Text) {
-		return w.Text
-	}
-	return filepath.Join(filepath.Dir(c.file), w.Text)
 }

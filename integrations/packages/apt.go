@@ -20,6 +20,7 @@ import (
 type APT struct {
 	run  Runner
 	act  Runner
+	load Runner
 	root fs.FS
 	o    Options
 }
@@ -29,10 +30,13 @@ func NewAPT(o Options) *APT {
 	if o.Act == nil {
 		o.Act = command.Run
 	}
+	if o.Load == nil {
+		o.Load = command.Run
+	}
 	if o.LockWait == 0 {
 		o.LockWait = 10 * time.Minute
 	}
-	return &APT{run: command.Run, act: o.Act, root: os.DirFS("/"), o: o}
+	return &APT{run: command.Run, act: o.Act, load: o.Load, root: os.DirFS("/"), o: o}
 }
 
 // apt asks one of apt's programs something, with the settings of the work that
@@ -81,10 +85,17 @@ func (a *APT) Installed(ctx context.Context) ([]Installed, error) {
 func (a *APT) Candidates(ctx context.Context) (patching.CandidateSet, error) {
 	var would simulation
 	var known releases
+	var foreign []patching.Foreign
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		would, err = a.simulate(both, "--with-new-pkgs", "upgrade")
 		return err
+	})
+	group.Go(func() error {
+		// That the machine's own sources cannot be read does not matter to work with a
+		// snapshot's: where packages come from is not known then.
+		foreign, _ = a.foreign(both)
+		return nil
 	})
 	group.Go(func() error {
 		out, err := a.apt(both, aptQuick, "apt-cache", "policy")
@@ -101,7 +112,7 @@ func (a *APT) Candidates(ctx context.Context) (patching.CandidateSet, error) {
 	if err != nil {
 		return patching.CandidateSet{}, err
 	}
-	set := patching.CandidateSet{Manager: a.Name(), KeptBack: would.keptBack}
+	set := patching.CandidateSet{Manager: a.Name(), KeptBack: would.keptBack, Foreign: foreign}
 	for _, i := range would.installs {
 		c := i.candidate(known)
 		c.Size, c.SHA256 = files[fileKey{c.Name, c.Arch, c.To}].of()

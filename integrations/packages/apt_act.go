@@ -58,7 +58,7 @@ func (a *APT) Update(ctx context.Context) error {
 func (a *APT) update(ctx context.Context) error {
 	args := append([]string{"-q", "-o", "APT::Update::Error-Mode=any"}, network...)
 	return a.patiently(ctx, func() error {
-		out, err := a.apt(ctx, aptLists, "apt-get", append(args, "update")...)
+		out, err := a.download(ctx, aptLists, append(args, "update")...)
 		return verdict(ctx, account{stdout: out}, err, "update the lists")
 	})
 }
@@ -70,11 +70,25 @@ func (a *APT) Fetch(ctx context.Context, patches []patching.Patch) error {
 	if err != nil || len(patches) == 0 {
 		return err
 	}
-	args = append(append([]string{"--download-only"}, network...), args...)
+	return a.fetch(ctx, downloadTime(patches), args)
+}
+
+// fetch downloads what apt-get would install by these arguments.
+func (a *APT) fetch(ctx context.Context, limit time.Duration, install []string) error {
+	args := append(append([]string{"--download-only"}, network...), install...)
 	return a.patiently(ctx, func() error {
-		out, err := a.apt(ctx, downloadTime(patches), "apt-get", args...)
+		out, err := a.download(ctx, limit, args...)
 		return verdict(ctx, account{stdout: out}, err, "download")
 	})
+}
+
+// download runs apt-get where it can reach its sources.
+func (a *APT) download(ctx context.Context, limit time.Duration, args ...string) ([]byte, error) {
+	settings, err := a.settings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.load(ctx, limit, "apt-get", append(settings, args...)...)
 }
 
 // downloadTime is how long a download is waited for: it has come to an end by then
@@ -345,6 +359,10 @@ func (a *APT) reinstall(ctx context.Context, has, damaged []Installed) error {
 			return err
 		}
 		args, asked = append(args, arg), append(asked, patch)
+	}
+	// A transaction may have no way to the machine's own sources.
+	if err := a.fetch(ctx, aptTransaction, args); err != nil {
+		return err
 	}
 	return a.change(ctx, asked, has, "unpack again", args)
 }

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	debian "github.com/knqyf263/go-deb-version"
-
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/version"
 )
 
 var kernelImage = regexp.MustCompile(`^linux-image-(unsigned-)?([0-9].*)$`)
@@ -103,16 +102,12 @@ func rebuiltKernel(has []Installed, running, built string) string {
 	if m == nil {
 		return ""
 	}
-	runs, err := debian.NewVersion(m[1])
-	if err != nil {
-		return ""
-	}
 	for _, p := range has {
 		image := kernelImage.FindStringSubmatch(p.Name)
 		if len(image) == 0 || image[2] != running || p.Broken {
 			continue
 		}
-		if v, err := debian.NewVersion(p.Version); err == nil && v.GreaterThan(runs) {
+		if version.Debian.Older(m[1], p.Version) {
 			return p.Name
 		}
 	}
@@ -125,9 +120,8 @@ func rebuiltKernel(has []Installed, running, built string) string {
 // package with an image in /boot, as in a container.
 func superseded(has []Installed, running string, bootable func(release string) bool) []Installed {
 	type kernel struct {
-		release string
-		version debian.Version
-		held    bool
+		release, version string
+		held             bool
 	}
 	flavours := map[string][]kernel{}
 	ours := false
@@ -137,8 +131,7 @@ func superseded(has []Installed, running string, bootable func(release string) b
 			continue
 		}
 		v, flavour := splitKernel(m[2])
-		version, err := debian.NewVersion(v)
-		if err != nil {
+		if _, known := version.Debian.Compare(v, v); !known {
 			continue
 		}
 		ours = ours || m[2] == running && bootable(running)
@@ -146,14 +139,17 @@ func superseded(has []Installed, running string, bootable func(release string) b
 			continue // neither a way back nor to be touched
 		}
 		held := slices.ContainsFunc(has, func(q Installed) bool { return q.Held && ofRelease(q.Name, m[2]) })
-		flavours[flavour] = append(flavours[flavour], kernel{m[2], version, held})
+		flavours[flavour] = append(flavours[flavour], kernel{m[2], v, held})
 	}
 	if !ours {
 		return nil
 	}
 	gone := map[string]bool{}
 	for _, kernels := range flavours {
-		slices.SortFunc(kernels, func(a, b kernel) int { return b.version.Compare(a.version) })
+		slices.SortFunc(kernels, func(a, b kernel) int {
+			order, _ := version.Debian.Compare(b.version, a.version)
+			return order
+		})
 		for n, k := range kernels {
 			if n >= kernelsKept && k.release != running && !k.held {
 				gone[k.release] = true

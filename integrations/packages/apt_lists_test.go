@@ -30,7 +30,7 @@ func TestTheListsOfASnapshotAreFetchedOnceAndAgainWhenItsPlaceChanges(t *testing
 	}}
 	inUse, away, fetched := true, false, 0
 	a := &APT{root: fstest.MapFS{}, o: Options{Snapshot: func(context.Context) (Snapshot, bool) { return s, inUse }}}
-	a.run = func(_ context.Context, limit time.Duration, program string, args ...string) ([]byte, error) {
+	a.load = func(_ context.Context, limit time.Duration, program string, args ...string) ([]byte, error) {
 		require.Equal(t, "apt-get", program)
 		require.LessOrEqual(t, limit, 10*time.Minute, "apt may wait for ever where its server went away")
 		require.Equal(t, inUse, strings.Contains(strings.Join(args, " "), "Dir::State::Lists="+filepath.Join(s.Dir, "lists")))

@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	debian "github.com/knqyf263/go-deb-version"
-
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/version"
 )
 
 // dpkgFormat makes dpkg-query print one line a package.
@@ -124,7 +123,7 @@ func (i install) candidate(known releases) patching.Candidate {
 	r := known.of(i.sources)
 	return patching.Candidate{
 		Name: i.name, Arch: i.arch, From: i.from, To: i.to,
-		Origin: r.origin(), Codename: r.codename(), Security: r.security(),
+		Origin: oneLine(r.origin()), Codename: oneLine(r.codename()), Security: r.security(),
 		NeedsReboot: needsReboot(i.name),
 	}
 }
@@ -142,8 +141,9 @@ func (r removal) change(has []Installed) patching.Change {
 	return patching.Change{Name: name, Arch: arch, From: r.from}
 }
 
-// release is where a list of packages comes from, by its Release file.
-type release struct{ version, source, archive, name, label string }
+// release is where a list of packages comes from, by its Release file. The list is as apt
+// names it, and the host the one that it came from.
+type release struct{ version, source, archive, name, label, list, host string }
 
 type releases []release
 
@@ -157,9 +157,16 @@ var policyFields = regexp.MustCompile(`(?:^|,)([vnaolcb])=`)
 // A value may hold a comma, hence not simply a list.
 func parsePolicy(out []byte) releases {
 	var all releases
+	list := ""
 	for _, line := range lines(out) {
-		text, ok := strings.CutPrefix(strings.TrimSpace(line), "release ")
+		line = strings.TrimSpace(line)
+		if host, ok := strings.CutPrefix(line, "origin "); ok && len(all) > 0 {
+			all[len(all)-1].host = host
+			continue
+		}
+		text, ok := strings.CutPrefix(line, "release ")
 		if !ok {
+			_, list, _ = strings.Cut(line, " ") // behind its priority
 			continue
 		}
 		fields := map[string]string{}
@@ -171,7 +178,9 @@ func parsePolicy(out []byte) releases {
 			}
 			fields[text[m[2]:m[3]]] = text[m[1]:end]
 		}
-		all = append(all, release{fields["v"], fields["o"], fields["a"], fields["n"], fields["l"]})
+		all = append(all, release{
+			version: fields["v"], source: fields["o"], archive: fields["a"], name: fields["n"], label: fields["l"], list: list,
+		})
 	}
 	return all
 }
@@ -343,11 +352,7 @@ func needsReboot(name string) bool { return restarts.MatchString(name) }
 // and of its flavour; none if the running one is not from a package, as in a
 // container.
 func newerKernel(has []Installed, running string) string {
-	version, flavour := splitKernel(running)
-	newest, err := debian.NewVersion(version)
-	if err != nil {
-		return ""
-	}
+	newest, flavour := splitKernel(running)
 	var name string
 	ours := false
 	for _, p := range has {
@@ -361,8 +366,8 @@ func newerKernel(has []Installed, running string) string {
 		if v == "" || f != flavour {
 			continue
 		}
-		if parsed, err := debian.NewVersion(v); err == nil && parsed.GreaterThan(newest) {
-			newest, name = parsed, p.Name
+		if version.Debian.Older(newest, v) {
+			newest, name = v, p.Name
 		}
 	}
 	if !ours {

@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/patchcycle/patchcycle/internal/durable"
@@ -29,6 +30,8 @@ type Snapshot struct {
 	// (http://server:7440); CA is a file with the authority that its certificate
 	// is trusted by, empty: the machine's.
 	Base, CA string
+	// Rate bounds what is downloaded a second, in bytes; 0: nothing does.
+	Rate int64
 	// Dir is where lists of this snapshot are kept. Downloads run as a user of
 	// their own, who has to get there.
 	Dir string
@@ -65,6 +68,15 @@ func AptSettings(root fs.FS, s Snapshot) ([]string, error) {
 	}
 	if s.CA != "" {
 		settings = append(settings, "-o", "Acquire::https::CAInfo="+s.CA)
+	}
+	if s.Rate > 0 {
+		limit := strconv.FormatInt(max(1, s.Rate/1000), 10) // in kB (apt.conf(5))
+		settings = append(settings, "-o", "Acquire::http::Dl-Limit="+limit, "-o", "Acquire::https::Dl-Limit="+limit)
+	}
+	if strings.HasPrefix(s.Base, "http://127.0.0.1:") {
+		// Somebody on this machine hands them out, who leads nowhere else; a proxy of the
+		// machine's would look for it on itself.
+		settings = append(settings, "-o", "Acquire::http::Proxy::127.0.0.1=DIRECT", "-o", "Acquire::http::AllowRedirect=false")
 	}
 	return settings, nil
 }

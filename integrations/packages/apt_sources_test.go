@@ -36,6 +36,17 @@ func listed(t *testing.T, files fstest.MapFS, s packages.Snapshot) (list string,
 	return string(text), settings
 }
 
+// Serves Q11.
+func TestDownloadsOverAnothersLineAreBounded(t *testing.T) {
+	s := from(t.TempDir(), "stable")
+	_, settings := listed(t, fstest.MapFS{}, s)
+	require.NotContains(t, strings.Join(settings, " "), "Dl-Limit")
+	s.Rate = 500_000
+	_, settings = listed(t, fstest.MapFS{}, s)
+	require.Contains(t, settings, "Acquire::http::Dl-Limit=500")
+	require.Contains(t, settings, "Acquire::https::Dl-Limit=500")
+}
+
 // Serves G9, L3.
 func TestASnapshotIsListedUnderTheKeysByWhichTheMachineTrustsItsSuite(t *testing.T) {
 	const own = `# Debian's

@@ -73,7 +73,7 @@ Dpkg::Options { "--root=`+w.root+`"; "--force-script-chrootless"; "--force-unsaf
 		w.acts = append(w.acts, program+" "+strings.Join(args, " "))
 		return w.run(ctx, limit, program, args...)
 	}})
-	w.apt.run, w.apt.root = w.run, os.DirFS(w.root)
+	w.apt.run, w.apt.load, w.apt.root = w.run, w.run, os.DirFS(w.root)
 	return w
 }
 

@@ -41,7 +41,7 @@ func FuzzAptOutput(f *testing.F) {
 				_ = r.change(nil)
 			}
 		}
-		_, _, _ = parseShow(text), parseAudit(text), parseSizes(text)
+		_, _, _, _ = parseShow(text), parseAudit(text), parseSizes(text), parseTables(text)
 		for _, fault := range parseFaults(string(text)) {
 			require.NotNil(t, fault.judge())
 		}

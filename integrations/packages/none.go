@@ -36,6 +36,9 @@ func (None) Update(context.Context) error { return unknownManager() }
 // Fetch refuses.
 func (None) Fetch(context.Context, []patching.Patch) error { return unknownManager() }
 
+// Signers are not known.
+func (None) Signers(context.Context) (map[string][]string, error) { return nil, nil }
+
 // Install refuses.
 func (None) Install(context.Context, []patching.Patch) error { return unknownManager() }
 

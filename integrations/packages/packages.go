@@ -43,6 +43,10 @@ type Actor interface {
 	Update(context.Context) error
 	// Fetch downloads what the patches need; nothing that is installed changes.
 	Fetch(context.Context, []patching.Patch) error
+	// Signers returns by whose keys the indexes are signed that packages come from:
+	// OpenPGP fingerprints in capitals by the index's name. Empty: that is not known,
+	// for they come from the machine's own sources.
+	Signers(context.Context) (map[string][]string, error)
 	// Install carries the patches out, to exactly their versions and in one
 	// transaction. Nil says that all of them are in place and sound, and that no
 	// other package broke on the way.
@@ -77,6 +81,9 @@ type Runner func(ctx context.Context, limit time.Duration, program string, args 
 type Options struct {
 	// Act starts what changes installed packages; nil: [command.Run].
 	Act Runner
+	// Load starts what downloads and changes nothing that is installed; nil:
+	// [command.Run].
+	Load Runner
 	// Snapshot returns where the packages of the work come from that the context is
 	// for; not ok: from the machine's own sources. It is asked before each program;
 	// nil: never from elsewhere.

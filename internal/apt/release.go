@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,6 +116,22 @@ func ReadVerified(inRelease []byte) (*Release, error) {
 		return nil, errors.New("InRelease: not a clear-signed text")
 	}
 	return parseRelease(string(block.Plaintext))
+}
+
+// Signers returns whose keys have signed an InRelease file: the fingerprints of
+// primary keys, in capitals, each once.
+func (k Keys) Signers(inRelease []byte, at time.Time) []string {
+	var all []string
+	for _, one := range k {
+		name := fmt.Sprintf("%X", one.PrimaryKey.Fingerprint)
+		if slices.Contains(all, name) {
+			continue
+		}
+		if _, err := (Keys{one}).Verify(inRelease, at); err == nil {
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // signed wants one good signature. An archive signs with its old and its new

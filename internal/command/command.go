@@ -71,23 +71,42 @@ func Find(program string) (string, error) {
 // beside an [*Error]. It speaks English in UTF-8, asks nothing, and sees none
 // of our environment. Limit bounds how long it may take.
 func Run(ctx context.Context, limit time.Duration, program string, args ...string) ([]byte, error) {
+	return RunWith(ctx, Options{Limit: limit}, program, args...)
+}
+
+// Options are how a program is run.
+type Options struct {
+	Limit time.Duration
+	// Environment is "NAME=value" besides [Environment]. Errors do not repeat it.
+	Environment []string
+	// Interrupt asks the program to end, and kills it ten seconds later: for one that
+	// would leave a lock behind.
+	Interrupt bool
+}
+
+// RunWith is [Run] with options.
+func RunWith(ctx context.Context, o Options, program string, args ...string) ([]byte, error) {
 	path, err := Find(program)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, o.Limit)
 	defer cancel()
 	var stdout, stderr capped
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.Dir = "/"
-	cmd.Env = Environment()
+	cmd.Env = append(Environment(), o.Environment...)
 	// A grandchild that keeps an output open must not keep us.
 	cmd.WaitDelay = 5 * time.Second
+	if o.Interrupt {
+		cmd.WaitDelay = 10 * time.Second
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	}
 	err = cmd.Run()
 	switch {
 	case ctx.Err() != nil:
-		err = fmt.Errorf("ended after %s: %w", limit, ctx.Err())
+		err = fmt.Errorf("ended after %s: %w", o.Limit, ctx.Err())
 	case stdout.over || stderr.over:
 		err = fmt.Errorf("wrote more than %d bytes", MaxOutput)
 	case err == nil:

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/usage"
 	"github.com/patchcycle/patchcycle/worker/engine"
 )
@@ -135,7 +136,7 @@ func workflowPerMachine(ctx context.Context, db *database, at, dir string) (work
 		return workflowUnit{}, err
 	}
 	defer w.Stop()
-	if err := pause(ctx, 5*time.Second); err != nil { // what the start leaves behind is not the workflows'
+	if err := pause.For(ctx, 5*time.Second); err != nil { // what the start leaves behind is not the workflows'
 		return workflowUnit{}, err
 	}
 	runs := make([]client.WorkflowRun, baseWorkflows)

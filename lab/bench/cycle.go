@@ -11,6 +11,8 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/pause"
+	"github.com/patchcycle/patchcycle/lab/measure"
 	"github.com/patchcycle/patchcycle/lab/sim"
 	"github.com/patchcycle/patchcycle/lab/sim/truth"
 	"github.com/patchcycle/patchcycle/lab/usage"
@@ -22,7 +24,7 @@ func measureCycle(ctx context.Context, o options, db *database, engine string, m
 	r.Machines, r.LoadBefore = machines, usage.Load()
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("given up after %s", o.limit))
 	defer cancel()
-	say("%s: %d machines (load %.1f)", engine, machines, r.LoadBefore)
+	measure.Say("%s: %d machines (load %.1f)", engine, machines, r.LoadBefore)
 	at, err := db.fresh(ctx)
 	if err != nil {
 		return r, err
@@ -155,7 +157,7 @@ func awaitInventories(ctx context.Context, p *people, want int) error {
 		}
 		seen += known
 		if known == 0 {
-			if err := pause(ctx, 250*time.Millisecond); err != nil {
+			if err := pause.For(ctx, 250*time.Millisecond); err != nil {
 				return fmt.Errorf("%d of %d machines have sent their inventory: %w", seen, want, err)
 			}
 		}

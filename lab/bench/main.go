@@ -9,6 +9,10 @@
 // workflow per machine with one activity that does nothing.
 //
 //	go run ./lab/bench -sizes 200,2000,20000 -engines sqlite,postgres -out folder
+//
+// A fleet that comes back after the server was away is measured by itself:
+//
+//	go run ./lab/bench return -machines 100000 -relays 500
 package main
 
 import (
@@ -17,7 +21,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -25,13 +28,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/patchcycle/patchcycle/lab/measure"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	do := bench
-	if len(os.Args) > 1 && os.Args[1] == baselineCommand {
-		do = baseline
+	if len(os.Args) > 1 && commands[os.Args[1]] != nil {
+		do = commands[os.Args[1]]
 	}
 	err := do(ctx, os.Args[1:])
 	stop()
@@ -39,6 +44,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// commands are what is measured by itself, by the first argument.
+var commands = map[string]func(ctx context.Context, args []string) error{
+	baselineCommand: baseline,
+	returnCommand:   benchReturn,
 }
 
 // options are what a run was asked for.
@@ -52,6 +63,7 @@ type options struct {
 	baseline bool
 	out      string
 	program  string // the built patchcycle
+	uplink   string // where the server's uplink is; empty: at any free port
 }
 
 // The engines.
@@ -99,11 +111,7 @@ func bench(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.out == "" {
-		if o.out, err = os.MkdirTemp("", "patchcycle-bench-"); err != nil {
-			return err
-		}
-	} else if err := os.MkdirAll(o.out, 0o755); err != nil {
+	if o.out, err = measure.Folder(o.out); err != nil {
 		return err
 	}
 	work, err := os.MkdirTemp("", "pcb-") // short: unix sockets stand in it
@@ -111,10 +119,8 @@ func bench(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	o.program = filepath.Join(work, "patchcycle")
-	say("Building patchcycle …")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", o.program, "./cmd/patchcycle").CombinedOutput(); err != nil {
-		return fmt.Errorf("build patchcycle (run this in the project's folder): %w\n%s", err, out)
+	if o.program, err = measure.Build(ctx, work, "patchcycle"); err != nil {
+		return err
 	}
 	run := newRun(ctx, args)
 	for _, name := range o.engines {
@@ -132,11 +138,11 @@ func bench(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	run.finish()
+	run.End()
 	if err := run.keep(o.out); err != nil {
 		return err
 	}
-	say("Results and profiles are in %s.", o.out)
+	measure.Say("Results and profiles are in %s.", o.out)
 	return run.print(os.Stdout)
 }
 
@@ -153,12 +159,12 @@ func measureEngine(ctx context.Context, o options, name, work string) (engineRes
 			return out, err
 		}
 	}
-	say("%s: start and rest", name)
+	measure.Say("%s: start and rest", name)
 	if err := out.measureStart(ctx, o, db, filepath.Join(work, "start")); err != nil {
 		return out, fmt.Errorf("start and rest: %w", err)
 	}
 	if o.baseline {
-		say("%s: baselines", name)
+		measure.Say("%s: baselines", name)
 		var err error
 		if out.Baseline, err = runBaseline(ctx, db, filepath.Join(work, "baseline")); err != nil {
 			return out, fmt.Errorf("baselines: %w", err)
@@ -168,7 +174,7 @@ func measureEngine(ctx context.Context, o options, name, work string) (engineRes
 		c, err := measureCycle(ctx, o, db, name, n, filepath.Join(work, strconv.Itoa(n)))
 		if err != nil {
 			c.Failed = err.Error()
-			say("%s, %d machines: %v", name, n, err)
+			measure.Say("%s, %d machines: %v", name, n, err)
 		}
 		out.Cycles = append(out.Cycles, c)
 		if ctx.Err() != nil {
@@ -176,9 +182,4 @@ func measureEngine(ctx context.Context, o options, name, work string) (engineRes
 		}
 	}
 	return out, nil
-}
-
-// say tells whoever waits; results go to standard output.
-func say(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }

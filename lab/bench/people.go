@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/lab/measure"
 	"github.com/patchcycle/patchcycle/lab/sim/truth"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -48,7 +48,7 @@ func meet(ctx context.Context, s *server) (*people, error) {
 	return &p, err
 }
 
-// prepare applies the policy and writes what the fleet is started with.
+// prepare applies the policy, and invites a fleet.
 func (p *people) prepare(ctx context.Context, profile truth.Profile, dir string) (profileFile, tokensFile string, err error) {
 	text, err := renderPolicy(profile.Sites)
 	if err != nil {
@@ -57,6 +57,11 @@ func (p *people) prepare(ctx context.Context, profile truth.Profile, dir string)
 	if _, err := p.author.ApplyPolicy(ctx, policyName, "bench.yaml", text, false); err != nil {
 		return "", "", fmt.Errorf("apply the policy: %w", err)
 	}
+	return p.invite(ctx, profile, dir)
+}
+
+// invite makes the enrolment tokens of a fleet and writes what it is started with.
+func (p *people) invite(ctx context.Context, profile truth.Profile, dir string) (profileFile, tokensFile string, err error) {
 	tokens := map[patching.SiteName]string{}
 	for _, s := range profile.Sites {
 		made, err := p.admin.MakeEnrolToken(ctx, wire.NewEnrolToken{Site: s.Name, Uses: profile.Machines, Hours: 24, AutoAccept: true})
@@ -66,16 +71,8 @@ func (p *people) prepare(ctx context.Context, profile truth.Profile, dir string)
 		tokens[s.Name] = made.Token
 	}
 	profileFile, tokensFile = filepath.Join(dir, "profile.json"), filepath.Join(dir, "tokens.json")
-	if err := writeJSON(profileFile, profile); err != nil {
+	if err := measure.Keep(profileFile, profile); err != nil {
 		return "", "", err
 	}
-	return profileFile, tokensFile, writeJSON(tokensFile, tokens)
-}
-
-func writeJSON(path string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o600)
+	return profileFile, tokensFile, measure.Keep(tokensFile, tokens)
 }

@@ -1,37 +1,73 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/patchcycle/patchcycle/lab/bench/back"
+	"github.com/patchcycle/patchcycle/lab/measure"
 )
 
 // print writes the tables of docs/performance.md.
 func (r *run) print(w io.Writer) error {
-	p := &page{w: w}
-	p.line("`%s`, commit %.10s, %s, %.0f s; %d cores (%s), %s, %s; load %.1f before, %.1f after.\n",
-		r.Command, r.Commit, r.Began.Format("2006-01-02 15:04 MST"), r.Seconds, r.Cores, r.Processor, r.System, r.Go, r.LoadBefore, r.LoadAfter)
-	p.row("", "start, new", "start again", "memory at rest", "CPU at rest", "database's CPU at rest")
-	p.rule(6)
+	p := r.head(w)
+	p.Row("", "start, new", "start again", "memory at rest", "CPU at rest", "database's CPU at rest")
+	p.Rule(6)
 	for _, e := range r.Engines {
-		p.row(e.Engine, seconds(e.StartNew), spread(e.Restarts), mb(e.Rest.MemoryMB), percent(e.Rest.CPUPercent), percent(e.Rest.DatabaseCPUPercent))
+		p.Row(e.Engine, seconds(e.StartNew), spread(e.Restarts), mb(e.Rest.MemoryMB), percent(e.Rest.CPUPercent), percent(e.Rest.DatabaseCPUPercent))
 	}
 	for _, e := range r.Engines {
 		e.print(p)
 	}
-	return p.err
+	return p.Err()
 }
 
-func (e engineResult) print(p *page) {
-	p.line("\n### %s\n", e.Engine)
+// head begins a page with what was run, where and when.
+func (r *run) head(w io.Writer) *measure.Page {
+	p := measure.NewPage(w)
+	p.Line("%s\n", r.Head.String())
+	return p
+}
+
+// printReturn writes what a return took.
+func (r *run) printReturn(w io.Writer) error {
+	p, b := r.head(w), r.Return
+	p.Line("%d machines behind %d relays. Enrolled, with their first inventory, after %.0f s; %d had their order when the server was killed.", b.Machines, b.Relays, b.Enrol, b.Ordered)
+	p.Line("The server was away for %.0f s, %d receipts waited; it served %.1f s after its start.\n", b.Outage, b.Waiting, b.Start)
+	p.Row("seconds after the server's start", "half", "90 %", "99 %", "all")
+	p.Rule(5)
+	each := func(name string, of func(back.Progress) int) {
+		cells := []string{name}
+		for _, share := range []float64{0.5, 0.9, 0.99, 1} {
+			cells = append(cells, seconds(b.Curve.Reached(share, b.Machines, of)))
+		}
+		p.Row(cells...)
+	}
+	each("machines heard of again", func(p back.Progress) int { return p.Heard })
+	each("last receipts on record", func(p back.Progress) int { return p.Finished })
+	p.Line("\nServer: %.0f s CPU, %.0f MB at its peak, store %.0f MB. Fleet with its relays: %.0f s CPU, %.0f MB.\n", b.ServerCPU, b.ServerMB, b.StoreMB, b.FleetCPU, b.FleetMB)
+	p.Row("receipts", "on record", "of orders")
+	p.Rule(3)
+	for _, s := range b.Stages {
+		p.Row(strings.TrimSpace(fmt.Sprint(s.Name, " ", s.Outcome)), fmt.Sprint(s.Receipts), fmt.Sprint(s.Orders))
+	}
+	p.Line("\nLost or twice: %s.", cmp.Or(b.Wrong, "nothing"))
+	p.Line("\nWhere the server's CPU went, by part: %s. By kind: %s.", words(b.Parts), words(b.Kinds))
+	return p.Err()
+}
+
+func (e engineResult) print(p *measure.Page) {
+	p.Line("\n### %s\n", e.Engine)
 	b := e.Baseline
-	p.line("A bare durable transaction: %.2f ms, %.2f ms CPU. A workflow with one empty activity: %.1f ms CPU, %.1f transitions, %.0f events.\n",
+	p.Line("A bare durable transaction: %.2f ms, %.2f ms CPU. A workflow with one empty activity: %.1f ms CPU, %.1f transitions, %.0f events.\n",
 		b.Transaction.WallMS, b.Transaction.cpu(), b.Workflow.cpu(), b.Workflow.Transitions, b.Workflow.Events)
 	var done []cycleResult
 	head := []string{"machines"}
 	for _, c := range e.Cycles {
 		if c.Failed != "" {
-			p.line("%d machines: %s\n", c.Machines, c.Failed)
+			p.Line("%d machines: %s\n", c.Machines, c.Failed)
 			continue
 		}
 		done, head = append(done, c), append(head, fmt.Sprint(c.Machines))
@@ -39,14 +75,14 @@ func (e engineResult) print(p *page) {
 	if len(done) == 0 {
 		return
 	}
-	p.row(head...)
-	p.rule(len(head))
+	p.Row(head...)
+	p.Rule(len(head))
 	each := func(name string, f func(cycleResult) string) {
 		cells := []string{name}
 		for _, c := range done {
 			cells = append(cells, f(c))
 		}
-		p.row(cells...)
+		p.Row(cells...)
 	}
 	each("enrol, first inventory", func(c cycleResult) string { return seconds(c.Enrol.Seconds) })
 	each("cycle, start to closed", func(c cycleResult) string { return seconds(c.Cycle.Seconds) })
@@ -69,12 +105,12 @@ func (e engineResult) print(p *page) {
 	each("CPU a machine, in bare transactions", func(c cycleResult) string { return fmt.Sprintf("%.1f", c.Cycle.cpu()/b.Transaction.cpu()) })
 	each("transitions a machine, in empty workflows", func(c cycleResult) string { return fmt.Sprintf("%.3f", c.Temporal.PerMachine/b.Workflow.Transitions) })
 	last := done[len(done)-1]
-	p.line("\nWhere the server's CPU went at %d machines, by part: %s. By kind: %s.", last.Machines, words(last.Parts), words(last.Kinds))
+	p.Line("\nWhere the server's CPU went at %d machines, by part: %s. By kind: %s.", last.Machines, words(last.Parts), words(last.Kinds))
 	var phases []string
 	for _, ph := range last.Phases {
 		phases = append(phases, fmt.Sprintf("%s %.1f s", ph.Phase, ph.Seconds))
 	}
-	p.line("\nPhases: %s.", strings.Join(phases, ", "))
+	p.Line("\nPhases: %s.", strings.Join(phases, ", "))
 }
 
 func words(shares []share) string {
@@ -86,22 +122,6 @@ func words(shares []share) string {
 	}
 	return strings.Join(out, ", ")
 }
-
-// page writes Markdown and keeps the first error.
-type page struct {
-	w   io.Writer
-	err error
-}
-
-func (p *page) line(format string, args ...any) {
-	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
-	}
-}
-
-func (p *page) row(cells ...string) { p.line("| %s |", strings.Join(cells, " | ")) }
-
-func (p *page) rule(n int) { p.line("|%s", strings.Repeat(" --- |", n)) }
 
 func seconds(s float64) string { return fmt.Sprintf("%.1f s", s) }
 func mb(v float64) string      { return fmt.Sprintf("%.0f MB", v) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,7 +42,7 @@ func startServer(ctx context.Context, o options, dir, databaseURL string) (*serv
 	}
 	socket := filepath.Join(dir, "m.sock")
 	s := &server{dir: dir, done: make(chan struct{}), measures: overSocket(socket)}
-	s.cmd = exec.Command(o.program, "server", "--data-dir", dir, "--uplink", "127.0.0.1:0", "--ui", "127.0.0.1:0",
+	s.cmd = exec.Command(o.program, "server", "--data-dir", dir, "--uplink", cmp.Or(o.uplink, "127.0.0.1:0"), "--ui", "127.0.0.1:0",
 		"--log-level", "warn", "--measures", socket)
 	s.cmd.Env = append(os.Environ(), "PATCHCYCLE_DATABASE_URL="+databaseURL)
 	out, err := s.cmd.StderrPipe()
@@ -151,13 +152,15 @@ type fleet struct {
 }
 
 // startFleet starts the fleet's process and returns when all machines have
-// enrolled.
-func startFleet(ctx context.Context, o options, dir, uplink, profile, tokens string) (*fleet, error) {
+// enrolled. More are arguments beside the usual ones, or in their place.
+func startFleet(ctx context.Context, o options, dir, uplink, profile, tokens string, more ...string) (*fleet, error) {
 	f := &fleet{dir: dir, done: make(chan struct{})}
 	// The machines take next to no time over anything, and leave the durability of
 	// their own logs to the system: what is measured is the server.
-	f.cmd = exec.Command(o.program, "sim", "-dir", dir, "-server", uplink, "-profile", profile, "-tokens", tokens,
-		"-speed", "1000", "-sync", "-1")
+	f.cmd = exec.Command(o.program, append([]string{
+		"sim", "-dir", dir, "-server", uplink, "-profile", profile, "-tokens", tokens,
+		"-speed", "1000", "-sync", "-1",
+	}, more...)...)
 	log, err := os.Create(dir + ".log")
 	if err != nil {
 		return nil, err

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/patchcycle/patchcycle/lab/measure"
 )
 
 // profiles takes CPU profiles of the server, one after the other, for as long
@@ -193,7 +195,7 @@ func measurePure(ctx context.Context, dir string) error {
 		{"-bench", "Order|RingRoot", "./trust"},
 		{"-bench", "TakeReports|Tally|PutPlan", "./store/sqlite", "./store/postgres"},
 	} {
-		say("go test %s", strings.Join(run, " "))
+		measure.Say("go test %s", strings.Join(run, " "))
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 		cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-run", "^$", "-benchmem", "-count", "3", "-benchtime", "1s"}, run...)...)
 		cmd.Stdout, cmd.Stderr = f, os.Stderr

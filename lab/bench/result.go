@@ -2,32 +2,18 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
-	"time"
 
-	"github.com/patchcycle/patchcycle/lab/usage"
+	"github.com/patchcycle/patchcycle/lab/measure"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
 // run is the document that a measurement leaves. Times are in seconds or, where
 // the name says so, in milliseconds; memory and files in MB (2^20 bytes).
 type run struct {
-	Command    string         `json:"command"`
-	Commit     string         `json:"commit"`
-	Changed    bool           `json:"changed_files,omitempty"` // files that were not committed were part of it
-	Began      time.Time      `json:"began"`
-	Seconds    float64        `json:"seconds"`
-	Cores      int            `json:"cores"`
-	Processor  string         `json:"processor"`
-	System     string         `json:"system"`
-	Go         string         `json:"go"`
-	LoadBefore float64        `json:"load_before"`
-	LoadAfter  float64        `json:"load_after"`
-	Engines    []engineResult `json:"engines"`
+	measure.Head
+	Engines []engineResult `json:"engines,omitempty"`
+	Return  *returnResult  `json:"return,omitempty"`
 }
 
 type engineResult struct {
@@ -130,36 +116,8 @@ type share struct {
 }
 
 func newRun(ctx context.Context, args []string) *run {
-	return &run{
-		Command: strings.TrimSpace("go run ./lab/bench " + strings.Join(args, " ")), Began: time.Now().UTC(), LoadBefore: usage.Load(),
-		Commit: output(ctx, "git", "rev-parse", "HEAD"), Changed: output(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", "*.go") != "",
-		Cores: runtime.NumCPU(), Processor: processor(), System: output(ctx, "uname", "-sr"), Go: runtime.Version(),
-	}
+	return &run{Head: measure.Begin(ctx, "./lab/bench", args)}
 }
-
-func (r *run) finish() { r.Seconds, r.LoadAfter = time.Since(r.Began).Seconds(), usage.Load() }
 
 // keep writes the document, also while there is more to come.
-func (r *run) keep(dir string) error { return writeJSON(filepath.Join(dir, "bench.json"), r) }
-
-// output is what a command prints; empty where it cannot be run.
-func output(ctx context.Context, name string, args ...string) string {
-	text, err := exec.CommandContext(ctx, name, args...).Output()
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(text))
-}
-
-func processor() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
-}
+func (r *run) keep(dir string) error { return measure.Keep(filepath.Join(dir, "bench.json"), r) }

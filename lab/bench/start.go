@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/usage"
 )
 
@@ -38,7 +39,7 @@ func (e *engineResult) measureStart(ctx context.Context, o options, db *database
 	slices.Sort(e.Restarts)
 	defer s.stop()
 	// What a start leaves behind in work and garbage is not the rest.
-	if err := pause(ctx, 10*time.Second); err != nil {
+	if err := pause.For(ctx, 10*time.Second); err != nil {
 		return err
 	}
 	e.Rest, err = atRest(ctx, s, db, o.rest)
@@ -48,7 +49,7 @@ func (e *engineResult) measureStart(ctx context.Context, o options, db *database
 // atRest looks at a server to which nobody speaks but waiting machines.
 func atRest(ctx context.Context, s *server, db *database, d time.Duration) (rest, error) {
 	began, cpu, dbCPU := time.Now(), usage.CPU(s.pid()), db.seconds()
-	if err := pause(ctx, d); err != nil {
+	if err := pause.For(ctx, d); err != nil {
 		return rest{}, err
 	}
 	took := time.Since(began).Seconds()
@@ -56,15 +57,4 @@ func atRest(ctx context.Context, s *server, db *database, d time.Duration) (rest
 	return rest{
 		MemoryMB: now, CPUPercent: 100 * (usage.CPU(s.pid()) - cpu) / took, DatabaseCPUPercent: 100 * (db.seconds() - dbCPU) / took,
 	}, nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

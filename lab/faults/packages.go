@@ -24,6 +24,11 @@ const (
 	ServiceLoops Fault = "lab-service-loops"
 	// ServiceStrict: its script insists that the service starts, which fails.
 	ServiceStrict Fault = "lab-service-strict"
+	// ServiceOnline is not bad: its service needs the network when it starts, which its
+	// script insists on.
+	ServiceOnline Fault = "lab-service-online"
+	// Downloads: its script fetches something by itself, as some do.
+	Downloads Fault = "lab-downloads"
 	// Conffile: it brings a new version of a file that owners change.
 	Conffile Fault = "lab-conffile"
 	// Clash: it brings a file that belongs to the package of Conffile.
@@ -40,7 +45,7 @@ const (
 
 // Faults are all of them.
 func Faults() []Fault {
-	return []Fault{PostinstFails, PreinstFails, ServiceDies, ServiceLoops, ServiceStrict, Conffile, Clash, Unmet, Reboot, Big, Slow}
+	return []Fault{PostinstFails, PreinstFails, ServiceDies, ServiceLoops, ServiceStrict, ServiceOnline, Downloads, Conffile, Clash, Unmet, Reboot, Big, Slow}
 }
 
 // Every package has three versions: one that is good, one with the fault, and
@@ -50,6 +55,9 @@ const (
 	Bad   = "1.1"
 	Fixed = "1.2"
 )
+
+// connect succeeds where the lab's server can be reached.
+const connect = "timeout 5 bash -c 'exec 3<>/dev/tcp/10.77.0.1/8080'"
 
 // BigUnpacked is there while dpkg unpacks the bad version of [Big].
 const BigUnpacked = "usr/share/lab-big/about.dpkg-new"
@@ -75,8 +83,12 @@ func Package(f Fault, version string) Deb {
 		if bad {
 			d.Scripts["preinst"] = "echo 'lab-preinst-fails: unsupported CPU' >&2\nexit 1"
 		}
-	case ServiceDies, ServiceLoops, ServiceStrict:
+	case ServiceDies, ServiceLoops, ServiceStrict, ServiceOnline:
 		service(&d, f, bad)
+	case Downloads:
+		if bad {
+			d.Scripts["postinst"] = connect + " && exit 0\necho 'lab-downloads: ERROR: cannot fetch the fonts' >&2\nexit 1"
+		}
 	case Conffile:
 		d.Files["etc/lab-conffile.conf"] = File{Data: []byte("setting = " + version + "\n")}
 		d.Conffiles = []string{"etc/lab-conffile.conf"}
@@ -116,7 +128,7 @@ func service(d *Deb, f Fault, bad bool) {
 	name := string(f)
 	unit := "[Unit]\nDescription=" + d.Description + "\n[Service]\n%sExecStart=/usr/sbin/" + name + "\n[Install]\nWantedBy=multi-user.target\n"
 	program, kind, forgive := "exec sleep infinity", "", " || true"
-	if f == ServiceStrict {
+	if f == ServiceStrict || f == ServiceOnline {
 		// Its start fails, where a simple service would fail after its start.
 		program, kind, forgive = "exit 0", "Type=oneshot\nRemainAfterExit=yes\n", ""
 	}
@@ -124,6 +136,8 @@ func service(d *Deb, f Fault, bad bool) {
 		kind = "Restart=always\n"
 	}
 	switch {
+	case bad && f == ServiceOnline:
+		program = connect + " || exit 3"
 	case bad && f == ServiceLoops:
 		program = "sleep 4\nexit 3"
 	case bad:

@@ -3,6 +3,7 @@ package faults
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -103,16 +105,34 @@ func (r *Repository) Publish(debs ...Deb) error {
 		if err != nil {
 			return err
 		}
-		file := filepath.Join(r.dir, "public", "pool", d.FileName())
-		if err := replace(file, data); err != nil {
-			return err
-		}
-		stanza := d.Control() + fmt.Sprintf("Filename: pool/%s\nSize: %d\nSHA256: %x\n", d.FileName(), len(data), sha256.Sum256(data))
-		if err := replace(r.stanza(d.FileName()), []byte(stanza)); err != nil {
+		if err := r.add(d.FileName(), d.Control(), data); err != nil {
 			return err
 		}
 	}
 	return r.index()
+}
+
+// PublishFile adds a package that somebody else made.
+func (r *Repository) PublishFile(ctx context.Context, deb string) error {
+	control, err := exec.CommandContext(ctx, "dpkg-deb", "--field", deb).Output()
+	if err != nil {
+		return fmt.Errorf("read %s: %w", deb, err)
+	}
+	data, err := os.ReadFile(deb)
+	if err != nil {
+		return err
+	}
+	if err := r.add(fmt.Sprintf("%x.deb", sha256.Sum256(data)), string(control), data); err != nil {
+		return err
+	}
+	return r.index()
+}
+
+func (r *Repository) add(name, control string, data []byte) error {
+	if err := replace(filepath.Join(r.dir, "public", "pool", name), data); err != nil {
+		return err
+	}
+	return replace(r.stanza(name), fmt.Appendf(nil, "%sFilename: pool/%s\nSize: %d\nSHA256: %x\n", control, name, len(data), sha256.Sum256(data)))
 }
 
 // PublishAll adds the given versions of every package.

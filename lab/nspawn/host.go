@@ -159,6 +159,10 @@ func (h *Host) wire(ctx context.Context) (err error) {
 
 func (h *Host) root() string { return filepath.Join(h.dir, "root") }
 
+// Disk is the folder of the machine's files, without what is mounted there while it
+// runs. It stays where it is over restarts.
+func (h *Host) Disk() string { return h.root() }
+
 func (h *Host) group() group { return hostGroup(h.lab.options.Name, h.Name) }
 
 func hostGroup(lab, host string) group { return labGroup(lab) + group("/"+host) }

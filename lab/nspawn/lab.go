@@ -273,6 +273,9 @@ func (l *Lab) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return l.Network.Command(ctx, args...)
 }
 
+// Dir is the lab's own folder; it goes with the lab.
+func (l *Lab) Dir() string { return l.dir }
+
 // Folder is where a lab keeps its repositories; it goes with the lab.
 func Folder(lab string) string { return filepath.Join(labDir(lab), "repositories") }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,8 +52,15 @@ func TestTwoMachinesBootMissUpdatesGetOneRebootAndLeaveNothing(t *testing.T) {
 		filesGoInAndOut(ctx, t, hosts[0])
 
 		id := must(hosts[0].BootID(ctx))
+		ended := make(chan error, 1)
+		go func() { _, err := hosts[0].Exec(ctx, "sleep", "600"); ended <- err }()
+		require.Eventually(t, func() bool {
+			all, err := hosts[0].Processes()
+			return err == nil && slices.ContainsFunc(all, func(p nspawn.Process) bool { return p.Name == "sleep" })
+		}, 10*time.Second, 20*time.Millisecond)
 		began = time.Now()
-		require.NoError(t, hosts[0].Reboot(ctx))
+		require.NoError(t, hosts[0].Reboot(ctx), "a program that we brought in keeps no machine from restarting")
+		require.NoError(t, <-ended)
 		t.Logf("reboot: %.1f s", time.Since(began).Seconds())
 		require.NotEqual(t, id, must(hosts[0].BootID(ctx)))
 		require.Equal(t, "running\n", must(hosts[0].Exec(ctx, "systemctl", "is-system-running")).Stdout)

@@ -47,6 +47,10 @@ func (l *Lab) prepareLayer(ctx context.Context) error {
 	return l.Apt(ctx, "-s", "-q", "dist-upgrade")
 }
 
+// Tree is the root of what all machines will have, until the first is made: a
+// machine of another kind can be made from it.
+func (l *Lab) Tree() string { return l.layer("root") }
+
 var errSealed = errors.New("the lab has machines: what all of them have is installed before the first is made")
 
 // Install writes a file that all machines will have. The name is relative to

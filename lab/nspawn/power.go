@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -80,7 +81,28 @@ func (h *Host) Start(ctx context.Context) error {
 		h.mu.Unlock()
 		close(off)
 	}()
+	go h.letGo(off)
 	return nil
+}
+
+// letGo lets nsenter see what it brought in end. When a machine shuts down, its
+// systemd stops every process before it kills them; nsenter then stops itself, as
+// its child did, and would never reap that: the machine would wait for ever.
+func (h *Host) letGo(off <-chan struct{}) {
+	for {
+		select {
+		case <-off:
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+		pids, _ := (h.group() + "/exec").pids() // there is none before the first program
+		for _, pid := range pids {
+			stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat") // it may be gone
+			if strings.Contains(string(stat), "(nsenter) T ") {
+				_ = unix.Kill(pid, unix.SIGCONT)
+			}
+		}
+	}
 }
 
 // supervise keeps the machine on: a reboot ends nspawn, and it is started again.
@@ -112,6 +134,8 @@ func (h *Host) nspawn(dirs []string) *exec.Cmd {
 		// This machine's own first process need not be systemd.
 		"--keep-unit", "--register=no",
 		"--network-namespace-path="+string(h.net),
+		// As on a real machine: systemd brings the loopback of a service's own network up.
+		"--capability=CAP_NET_ADMIN",
 		"--directory="+h.root(), "--machine="+machine(h.lab.options.Name, h.Name),
 		"--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe")
 	c := exec.Command("sh", args...)
@@ -190,7 +214,8 @@ func (h *Host) AwaitReboot(ctx context.Context, before string) error {
 }
 
 // PowerLoss kills the machine's first process: everything in it ends at once and
-// nothing is stopped. [Host.Start] switches it on again.
+// nothing is stopped. [Host.Start] switches it on again. One that is between two
+// boots has no such process: that is [ErrOff].
 func (h *Host) PowerLoss(ctx context.Context) error {
 	pid, err := h.leader()
 	if err != nil {
@@ -232,7 +257,8 @@ func (g group) leader() (int, error) {
 			return p.PID, nil
 		}
 	}
-	return 0, errOff
+	return 0, ErrOff
 }
 
-var errOff = errors.New("the machine is off")
+// ErrOff says that no machine runs in there, as between two boots.
+var ErrOff = errors.New("the machine is off")

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/patchcycle/patchcycle/internal/pause"
 )
 
 func chroot(ctx context.Context, log io.Writer, root string, args ...string) error {
@@ -68,20 +70,10 @@ func lock(ctx context.Context, file string) (func(), error) {
 			f.Close()
 			return nil, fmt.Errorf("lock %s: %w", file, err)
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 200*time.Millisecond); err != nil {
 			f.Close()
 			return nil, fmt.Errorf("wait for %s, which another lab holds: %w", file, err)
 		}
-	}
-}
-
-// pause waits, or answers why the context ended.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
 	}
 }
 
@@ -99,7 +91,7 @@ func await(ctx context.Context, limit time.Duration, what string, ask func() (bo
 		if err != nil {
 			last = err
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 50*time.Millisecond); err != nil {
 			return errors.Join(fmt.Errorf("waited %s for %s: %w", limit, what, err), last)
 		}
 	}

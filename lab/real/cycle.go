@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/faults"
 	"github.com/patchcycle/patchcycle/lab/nspawn"
 	"github.com/patchcycle/patchcycle/patching"
@@ -36,6 +37,14 @@ func try(ctx context.Context, o options, dir string, stdout, stderr io.Writer) (
 		return g.troubled(ctx)
 	case "waves":
 		return g.waves(ctx)
+	case "own":
+		return g.own(ctx)
+	case "self":
+		return g.self(ctx)
+	case "ssh", "bootstrap":
+		return g.visited(ctx)
+	case "clocks":
+		return g.clocks(ctx)
 	}
 	return g.bothCycles(ctx)
 }
@@ -63,6 +72,11 @@ func (g *ground) bothCycles(ctx context.Context) error {
 	}
 	if err := g.serve(ctx); err != nil {
 		return err
+	}
+	if g.relay != "" {
+		if err := errors.Join(g.countWAN(ctx), g.startRelay(ctx)); err != nil {
+			return err
+		}
 	}
 	if err := g.enrol(ctx, g.hosts); err != nil {
 		return err
@@ -106,7 +120,11 @@ func (g *ground) goodCycle(ctx context.Context) error {
 	if err := g.enter(ctx); err != nil {
 		return err
 	}
-	c, err := g.run(ctx, policyText, g.options.kill, func() error { return nil })
+	run := func() (wire.CycleDetail, error) { return g.run(ctx, policyText, nil) }
+	if g.options.kill {
+		run = func() (wire.CycleDetail, error) { return g.runKilled(ctx, policyText) }
+	}
+	c, err := run()
 	if err != nil {
 		return err
 	}
@@ -136,6 +154,11 @@ func (g *ground) goodCycle(ctx context.Context) error {
 	if err := g.requireOnce(ctx, c.ID, all, &p); err != nil {
 		return err
 	}
+	if g.relay != "" {
+		if err := g.requireOneCopy(ctx, &p); err != nil {
+			return err
+		}
+	}
 	if err := g.requireAdvised(ctx, c.ID, &p); err != nil {
 		return err
 	}
@@ -159,12 +182,12 @@ func (g *ground) publishBad(ctx context.Context) error {
 
 // learn lets machines know of what was published since they were inventoried.
 func (g *ground) learn(ctx context.Context, hosts []*nspawn.Host) error {
-	pause(ctx, 10*time.Second) // as long as the server may call its mirror fresh
+	_ = pause.For(ctx, 10*time.Second) // as long as the server may call its mirror fresh
 	if err := fetchLists(ctx, hosts); err != nil {
 		return err
 	}
 	// The policies call inventories fresh that are a minute old.
-	pause(ctx, time.Minute)
+	_ = pause.For(ctx, time.Minute)
 	return nil
 }
 
@@ -184,7 +207,7 @@ const hold = `patches:
 
 // badCycle is halted in its last ring, which goes back.
 func (g *ground) badCycle(ctx context.Context) error {
-	c, err := g.run(ctx, []byte(strings.Replace(string(policyText), "patches:\n", hold, 1)), false, g.moveOn)
+	c, err := g.run(ctx, []byte(strings.Replace(string(policyText), "patches:\n", hold, 1)), g.moveOn)
 	if err != nil {
 		return err
 	}
@@ -260,52 +283,82 @@ func (g *ground) requireFrozen(h *nspawn.Host, p *problems) error {
 	return nil
 }
 
-// run runs a cycle from its start to its close, with the approval of a second
-// person, before which something is done, and with kill ends the server hard in
-// the middle of the last ring.
-func (g *ground) run(ctx context.Context, policy []byte, kill bool, before func() error) (wire.CycleDetail, error) {
-	if _, err := g.people.Author.ApplyPolicy(ctx, policyName, "policy.yaml", policy, false); err != nil {
-		return wire.CycleDetail{}, err
+// aCycle is a cycle to be run, with the approval of a second person.
+type aCycle struct {
+	name   patching.PolicyName
+	policy []byte
+	limit  time.Duration // how long it may take
+	// before is done before the approval, and look after each look at the cycle until it
+	// closes; nil: nothing.
+	before func() error
+	look   func(wire.CycleDetail) error
+}
+
+// follow runs a cycle from its start to its close.
+func (g *ground) follow(ctx context.Context, a aCycle) (c wire.CycleDetail, err error) {
+	if _, err := g.people.Author.ApplyPolicy(ctx, a.name, "policy.yaml", a.policy, false); err != nil {
+		return c, err
 	}
-	started, err := g.people.Author.StartCycle(ctx, policyName, wire.StartCycle{}, client.NewKey())
+	started, err := g.people.Author.StartCycle(ctx, a.name, wire.StartCycle{}, client.NewKey())
 	if err != nil {
-		return wire.CycleDetail{}, err
+		return c, err
 	}
-	var (
-		c     wire.CycleDetail
-		words string
-	)
-	err = g.await(ctx, 30*time.Minute, "the close of "+string(started.Cycle), func() (bool, error) {
+	words := ""
+	err = g.await(ctx, a.limit, "the close of "+string(started.Cycle), func() (bool, error) {
 		next, err := g.people.Approver.Cycle(ctx, started.Cycle)
 		if err != nil {
 			return false, err
 		}
 		if c = next; c.Words != words {
 			words = c.Words
-			g.say("%s: %s", c.Phase, words)
+			g.say("%s: %s: %s", a.name, c.Phase, words)
 		}
-		switch {
-		case c.Phase == patching.PhaseApproval && c.Votes == 0 && c.Plan != "":
-			if err := before(); err != nil {
-				return false, err
+		if c.Phase == patching.PhaseApproval && c.Votes == 0 && c.Plan != "" {
+			if a.before != nil {
+				if err := a.before(); err != nil {
+					return false, err
+				}
+				a.before = nil
 			}
-			before = func() error { return nil }
 			act := wire.Act{Plan: c.Plan, Reason: "the test ring is well"}
 			_, err := g.people.Approver.Do(ctx, c.ID, "approve", act, client.NewKey())
 			return false, err
-		case kill && g.inLastRing(c):
-			busy, err := g.installing(ctx)
-			if err != nil || !busy {
-				return false, err
-			}
-			kill = false
-			g.say("kill -9 of the server while the last ring installs")
-			g.kill()
-			return false, g.serve(ctx)
 		}
-		return c.Phase.Terminal(), nil
+		if c.Phase.Terminal() || a.look == nil {
+			return c.Phase.Terminal(), nil
+		}
+		return false, a.look(c)
 	})
-	if err == nil && kill {
+	return c, err
+}
+
+// run runs a cycle of all machines, see [aCycle].
+func (g *ground) run(ctx context.Context, policy []byte, before func() error) (wire.CycleDetail, error) {
+	return g.follow(ctx, aCycle{name: policyName, policy: policy, limit: 30 * time.Minute, before: before})
+}
+
+// runKilled runs one, and ends the server hard in the middle of the last ring.
+func (g *ground) runKilled(ctx context.Context, policy []byte) (wire.CycleDetail, error) {
+	killed := false
+	c, err := g.follow(ctx, aCycle{name: policyName, policy: policy, limit: 30 * time.Minute, look: func(c wire.CycleDetail) error {
+		if killed || !g.inLastRing(c) {
+			return nil
+		}
+		busy, err := g.installing(ctx)
+		if err != nil || !busy {
+			return err
+		}
+		killed = true
+		g.say("kill -9 of the server while the last ring installs")
+		g.kill()
+		if g.relaying != nil {
+			if err := g.killRelay(ctx); err != nil {
+				return err
+			}
+		}
+		return g.serve(ctx)
+	}})
+	if err == nil && !killed {
 		err = errors.New("the server was to be killed while the last ring installs, and that moment never came")
 	}
 	return c, err

@@ -4,16 +4,9 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -25,6 +18,8 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/pause"
+	"github.com/patchcycle/patchcycle/lab/certificate"
 	"github.com/patchcycle/patchcycle/lab/faults"
 	"github.com/patchcycle/patchcycle/lab/nspawn"
 	"github.com/patchcycle/patchcycle/lab/trial"
@@ -38,9 +33,13 @@ type ground struct {
 	repo   *faults.Repository
 	hosts  []*nspawn.Host
 	server *exec.Cmd
+	// relaying is the relay between machines and server, if there is one.
+	relaying *exec.Cmd
 	// labOnly: machines know of the lab's own packages, and of nothing of Debian's.
 	labOnly bool
-	logged  map[string]int // how long dpkg's log was, by machine
+	// bare: machines have no agent at first, and never one that stays. They reach nobody.
+	bare   bool
+	logged map[string]int // how long dpkg's log was, by machine
 	// enrolled counts machines.
 	enrolled int
 	people   *trial.People
@@ -84,14 +83,17 @@ func (g *ground) found(ctx context.Context, base ...string) (err error) {
 	if err := g.certify(); err != nil {
 		return err
 	}
-	deb, err := os.ReadFile(g.agent)
-	if err != nil {
-		return err
+	if !g.bare {
+		deb, err := os.ReadFile(g.agent)
+		if err != nil {
+			return err
+		}
+		if err := g.lab.Install("root/patchcycle-agent.deb", deb, 0o644); err != nil {
+			return err
+		}
+		base = append([]string{"/root/patchcycle-agent.deb"}, base...)
 	}
-	if err := g.lab.Install("root/patchcycle-agent.deb", deb, 0o644); err != nil {
-		return err
-	}
-	if err := g.lab.Apt(ctx, append([]string{"install", "-q", "-y", "/root/patchcycle-agent.deb"}, base...)...); err != nil {
+	if err := g.lab.Apt(ctx, append([]string{"install", "-q", "-y"}, base...)...); err != nil {
 		return err
 	}
 	if g.labOnly {
@@ -130,6 +132,9 @@ func (g *ground) down(ctx context.Context) (err error) {
 	if g.server != nil {
 		g.kill()
 	}
+	if g.relaying != nil {
+		end(g.relaying)
+	}
 	if g.lab != nil {
 		err = g.lab.Down(ctx)
 	}
@@ -139,29 +144,15 @@ func (g *ground) down(ctx context.Context) (err error) {
 // certify makes an authority that every machine trusts, and the server's
 // certificate.
 func (g *ground) certify() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	// A year old, as many are: a clock that fell back some months still takes it.
+	own, err := certificate.For(net.ParseIP(nspawn.Gateway), time.Now().AddDate(-1, 0, 0), time.Now().AddDate(0, 0, 7))
 	if err != nil {
 		return err
 	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "patchcycle lab"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 0, 7),
-		IPAddresses: []net.IP{net.ParseIP(nspawn.Gateway)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
-	if err != nil {
-		return err
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
 	return errors.Join(
-		os.WriteFile(g.certFile(), public, 0o600),
-		os.WriteFile(g.keyFile(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600),
-		g.lab.Install("usr/local/share/ca-certificates/patchcycle-lab.crt", public, 0o644),
+		os.WriteFile(g.certFile(), own.Certificate, 0o600),
+		os.WriteFile(g.keyFile(), own.Key, 0o600),
+		g.lab.Install("usr/local/share/ca-certificates/patchcycle-lab.crt", own.Certificate, 0o644),
 	)
 }
 
@@ -215,9 +206,8 @@ func (g *ground) serve(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() // the process has its own
-	c := g.lab.Command(context.WithoutCancel(ctx), g.program, "server", "--data-dir", g.dir, "--ui", "",
-		"--uplink", g.lab.Server(), "--uplink-cert", g.certFile(), "--uplink-key", g.keyFile(),
-		"--repositories", filepath.Join(g.dir, "repositories.yaml"))
+	args := append([]string{g.program, "server", "--data-dir", g.dir, "--ui", "", "--repositories", filepath.Join(g.dir, "repositories.yaml")}, g.uplinkOf()...)
+	c := g.lab.Command(context.WithoutCancel(ctx), args...)
 	c.Stdout, c.Stderr = log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.Start(); err != nil {
@@ -233,7 +223,7 @@ func (g *ground) serve(ctx context.Context) error {
 		if time.Now().After(end) || ctx.Err() != nil {
 			return fmt.Errorf("the server does not answer: %w", err)
 		}
-		pause(ctx, 200*time.Millisecond)
+		_ = pause.For(ctx, 200*time.Millisecond)
 	}
 }
 
@@ -250,6 +240,10 @@ func (g *ground) enrol(ctx context.Context, hosts []*nspawn.Host) error {
 	if err != nil {
 		return err
 	}
+	options := "--notice=" + g.notice.String()
+	if g.probation > 0 {
+		options += " --probation=" + g.probation.String()
+	}
 	err = each(hosts, func(h *nspawn.Host) error {
 		if err := h.WriteFile("root/token", []byte(token.Token+"\n"), 0o600); err != nil {
 			return err
@@ -261,7 +255,7 @@ func (g *ground) enrol(ctx context.Context, hosts []*nspawn.Host) error {
 			{"update-ca-certificates"},
 			{"sh", "-c", "sed -i s,http://,https://, /etc/apt/sources.list.d/*.sources"},
 			append([]string{"apt-get"}, update...),
-			{"sh", "-c", "echo PATCHCYCLE_AGENT_OPTIONS=--notice=" + g.notice.String() + " > /etc/default/patchcycle-agent"},
+			{"sh", "-c", "echo 'PATCHCYCLE_AGENT_OPTIONS=" + options + "' > /etc/default/patchcycle-agent"},
 			{"patchcycle-agent", "enrol", "--server", "https://" + g.lab.Server(), "--token-file", "/root/token"},
 			{"systemctl", "start", "patchcycle-agent"},
 		})
@@ -309,7 +303,7 @@ func (g *ground) await(ctx context.Context, limit time.Duration, what string, is
 		case time.Now().After(end):
 			return fmt.Errorf("%s: not within %s (%w)", what, limit, err)
 		}
-		pause(ctx, 250*time.Millisecond)
+		_ = pause.For(ctx, 250*time.Millisecond)
 	}
 }
 
@@ -319,13 +313,6 @@ const soon = time.Minute
 func exists(ctx context.Context, h *nspawn.Host, file string) bool {
 	o, err := h.Exec(ctx, "test", "-e", file, "-o", "-L", file)
 	return err == nil && o.Code == 0
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 // bootIDs are those of all machines, by name.

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/lab/nspawn"
+	"github.com/patchcycle/patchcycle/lab/vm"
 )
 
 func main() {
@@ -51,14 +52,18 @@ func main() {
 const fewest = 3
 
 // cycles are what can be tried.
-var cycles = []string{"good", "bad", "both", "troubled", "waves"}
+var cycles = []string{"good", "bad", "both", "troubled", "waves", "clocks", "own", "self", "ssh", "bootstrap"}
 
 type options struct {
 	machines       int
 	program, agent string // what is tried; built if empty
+	serverDeb      string // of cycle self; built
+	relay          string // empty: machines reach the server itself
+	withRelay      bool
 	cycle          string // one of cycles
 	sizes          []int  // of waves, ascending
 	notice         time.Duration
+	probation      time.Duration // how long a release of the agent has to report in; 0: as by default
 	keep, kill     bool
 	verbose        bool
 }
@@ -71,7 +76,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.DurationVar(&o.notice, "notice", time.Minute, "how long before a restart people on a machine are told")
 	f.StringVar(&o.program, "program", "", "the patchcycle to try (default: it is built)")
 	f.StringVar(&o.agent, "agent", "", "the agent's Debian package to try (default: it is built)")
-	f.StringVar(&o.cycle, "cycle", "both", "good, bad, both one after the other, troubled: a machine for each thing that goes wrong, or waves: what it costs, and with ssh and ansible")
+	f.StringVar(&o.cycle, "cycle", "both", "good, bad, both one after the other, troubled: a machine for each thing that goes wrong, waves: what it costs, and with ssh and ansible, clocks: emulated machines, some of whose clocks are off, and a kernel update, own: releases of the agent, broken ones too, self: a server that restarts its own machine, ssh: machines without a resident agent, which a relay visits, or bootstrap: the same without their cycle")
+	f.BoolVar(&o.withRelay, "relay", false, "put a relay between machines and server, and with -kill kill it too")
 	sizes := f.String("sizes", "10,50", "machines of the waves, by commas")
 	f.BoolVar(&o.kill, "kill", false, "kill the server, with kill -9, in the middle of the good cycle's last ring")
 	f.BoolVar(&o.keep, "keep", false, "keep the server's folder")
@@ -89,6 +95,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case o.machines < fewest:
 		return fmt.Errorf("-n from %d: fewer do not fill three rings", fewest)
 	}
+	o.withRelay = o.withRelay || o.cycle == "ssh" || o.cycle == "bootstrap"
 	for s := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < fewest || len(o.sizes) > 0 && n <= o.sizes[len(o.sizes)-1] {
@@ -101,6 +108,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if err := nspawn.Check(ctx); err != nil {
 		return err
+	}
+	if o.cycle == "clocks" {
+		if err := vm.Check(); err != nil {
+			return err
+		}
 	}
 	dir, err := os.MkdirTemp("", "real-")
 	if err != nil {
@@ -136,6 +148,12 @@ func (o *options) build(ctx context.Context, dir string, stderr io.Writer) error
 			return err
 		}
 	}
+	if o.withRelay {
+		o.relay = filepath.Join(dir, "patchcycle-relay")
+		if err := run([]string{"CGO_ENABLED=0"}, "go", "build", "-buildvcs=false", "-o", o.relay, module+"/cmd/patchcycle-relay"); err != nil {
+			return err
+		}
+	}
 	if o.agent == "" {
 		root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 		if err != nil {
@@ -146,14 +164,23 @@ func (o *options) build(ctx context.Context, dir string, stderr io.Writer) error
 		if err := run([]string{"CGO_ENABLED=0"}, "go", "build", "-buildvcs=false", "-o", bin+"/", module+"/cmd/patchcycle-agent"); err != nil {
 			return err
 		}
-		if err := run([]string{"BIN=" + bin}, filepath.Join(string(root[:len(root)-1]), "tools", "package"), "agent"); err != nil {
+		pack := func(what, to string) error {
+			if err := run([]string{"BIN=" + bin}, filepath.Join(string(root[:len(root)-1]), "tools", "package"), what); err != nil {
+				return err
+			}
+			made, err := filepath.Glob(filepath.Join(bin, "*.deb"))
+			if err != nil || len(made) != 1 {
+				return fmt.Errorf("want one package in %s, there are %d (%w)", bin, len(made), err)
+			}
+			return os.Rename(made[0], to)
+		}
+		if err := pack("agent", o.agent); err != nil {
 			return err
 		}
-		made, err := filepath.Glob(filepath.Join(bin, "*.deb"))
-		if err != nil || len(made) != 1 {
-			return fmt.Errorf("want one package in %s, there are %d (%w)", bin, len(made), err)
+		if o.cycle == "self" {
+			o.serverDeb = filepath.Join(dir, "patchcycle.deb")
+			return errors.Join(os.Link(o.program, filepath.Join(bin, "patchcycle")), pack("server", o.serverDeb))
 		}
-		return os.Rename(made[0], o.agent)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/faults"
 	"github.com/patchcycle/patchcycle/lab/nspawn"
 )
@@ -62,7 +63,7 @@ const (
 
 // lingering is how long a moment lasts that would be over between two looks, in
 // seconds: on a machine with twenty times its load they are seconds apart.
-const lingering = "5"
+const lingering = "10"
 
 // linger makes what apt is asked for last longer, and lets it wait before it installs.
 func linger(option string) func(context.Context, *nspawn.Host) error {
@@ -102,6 +103,10 @@ func asked(option string) faults.Moment {
 
 var inScript = faults.InScript(faults.Slow, "postinst")
 
+// script is while that script runs for an order. To look for the order is cheap, and to
+// look through a machine's processes is not: that is left until it has one.
+var script = both(order(""), process(inScript))
+
 // unpacking is while dpkg replaces files, which it has noted before the first of them.
 func unpacking(h *nspawn.Host) (bool, error) {
 	_, err := h.ReadFile(faults.BigUnpacked)
@@ -130,7 +135,7 @@ func until(ctx context.Context, h *nspawn.Host, at sign) error {
 		if ctx.Err() != nil {
 			return errors.New("that moment never came")
 		}
-		pause(ctx, 10*time.Millisecond)
+		_ = pause.For(ctx, 10*time.Millisecond)
 	}
 }
 
@@ -139,10 +144,14 @@ func losePower(at sign) func(context.Context, *nspawn.Host) error {
 		if err := until(ctx, h, at); err != nil {
 			return err
 		}
-		if err := h.PowerLoss(ctx); err != nil {
+		switch err := h.PowerLoss(ctx); {
+		case err == nil:
+			return nspawn.Boot(ctx, h)
+		case errors.Is(err, nspawn.ErrOff): // it is restarting by itself: nothing runs in it that power could be taken from
+			return h.AwaitUp(ctx)
+		default:
 			return err
 		}
-		return nspawn.Boot(ctx, h)
 	}
 }
 
@@ -156,16 +165,6 @@ func killManager(at sign, still faults.Moment) func(context.Context, *nspawn.Hos
 	}
 }
 
-func killAgent(at faults.Moment) func(context.Context, *nspawn.Host) error {
-	return func(ctx context.Context, h *nspawn.Host) error {
-		if err := until(ctx, h, process(at)); err != nil {
-			return err
-		}
-		_, err := h.Output(ctx, "systemctl", "kill", "--kill-who=main", "--signal=KILL", "patchcycle-agent")
-		return err
-	}
-}
-
 // aWhile is longer than a package takes, and shorter than patience lasts.
 const aWhile = 30 * time.Second
 
@@ -176,11 +175,18 @@ func held(lock faults.Lock) func(context.Context, *nspawn.Host) error {
 			return err
 		}
 		release, err := faults.Hold(ctx, h, lock)
+		for range 40 { // the agent's own apt may have it, for a moment
+			if err == nil {
+				break
+			}
+			_ = pause.For(ctx, 250*time.Millisecond)
+			release, err = faults.Hold(ctx, h, lock)
+		}
 		if err != nil {
 			return err
 		}
 		defer release()
-		pause(ctx, aWhile)
+		_ = pause.For(ctx, aWhile)
 		return nil
 	}
 }
@@ -189,13 +195,13 @@ func held(lock faults.Lock) func(context.Context, *nspawn.Host) error {
 // back after a while.
 func without(take, giveBack func(*nspawn.Host, context.Context) error) func(context.Context, *nspawn.Host) error {
 	return func(ctx context.Context, h *nspawn.Host) error {
-		if err := until(ctx, h, process(inScript)); err != nil {
+		if err := until(ctx, h, script); err != nil {
 			return err
 		}
 		if err := take(h, ctx); err != nil {
 			return err
 		}
-		pause(ctx, aWhile)
+		_ = pause.For(ctx, aWhile)
 		return giveBack(h, context.WithoutCancel(ctx))
 	}
 }

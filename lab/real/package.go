@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 )
 
@@ -20,7 +21,19 @@ func (g *ground) packageLife(ctx context.Context) error {
 		}
 		pid    = func() string { return state("systemctl", "show", "--property=MainPID", "--value", "patchcycle-agent") }
 		before = pid()
-		status = state("patchcycle-agent", "status", "--json")
+		who    = func() string {
+			var s struct {
+				Device string `json:"device"`
+				Parts  struct {
+					Hand    bool            `json:"hand"`
+					Courier json.RawMessage `json:"courier"`
+				} `json:"parts"`
+			}
+			err := json.Unmarshal([]byte(state("patchcycle-agent", "status", "--json")), &s)
+			p.want(err == nil && s.Parts.Hand && len(s.Parts.Courier) > 0, "status does not show both parts at work (%v)", err)
+			return s.Device
+		}
+		device = who()
 		unit   = func() string { return state("systemctl", "is-active", "patchcycle-agent") }
 	)
 	p.want(before != "0", "the agent does not run before its package is upgraded")
@@ -31,7 +44,7 @@ func (g *ground) packageLife(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.want(state("patchcycle-agent", "status", "--json") == status, "the upgraded agent is somebody else")
+	p.want(who() == device, "the upgraded agent is somebody else")
 	if err := steps(ctx, h, [][]string{{"dpkg", "--remove", "patchcycle-agent"}}); err != nil {
 		return err
 	}

@@ -25,6 +25,23 @@ func TestWhateverBefallsARealMachineEndsAsThePageOfFaultsSays(t *testing.T) {
 	onRealMachines(t, "-cycle", "troubled", "-notice", "0s")
 }
 
+// A broken release of the agent is halted in the test ring and backed out by the machine
+// itself. Serves Q13, G9, Q2.
+func TestReleasesOfTheAgentGoThroughCyclesAndBrokenOnesGoBackByThemselves(t *testing.T) {
+	onRealMachines(t, "-cycle", "own", "-n", "3", "-notice", "0s")
+}
+
+// Serves Q13, Q1.
+func TestAServerRestartsItsOwnMachineAndClosesTheCycle(t *testing.T) {
+	onRealMachines(t, "-cycle", "self", "-notice", "0s")
+}
+
+// Their whole cycle takes minutes of waiting for visits: that is -cycle ssh, by hand.
+// Serves L6, Q15.
+func TestARelaysBootstrapMakesRealMachinesThatAreVisitedWithoutAnAgentThatStays(t *testing.T) {
+	onRealMachines(t, "-cycle", "bootstrap", "-n", "3")
+}
+
 func onRealMachines(t *testing.T, args ...string) {
 	t.Helper()
 	if err := nspawn.Check(t.Context()); err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/faults"
 	"github.com/patchcycle/patchcycle/lab/nspawn"
 	"github.com/patchcycle/patchcycle/patching"
@@ -45,7 +46,7 @@ const (
 
 // troubles are all of them. The first machine is the test ring.
 func troubles() []trouble {
-	return slices.Concat(badPackages(), fullDisks(), hindrances(), waits(), powerLosses())
+	return slices.Concat(badPackages(), fullDisks(), hindrances(), waits(), parts(), powerLosses())
 }
 
 func badPackages() []trouble {
@@ -94,7 +95,7 @@ func fullDisks() []trouble {
 				if err := until(ctx, h, both(order(""), process(asked(download)))); err != nil {
 					return err
 				}
-				pause(ctx, 20*time.Second)
+				_ = pause.For(ctx, 20*time.Second)
 				return faults.FreeDisk(ctx, h)
 			},
 		}.well(),
@@ -142,10 +143,9 @@ func hindrances() []trouble {
 			outcome: patching.Failed, reason: patching.ReasonPreflight, signature: "lab-postinst-fails: half installed", repairs: true,
 			version: faults.Good, state: sound,
 		},
-		trouble{what: "apt and dpkg are killed in a script", patch: faults.Slow, during: killManager(process(inScript), inScript), repairs: true}.well(),
+		trouble{what: "apt and dpkg are killed in a script", patch: faults.Slow, during: killManager(script, inScript), repairs: true}.well(),
 		trouble{what: "apt and dpkg are killed while they unpack", patch: faults.Big, before: lingerUnpacking, during: killManager(unpacking, dpkg), repairs: true}.well(),
-		trouble{what: "the agent is killed in a script", patch: faults.Slow, during: killAgent(inScript)}.well(),
-		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(process(inScript)), repairs: true}.well(),
+		trouble{what: "power is lost in a script", patch: faults.Slow, during: losePower(script), repairs: true}.well(),
 		trouble{what: "power is lost while a package is unpacked", patch: faults.Big, before: lingerUnpacking, during: losePower(unpacking), repairs: true}.well(),
 	}
 }
@@ -168,10 +168,10 @@ func powerLosses() (all []trouble) {
 		before func(context.Context, *nspawn.Host) error
 		at     sign
 	}{
-		{"the order was accepted", nil, order(`"stage":"accepted"`)},
+		{"the order was accepted", linger(download), order(`"stage":"accepted"`)},
 		{"packages are fetched", linger(download), both(order(""), process(asked(download)))},
 		{"apt simulates", linger(simulate), both(order(`"stage":"started"`), process(asked(simulate)))},
-		{"the order has started", nil, order(`"stage":"started"`)},
+		{"the order has started", linger(simulate), order(`"stage":"started"`)},
 		{"the installation is next", linger(install), order(`"phase":"install"`)},
 		{"the restart is next", nil, order(`"phase":"restart"`)},
 		{"the check is next", nil, order(`"phase":"check"`)},

@@ -75,7 +75,7 @@ func (g *ground) troubled(ctx context.Context) error {
 			})
 		}
 	}
-	c, err := g.run(ctx, troublePolicy, false, func() error { return nil })
+	c, err := g.run(ctx, troublePolicy, nil)
 	if err != nil {
 		return err
 	}

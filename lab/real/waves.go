@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/faults"
 	"github.com/patchcycle/patchcycle/lab/nspawn"
 	"github.com/patchcycle/patchcycle/lab/usage"
@@ -115,9 +116,9 @@ func (g *ground) waves(ctx context.Context) error {
 
 // rest looks at the server while nobody wants anything.
 func (g *ground) rest(ctx context.Context) (idle, error) {
-	pause(ctx, 20*time.Second) // for what the last step left to do
+	_ = pause.For(ctx, 20*time.Second) // for what the last step left to do
 	began, before := time.Now(), g.serverCPU()
-	pause(ctx, restFor)
+	_ = pause.For(ctx, restFor)
 	return idle{g.enrolled, time.Since(began), g.serverCPU() - before}, ctx.Err()
 }
 
@@ -153,7 +154,7 @@ func (g *ground) wave(ctx context.Context, m *measured, by string, n int, bring 
 // byCycle is the cycle of the other runs, three rings and an approval.
 func (g *ground) byCycle(ctx context.Context, n int) (float64, error) {
 	before := g.serverCPU()
-	c, err := g.run(ctx, policyText, false, func() error { return nil })
+	c, err := g.run(ctx, policyText, nil)
 	if err == nil && c.Outcomes[patching.Patched] != n {
 		err = fmt.Errorf("%d of %d machines are patched: %s", c.Outcomes[patching.Patched], n, c.Words)
 	}

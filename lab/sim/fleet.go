@@ -18,6 +18,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/sim/truth"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -38,6 +39,13 @@ type Options struct {
 	// Speed divides every duration of the machines (download, installation,
 	// restart, how long services may take to come up); 1 is real.
 	Speed float64
+	// Spool is how many bytes of receipts each relay keeps while it has no line; 0:
+	// none. No simulated machine goes away for good, and what was not acknowledged
+	// is the machine's to send again.
+	Spool int64
+	// Patient machines try what failed again as real agents do, after 15 s first and
+	// up to 10 min; the others after seconds, so that nobody waits for them.
+	Patient bool
 	// SyncAtOnce bounds the witnesses that are synced at once [64]; negative
 	// leaves durability to the operating system.
 	SyncAtOnce int
@@ -242,7 +250,7 @@ func (f *Fleet) direct(ctx context.Context, group *errgroup.Group, site patching
 	enrolled()
 	for i, m := range members {
 		group.Go(func() error {
-			if m.machine.down() || !pause(ctx, time.Duration(i)*time.Second/starting) {
+			if m.machine.down() || pause.For(ctx, time.Duration(i)*time.Second/starting) != nil {
 				return nil
 			}
 			m.begin(ctx)
@@ -256,26 +264,18 @@ func (f *Fleet) direct(ctx context.Context, group *errgroup.Group, site patching
 	return nil
 }
 
+// enrolling bounds how many machines enrol at once, of all sites: a server takes some
+// 200 a second, and sends further ones away for seconds.
+const enrolling = 1000
+
 // enrol makes the agents of a site, and enrols those machines that are not.
 func (f *Fleet) enrol(ctx context.Context, site patching.SiteName, members []*member, link uplink.Link) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(16)
+	group.SetLimit(max(1, min(16, enrolling/len(f.opts.Profile.Sites))))
 	for _, m := range members {
 		group.Go(func() error { return m.join(ctx, f.opts.Tokens[site], link) })
 	}
 	return group.Wait()
-}
-
-// pause waits and reports whether ctx still stands.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // shelf keeps bundles in memory and, so that a started order can go on after a

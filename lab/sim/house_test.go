@@ -69,7 +69,7 @@ func (h *house) open(addr string) {
 	var err error
 	h.store, err = sqlite.Open(context.Background(), filepath.Join(h.dir, "store.db"))
 	require.NoError(h.t, err)
-	authority, err := root.LoadAuthority(filepath.Join(h.dir, "keys"), "test", 1)
+	authority, err := root.OpenFolder(filepath.Join(h.dir, "keys"), "test", 1)
 	require.NoError(h.t, err)
 	h.server, err = root.New(root.Options{
 		Store: rootstore.Store{Store: h.store}, Authority: authority, Presence: time.Second,
@@ -207,6 +207,15 @@ func bundleOf(set patching.CandidateSet) patching.Bundle {
 // something, in one wave, and returns how many that are.
 func (h *house) deploy(assets []patching.Asset) int {
 	h.t.Helper()
+	wave, n := h.stage(assets)
+	h.release(wave)
+	return n
+}
+
+// stage plans and stages it: machines may take their orders in hand, and wait for a
+// start permit.
+func (h *house) stage(assets []patching.Asset) (patching.WaveID, int) {
+	h.t.Helper()
 	ctx, now := h.t.Context(), time.Now()
 	wave := patching.NewWaveID(cycle, ring, "everywhere", "always", now.UTC().Format("20060102T1504Z"))
 	_, err := h.store.OpenCycle(ctx, patching.Cycle{ID: cycle, Kind: patching.Monthly, Policy: "test", Opened: now, Phase: patching.PhaseDeploy})
@@ -232,11 +241,17 @@ func (h *house) deploy(assets []patching.Asset) int {
 	}
 	require.NoError(h.t, h.server.Dispatcher().Issue(ctx, drafts))
 	require.NoError(h.t, h.store.Stage(ctx, staged))
+	return wave, len(items)
+}
+
+func (h *house) release(wave patching.WaveID) {
+	h.t.Helper()
+	ctx := h.t.Context()
 	for batch := 1; ; batch++ {
 		released, err := h.store.ReleaseBatch(ctx, wave, batch, 200, time.Now())
 		require.NoError(h.t, err)
 		if len(released) == 0 {
-			return len(items)
+			return
 		}
 		var orders []patching.OrderID
 		for _, d := range released {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/sim/truth"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
@@ -97,14 +98,7 @@ func (m *machine) Now() time.Time { return time.Now().Add(m.truth.Trouble.Clock)
 
 // wait lets a duration of the machine pass, in the scaled time.
 func (m *machine) wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(time.Duration(float64(d) / m.pace))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, time.Duration(float64(d)/m.pace))
 }
 
 // Boot returns the id of the running boot.
@@ -220,6 +214,14 @@ func (m *machine) Fetch(ctx context.Context, b patching.Bundle) error {
 		return err
 	}
 	return m.writeCache(cached)
+}
+
+// ArchiveKey is the fingerprint of the key that signs the fleet's archive.
+const ArchiveKey = "5E5E5E5E5E5E5E5E5E5E5E5E5E5E5E5E5E5E5E5E"
+
+// Signers are the archive's.
+func (m *machine) Signers(context.Context) (map[string][]string, error) {
+	return map[string][]string{"archive": {ArchiveKey}}, nil
 }
 
 // Simulate is apt-get -s.

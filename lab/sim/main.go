@@ -193,6 +193,8 @@ func parseFlags(args []string, stderr io.Writer) (*command, error) {
 	fs.IntVar(&p.ObserveOnly, "observe-only", 0, "machines whose own rules let nothing be installed")
 	fs.Float64Var(&c.options.Speed, "speed", 1, "divides every duration of the machines; the clock stays the real one")
 	fs.IntVar(&c.options.SyncAtOnce, "sync", 64, "witness files synced at once; negative leaves it to the operating system")
+	fs.Int64Var(&c.options.Spool, "spool", 0, "bytes of receipts that each relay keeps while it has no line; 0: none")
+	fs.BoolVar(&c.options.Patient, "patient", false, "machines wait after failures of the line as long as real agents do")
 	fs.BoolVar(&c.verbose, "verbose", false, "log what each agent does")
 	fs.Int64Var(&c.killAt, "kill-at", 0, "kill this process at the n-th event of its witnesses")
 	fs.Int64Var(&c.killAllAt, "kill-all-at", 0, "kill this process's whole group at the n-th event: the server too, if it started the fleet")

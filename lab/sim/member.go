@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
@@ -52,7 +53,7 @@ func (m *member) join(ctx context.Context, token string, link uplink.Link) error
 			return fmt.Errorf("enrol %s: %w", host, err)
 		default:
 			m.fleet.log.Warn("enrolment", zap.String("host", host), zap.Error(err))
-			if !pause(ctx, time.Second+rand.N(2*time.Second)) {
+			if pause.For(ctx, time.Second+rand.N(2*time.Second)) != nil {
 				return ctx.Err()
 			}
 			err = agent.ErrNotEnrolled
@@ -100,12 +101,13 @@ func (m *member) limits() agent.Limits {
 	scaled := func(d time.Duration) time.Duration {
 		return max(10*time.Millisecond, time.Duration(float64(d)/m.machine.pace))
 	}
-	return agent.Limits{
-		Settle: scaled(2 * time.Minute), Look: scaled(5 * time.Second), Return: scaled(15 * time.Minute),
+	l := agent.Limits{Settle: scaled(2 * time.Minute), Look: scaled(5 * time.Second), Return: scaled(15 * time.Minute)}
+	if !m.fleet.opts.Patient {
 		// Well below the silence of any trial's policy: a machine that has not tried
 		// again yet since the server came back would count as one that is dead.
-		Retry: time.Second, RetryMax: 5 * time.Second,
+		l.Retry, l.RetryMax = time.Second, 5*time.Second
 	}
+	return l
 }
 
 // begin lets the machine run until ctx ends or it dies.

@@ -1,168 +1,49 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
-	"sync"
+	"path/filepath"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 
+	"github.com/patchcycle/patchcycle/edge/relay"
 	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/patching"
 )
 
-// relay stands between a site's machines and the server as a real one does: it
-// sends the messages of many machines in one batch, holds polls upstream for
-// all of them, and keeps the bundles of the site. It spools nothing: what was
-// not acknowledged is the machine's to send again.
-type relay struct {
-	up   uplink.Link
-	name string
-	log  *zap.Logger
-
-	queue    chan *parcel
-	fetching singleflight.Group
-	kept     sync.Map // patching.Digest → []byte
+// site is the machines behind one relay, which is the real one. Only that they ask
+// together is not as in reality: a machine would hold a poll of its own.
+type site struct {
+	relay   *relay.Relay
+	members []*member
+	log     *zap.Logger
+	held    *uplink.Hold // as the machines were told
 }
 
-// parcel is what one machine sends and waits for.
-type parcel struct {
-	messages []uplink.Message
-	done     chan delivery
-}
-
-type delivery struct {
-	acks []uplink.Ack
-	err  error
-}
-
-// How a relay batches.
+// How a site polls.
 const (
-	gatherFor   = 150 * time.Millisecond
-	gatherMost  = 500
-	sendAtOnce  = 4
 	pollChunk   = 1000 // machines a poll: news for one bring all of them again
 	pollPause   = 100 * time.Millisecond
 	refusedWait = 30 * time.Second
 	uselessWait = 2 * time.Second
 )
 
-func newRelay(up uplink.Link, name string, log *zap.Logger) *relay {
-	return &relay{up: up, name: name, log: log.With(zap.String("relay", name)), queue: make(chan *parcel)}
-}
-
-// Enrol implements [uplink.Link].
-func (r *relay) Enrol(ctx context.Context, ask uplink.EnrolRequest) (uplink.EnrolResponse, error) {
-	return r.up.Enrol(ctx, ask)
-}
-
-// Poll implements [uplink.Link].
-func (r *relay) Poll(ctx context.Context, ask uplink.PollRequest) (uplink.PollResponse, error) {
-	ask.Relay = r.name
-	return r.up.Poll(ctx, ask)
-}
-
-// Content implements [uplink.Link]: a bundle travels once per site.
-func (r *relay) Content(ctx context.Context, d patching.Digest) ([]byte, error) {
-	if text, ok := r.kept.Load(d); ok {
-		return text.([]byte), nil
-	}
-	text, err, _ := r.fetching.Do(string(d), func() (any, error) { return r.up.Content(ctx, d) })
-	if err != nil {
-		return nil, err
-	}
-	r.kept.Store(d, text)
-	return text.([]byte), nil
-}
-
-// Send implements [uplink.Link].
-func (r *relay) Send(ctx context.Context, b uplink.Batch) ([]uplink.Ack, error) {
-	p := &parcel{messages: b.Messages, done: make(chan delivery, 1)}
-	select {
-	case r.queue <- p:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case d := <-p.done:
-		return d.acks, d.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// carry gathers parcels and sends them upstream until ctx ends.
-func (r *relay) carry(ctx context.Context) error {
-	sending := make(chan struct{}, sendAtOnce)
-	for {
-		select {
-		case first := <-r.queue:
-			batch := r.gather(ctx, first)
-			select {
-			case sending <- struct{}{}:
-			case <-ctx.Done():
-				return nil
-			}
-			go func() {
-				defer func() { <-sending }()
-				r.deliver(ctx, batch)
-			}()
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (r *relay) gather(ctx context.Context, first *parcel) []*parcel {
-	batch, n := []*parcel{first}, len(first.messages)
-	patience := time.NewTimer(gatherFor)
-	defer patience.Stop()
-	for n < gatherMost {
-		select {
-		case p := <-r.queue:
-			batch, n = append(batch, p), n+len(p.messages)
-		case <-patience.C:
-			return batch
-		case <-ctx.Done():
-			return batch
-		}
-	}
-	return batch
-}
-
-func (r *relay) deliver(ctx context.Context, batch []*parcel) {
-	var messages []uplink.Message
-	for _, p := range batch {
-		messages = append(messages, p.messages...)
-	}
-	acks, err := r.up.Send(ctx, uplink.Batch{Relay: r.name, Messages: messages})
-	type name struct {
-		device  patching.DeviceID
-		counter uint64
-	}
-	of := make(map[name]uplink.Ack, len(acks))
-	for _, a := range acks {
-		of[name{a.Device, a.Counter}] = a
-	}
-	for _, p := range batch {
-		var mine []uplink.Ack
-		for _, m := range p.messages {
-			if a, ok := of[name{m.Device, m.Counter}]; ok {
-				mine = append(mine, a)
-			}
-		}
-		p.done <- delivery{mine, err}
-	}
-}
-
 // behindRelay runs a site's machines behind its relay.
-func (f *Fleet) behindRelay(ctx context.Context, group *errgroup.Group, site patching.SiteName, members []*member, enrolled func()) error {
-	r := newRelay(f.opts.Link, string(site), f.log)
-	group.Go(func() error { return r.carry(ctx) })
-	if err := f.enrol(ctx, site, members, r); err != nil {
+func (f *Fleet) behindRelay(ctx context.Context, group *errgroup.Group, name patching.SiteName, members []*member, enrolled func()) error {
+	r, err := relay.New(relay.Options{
+		Name: string(name), Up: f.opts.Link, Dir: filepath.Join(f.opts.Dir, "relays", string(name)),
+		Spool: cmp.Or(f.opts.Spool, -1), Log: f.log,
+	})
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return r.Run(ctx) })
+	if err := f.enrol(ctx, name, members, r); err != nil {
 		return err
 	}
 	for _, m := range members {
@@ -172,11 +53,13 @@ func (f *Fleet) behindRelay(ctx context.Context, group *errgroup.Group, site pat
 	}
 	enrolled()
 	for from := 0; from < len(members); from += pollChunk {
-		group.Go(func() error { return r.hold(ctx, members[from:min(from+pollChunk, len(members))]) })
+		group.Go(func() error {
+			return (&site{relay: r, members: members[from:min(from+pollChunk, len(members))], log: f.log}).hold(ctx)
+		})
 	}
 	for i, m := range members {
-		if i%starting == starting-1 && !pause(ctx, time.Second) {
-			return nil
+		if i%starting == starting-1 {
+			_ = pause.For(ctx, time.Second)
 		}
 		m.kick() // its first work: an inventory, or what a kill interrupted
 	}
@@ -184,59 +67,58 @@ func (f *Fleet) behindRelay(ctx context.Context, group *errgroup.Group, site pat
 }
 
 // hold polls for machines until ctx ends.
-func (r *relay) hold(ctx context.Context, members []*member) error {
+func (s *site) hold(ctx context.Context) error {
 	later := map[patching.DeviceID]time.Time{}
 	down := false
 	for ctx.Err() == nil {
-		ask, of := r.ask(members, later)
+		ask, of := s.ask(later)
 		wait := pollPause
 		if len(ask.Devices) == 0 {
 			wait = time.Second
-		} else if resp, err := r.up.Poll(ctx, ask); err == nil {
-			if !r.hand(resp, of, later, down) && !resp.Empty() {
+		} else if resp, err := s.relay.Poll(ctx, ask); err == nil && !resp.Offline {
+			if !s.hand(resp, of, later, down) && !resp.Empty() {
 				wait = uselessWait // the server repeats what nobody could use
 			}
 			down = false
 		} else if ctx.Err() == nil {
-			r.log.Warn("no news from the server", zap.Error(err))
+			s.log.Warn("no news from the server", zap.Bool("offline", resp.Offline), zap.Error(err))
 			down, wait = true, time.Second+rand.N(2*time.Second)
 		}
-		if !pause(ctx, wait) {
-			return nil
-		}
+		_ = pause.For(ctx, wait) // the loop sees whether it was cut
 	}
 	return nil
 }
 
-func (r *relay) ask(members []*member, later map[patching.DeviceID]time.Time) (uplink.PollRequest, map[patching.DeviceID]*member) {
-	ask := uplink.PollRequest{Relay: r.name, WaitSeconds: int(uplink.MaxWait / time.Second)}
-	of := make(map[patching.DeviceID]*member, len(members))
+func (s *site) ask(later map[patching.DeviceID]time.Time) (uplink.PollRequest, map[patching.DeviceID]*member) {
+	ask := uplink.PollRequest{WaitSeconds: int(uplink.MaxWait / time.Second)}
+	of := make(map[patching.DeviceID]*member, len(s.members))
 	now := time.Now()
-	for _, m := range members {
+	for _, m := range s.members {
 		if !m.alive() || now.Before(later[m.device]) || m.machine.truth.Trouble.Flaky && rand.IntN(3) == 0 {
 			continue
 		}
 		d, err := m.agent.Listen()
 		if err != nil {
-			r.log.Error("a machine cannot sign its presence", zap.Error(err))
+			s.log.Error("a machine cannot sign its presence", zap.Error(err))
 			continue
 		}
 		ask.Devices = append(ask.Devices, d)
 		of[m.device] = m
 	}
-	if len(of) < len(members) {
+	if len(of) < len(s.members) {
 		ask.WaitSeconds = 10 // somebody is left out: ask again soon
 	}
 	return ask, of
 }
 
 // hand gives each machine its part of an answer and reports whether it was of
-// use to one. After an outage every machine is told that the line is back.
-func (r *relay) hand(resp uplink.PollResponse, of map[patching.DeviceID]*member, later map[patching.DeviceID]time.Time, back bool) (useful bool) {
+// use to one. After an outage every machine is told that the line is back, and so is one
+// that could not send since: a machine that polls for itself hears it with each answer.
+func (s *site) hand(resp uplink.PollResponse, of map[patching.DeviceID]*member, later map[patching.DeviceID]time.Time, back bool) (useful bool) {
 	parts := map[patching.DeviceID]*uplink.PollResponse{}
 	part := func(d patching.DeviceID) *uplink.PollResponse {
 		if parts[d] == nil {
-			parts[d] = &uplink.PollResponse{Root: resp.Root, At: resp.At}
+			parts[d] = &uplink.PollResponse{Root: resp.Root, Roots: resp.Roots, At: resp.At, Hold: resp.Hold}
 		}
 		return parts[d]
 	}
@@ -252,9 +134,11 @@ func (r *relay) hand(resp uplink.PollResponse, of map[patching.DeviceID]*member,
 			later[n.Device] = time.Now().Add(refusedWait)
 		}
 	}
+	all := back || len(resp.Root) > 0 || (s.held == nil) != (resp.Hold == nil) || s.held != nil && *s.held != *resp.Hold
+	s.held = resp.Hold
 	for d, m := range of {
 		p := parts[d]
-		if p == nil && (back || len(resp.Root) > 0) {
+		if p == nil && (all || m.agent.LineDown()) {
 			p = part(d)
 		}
 		if p != nil && m.agent.Take(*p) {
@@ -264,5 +148,3 @@ func (r *relay) hand(resp uplink.PollResponse, of map[patching.DeviceID]*member,
 	}
 	return useful
 }
-
-var _ uplink.Link = (*relay)(nil)

@@ -1,6 +1,7 @@
 package assess
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,5 +58,33 @@ func blindSpots(k Knowledge, m Machine, unsure doubts) (blind bool, all []BlindS
 	if order, _ := version.OrderOf(m.ID); order == version.Debian && !slices.ContainsFunc(m.Packages.Packages, sourced) {
 		spot("source packages", "The inventory does not name them, and advisories are about them: what is built from a source of another name is not matched. A dpkg status file has them.")
 	}
-	return blind, all
+	return blind, append(all, foreignSpots(k.Advisories, m)...)
+}
+
+// foreignSpots are the packages that are not the distribution's and that nobody publishes
+// advisories about, by where they come from. Advisories of the distribution about a package of
+// the same name are about another build of it. What no repository offers any more may have
+// been the distribution's, whose advisories count then; old kernels make way for newer ones.
+func foreignSpots(x *Index, m Machine) (all []BlindSpot) {
+	by := map[string][]string{}
+	for _, f := range m.Foreign {
+		i := slices.IndexFunc(m.Packages.Packages, func(p patching.Package) bool { return p.Name == f.Name })
+		if i < 0 || f.Origin == "" && patching.IsKernel(f.Name) {
+			continue
+		}
+		told := func(feed string) bool { return f.Origin == "" || feed == patching.ByHand }
+		if !x.tellsOf(m.Packages.Packages[i], m.Platform, told) {
+			by[f.Origin] = append(by[f.Origin], f.Name)
+		}
+	}
+	for _, origin := range slices.Sorted(maps.Keys(by)) {
+		s := BlindSpot{What: "packages from " + origin, Why: "No feed publishes advisories for them.", Packages: by[origin]}
+		if origin == "" {
+			s.What, s.Why = "packages that no repository offers", "Nobody publishes newer versions where the machine looks, and no feed publishes advisories for them."
+		}
+		slices.Sort(s.Packages)
+		s.Packages = slices.Compact(s.Packages)
+		all = append(all, s)
+	}
+	return all
 }

@@ -46,6 +46,31 @@ func Candidates(offers []patching.Offer, on patching.Platform, set patching.Pack
 	return newest
 }
 
+// ForeignBy are the installed packages that indexes offer in exactly that version, none of them
+// the distribution's. An index may be a part of one: what none offers may be anybody's.
+func ForeignBy(offers []patching.Offer, on patching.Platform, set patching.PackageSet) (all []patching.Foreign) {
+	by := map[string][]patching.Offer{}
+	for _, o := range offers {
+		by[o.Name] = append(by[o.Name], o)
+	}
+	for _, p := range set.Packages {
+		origin, unsure := "", false
+		for _, o := range by[p.Name] {
+			if o.Arch != p.Arch && !everywhere(o.Arch) {
+				continue
+			}
+			unsure = unsure || o.Origin == "" || patching.OfDistribution(on.ID, o.Origin)
+			if o.Version == p.Version && (origin == "" || o.Origin < origin) {
+				origin = o.Origin
+			}
+		}
+		if origin != "" && !unsure {
+			all = append(all, patching.Foreign{Name: p.Name, Origin: origin})
+		}
+	}
+	return all
+}
+
 // codenameOf is empty for a release that we cannot name. Debian's point releases (12.5) are
 // of the suite of their release.
 func codenameOf(on patching.Platform) string {

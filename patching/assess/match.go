@@ -24,6 +24,8 @@ type Machine struct {
 	Entitlements []string
 	// Offers is what the machine's package manager offers, by package; nil: not known.
 	Offers map[Installed]string
+	// Foreign are packages that are not the distribution's, as far as that is known.
+	Foreign []patching.Foreign
 }
 
 // Installed names a package on a machine.
@@ -127,6 +129,17 @@ func (x *Index) With(more []patching.Advisory) *Index {
 func (x *Index) Covers(p patching.Platform) bool {
 	return slices.ContainsFunc(releases(p.Release), func(release string) bool {
 		return x.platforms[patching.Platform{ID: p.ID, Release: release}]
+	})
+}
+
+// tellsOf reports whether anything is published about a package by some feeds.
+func (x *Index) tellsOf(p patching.Package, on patching.Platform, by func(feed string) bool) bool {
+	source, _ := sourceOf(p)
+	return slices.ContainsFunc(releases(on.Release), func(release string) bool {
+		at := patching.Platform{ID: on.ID, Release: release}
+		return slices.ContainsFunc([]subject{{at, p.Name, false}, {at, source, true}}, func(s subject) bool {
+			return slices.ContainsFunc(x.about[s], func(at statement) bool { return by(x.advisories[at.advisory].Feed) })
+		})
 	})
 }
 
@@ -324,34 +337,30 @@ func Unite(matches []Match) (all []Match) {
 
 func everywhere(arch string) bool { return arch == "" || arch == "all" || arch == "noarch" }
 
-// affects reports whether a version is affected, and which is the first that is not.
+// affects reports whether a version is affected, and which is the first that is not. One
+// that is listed by itself is affected whatever the ranges say, and in whatever order.
 func affects(a *patching.Affected, has string, order version.Order) (fixed string, is, known bool) {
 	known = true
 	for _, r := range a.Ranges {
-		in, sure := within(r, has, order)
+		in, sure := order.Within(r, has)
 		if known = known && sure; in {
 			return r.Fixed, true, true
 		}
 	}
-	return "", slices.Contains(a.Versions, has), known
+	if slices.Contains(a.Versions, has) {
+		return fixAfter(a, has, order), true, true
+	}
+	return "", false, known
 }
 
-func within(r patching.VersionRange, has string, order version.Order) (in, known bool) {
-	if r.From != "" {
-		c, known := order.Compare(has, r.From)
-		if !known || c < 0 {
-			return false, known
+// fixAfter is the lowest fix that is newer than a version which is affected and in no range.
+func fixAfter(a *patching.Affected, has string, order version.Order) (fixed string) {
+	for _, r := range a.Ranges {
+		if r.Fixed != "" && order.Older(has, r.Fixed) && (fixed == "" || order.Older(r.Fixed, fixed)) {
+			fixed = r.Fixed
 		}
 	}
-	switch {
-	case r.Fixed != "":
-		c, known := order.Compare(has, r.Fixed)
-		return known && c < 0, known
-	case r.Last != "":
-		c, known := order.Compare(has, r.Last)
-		return known && c <= 0, known
-	}
-	return true, true
+	return fixed
 }
 
 // releases are those that advisories for a release may be published for: "8.9", "8", "".

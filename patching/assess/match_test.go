@@ -1,6 +1,7 @@
 package assess_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -50,6 +51,10 @@ func TestWhoIsAffectedIsSaidByPackageReleaseAndVersion(t *testing.T) {
 	from := func(a *patching.Advisory) { a.Affected[0].Ranges[0].From = "2.0" }
 	last := func(a *patching.Advisory) { a.Affected[0].Ranges = []patching.VersionRange{{Last: "1.5"}} }
 	listed := func(a *patching.Advisory) { a.Affected[0].Ranges, a.Affected[0].Versions = nil, []string{"1.3"} }
+	alsoListed := func(a *patching.Advisory) {
+		a.Affected[0].Ranges = []patching.VersionRange{{From: "3.0", Fixed: "4.0"}, {From: "2.0", Fixed: "2.5"}}
+		a.Affected[0].Versions = []string{"1.3", "5.0", "a:b"}
+	}
 	ofArm := func(a *patching.Advisory) { a.Affected[0].Arch = "arm64" }
 	everyRelease := func(a *patching.Advisory) { a.Affected[0].Release = "" }
 	for name, c := range map[string]struct {
@@ -64,6 +69,10 @@ func TestWhoIsAffectedIsSaidByPackageReleaseAndVersion(t *testing.T) {
 		"a pre-release of it":                         {fixes("A", bookworm, "tool", "1.2"), bookworm, has("tool", "1.2~rc1"), true, "1.2"},
 		"a higher epoch":                              {fixes("A", bookworm, "tool", "1.2"), bookworm, has("tool", "1:0.1"), false, ""},
 		"a backport":                                  {fixes("A", bookworm, "tool", "1.2-1+deb12u3"), bookworm, has("tool", "1.2-1+deb12u2"), true, "1.2-1+deb12u3"},
+		"a listed one beside ranges":                  {fixes("A", bookworm, "tool", "", alsoListed), bookworm, has("tool", "1.3"), true, "2.5"},
+		"one that is past all fixes, and listed":      {fixes("A", bookworm, "tool", "", alsoListed), bookworm, has("tool", "5.0"), true, ""},
+		"one of no order that is listed":              {fixes("A", bookworm, "tool", "", alsoListed), bookworm, has("tool", "a:b"), true, ""},
+		"between ranges, and not listed":              {fixes("A", bookworm, "tool", "", alsoListed), bookworm, has("tool", "2.7"), false, ""},
 		"another package":                             {fixes("A", bookworm, "tool", "1.2"), bookworm, has("tools", "1.1"), false, ""},
 		"another release":                             {fixes("A", patching.Platform{ID: "debian", Release: "13"}, "tool", "1.2"), bookworm, has("tool", "1.1"), false, ""},
 		"a minor release":                             {fixes("A", alma8, "tool", "1.2-1"), patching.Platform{ID: "almalinux", Release: "8.9"}, has("tool", "1.1-1"), true, "1.2-1"},
@@ -266,6 +275,61 @@ func TestPackagesOfWhichAdvisoriesMaySpeakAreABlindSpot(t *testing.T) {
 }
 
 // Serves G1.
+// Serves G1: software that no feed covers.
+func TestWhatIsNotTheDistributionsIsABlindSpotUnlessSomebodyTellsOfIt(t *testing.T) {
+	byHand := fixes("HOUSE-1", bookworm, "billing-agent", "2")
+	byHand.Feed = patching.ByHand
+	k := assess.Knowledge{Advisories: assess.NewIndex([]patching.Advisory{
+		byHand, fixes("DSA-1", bookworm, "nginx", "1.22"), fixes("DSA-2", bookworm, "python2.7", "2.7.19", ofSource),
+	})}
+	m := assess.Machine{
+		Platform: bookworm, Offers: map[assess.Installed]string{},
+		Packages: patching.PackageSet{Packages: []patching.Package{
+			has("billing-agent", "1"), has("docker-ce", "24"), has("docker-ce-cli", "24"), has("libpython2.7", "2.7.20", func(p *patching.Package) { p.Source = "python2.7" }),
+			has("linux-image-6.1.0-9-amd64", "6.1.27-1"), has("nginx", "1.27"), has("tool", "1"),
+		}},
+		Foreign: []patching.Foreign{
+			{Name: "billing-agent", Origin: "House"},
+			{Name: "docker-ce-cli", Origin: "Docker"},
+			{Name: "docker-ce", Origin: "Docker"},
+			{Name: "gone since", Origin: "Docker"},
+			{Name: "libpython2.7"},
+			{Name: "linux-image-6.1.0-9-amd64"},
+			{Name: "nginx", Origin: "nginx"},
+			{Name: "tool"},
+		},
+	}
+	spots := func() []assess.BlindSpot {
+		s := assess.NewSheet(k, m, patching.Asset{}, assess.Judgement{AsOf: scanned})
+		return slices.DeleteFunc(s.BlindSpots, func(b assess.BlindSpot) bool { return b.Packages == nil })
+	}
+	const why = "No feed publishes advisories for them."
+	require.Equal(t, []assess.BlindSpot{
+		{What: "packages that no repository offers", Why: "Nobody publishes newer versions where the machine looks, and no feed publishes advisories for them.", Packages: []string{"tool"}},
+		{What: "packages from Docker", Why: why, Packages: []string{"docker-ce", "docker-ce-cli"}},
+		{What: "packages from nginx", Why: why, Packages: []string{"nginx"}},
+	}, spots(), "Debian's advisories are about Debian's nginx")
+	require.Equal(t, "packages from Docker: docker-ce, docker-ce-cli", spots()[1].Words())
+	m.Foreign = nil
+	require.Empty(t, spots(), "where it is not known, nothing is said")
+}
+
+// Serves G1: an index may be a part of one.
+func TestOnlyWhatAnIndexReallyHasIsFromItsPublisher(t *testing.T) {
+	offer := func(name, v, origin string) patching.Offer {
+		return patching.Offer{Name: name, Arch: "amd64", Version: v, Origin: origin, Suite: "bookworm"}
+	}
+	offers := []patching.Offer{
+		offer("docker-ce", "24", "Docker"), offer("nginx", "1.22", "Debian"), offer("nginx", "1.27", "nginx"), offer("other", "2", "Docker"),
+		offer("bare", "1", ""), offer("bare", "1", "Docker"),
+		{Name: "arm", Arch: "arm64", Version: "1", Origin: "Docker"},
+	}
+	set := patching.PackageSet{Packages: []patching.Package{
+		has("arm", "1"), has("bare", "1"), has("docker-ce", "24"), has("nginx", "1.27"), has("nobody-lists-it", "1"), has("other", "1"),
+	}}
+	require.Equal(t, []patching.Foreign{{Name: "docker-ce", Origin: "Docker"}}, assess.ForeignBy(offers, bookworm, set))
+}
+
 func TestAMachineIsOfferedNothingFromTheListsOfAnotherRelease(t *testing.T) {
 	offers := []patching.Offer{{Name: "bash", Arch: "amd64", Version: "5.2.37", Suite: "trixie"}, {Name: "bash", Arch: "amd64", Version: "5.2.15", Suite: "bookworm-security"}}
 	set := patching.PackageSet{Packages: []patching.Package{has("bash", "5.0")}}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/patching/urgency"
 	"github.com/patchcycle/patchcycle/patching/version"
 )
@@ -110,6 +111,16 @@ type EndOfLife struct {
 type BlindSpot struct {
 	What string `json:"what"`
 	Why  string `json:"why"`
+	// Packages are those that it is about, sorted, where it is about some only.
+	Packages []string `json:"packages,omitempty"`
+}
+
+// Words name it to people.
+func (b BlindSpot) Words() string {
+	if len(b.Packages) == 0 {
+		return b.What
+	}
+	return b.What + ": " + phrase.Few(b.Packages, 10)
 }
 
 // Judgement is by what a sheet is made.

@@ -107,29 +107,12 @@ func TestMeasuresLoseNoMachine(t *testing.T) {
 }
 
 func TestAdviceIsGivenOnlyWhereTheNumbersSuggestSomething(t *testing.T) {
-	failures := func(n int, site patching.SiteName, signature string) (all []patching.Deployment) {
-		for range n {
-			all = append(all, ended(patching.Failed, patching.ReasonInstallFailed, func(d *patching.Deployment) { d.Site, d.Signature = site, signature }))
-		}
-		return all
-	}
 	for _, c := range []struct {
 		name   string
 		fleet  []patching.Deployment
 		advice []string
 	}{
 		{"nothing failed", nil, nil},
-		{"two failures suggest nothing", failures(2, "tokyo", "nginx: postinst"), nil},
-		{
-			"one site of several has most of them", append(failures(4, "tokyo", ""), failures(1, "hall", "")...),
-			[]string{"4 of 5 failures are at the site tokyo: look at its relay and its line first."},
-		},
-		{"where there is one site only it is not to blame", failures(4, "tokyo", ""), nil},
-		{
-			"one package has most of them", append(failures(2, "tokyo", "nginx: postinst"), failures(2, "hall", "nginx: postinst")...),
-			[]string{"4 of 4 failures are with the package nginx: hold it before the next cycle, and report it."},
-		},
-		{"half of them is not most", append(failures(3, "tokyo", ""), failures(3, "hall", "")...), nil},
 		{"too little is known of the fleet", []patching.Deployment{
 			ended(patching.Deferred, patching.ReasonInventoryStale), ended(patching.Excluded, patching.ReasonNotEnrolled), ended(patching.Patched, patching.ReasonVerified),
 		}, []string{"2 of 3 machines could not be planned for, because nothing recent is known of them: look after their agents."}},

@@ -18,6 +18,7 @@ const (
 	ApprovalEscalation Kind = "approval-escalation"
 	ApprovalReminder   Kind = "approval-reminder"
 	CycleWaits         Kind = "cycle-waits"
+	ReviewWaits        Kind = "review-waits"
 	CycleClosed        Kind = "cycle-closed"
 	KnownIssue         Kind = "known-issue"
 	NewAdvisory        Kind = "new-advisory"
@@ -26,6 +27,8 @@ const (
 	FeedFailed         Kind = "feed-failed"
 	FeedStale          Kind = "feed-stale"
 	AgentSilent        Kind = "agent-silent"
+	BackupFailed       Kind = "backup-failed"
+	BackupMissing      Kind = "backup-missing"
 	SupportEnds        Kind = "support-ends"
 	ExceptionEnds      Kind = "exception-ends"
 	WorkAroundStays    Kind = "work-around-stays"
@@ -64,18 +67,21 @@ var kinds = map[Kind]row{
 	ApprovalEscalation: {3, "Plans that nobody approved, although people were reminded", "escalation", "escalations", roles(approver, security, admin), false},
 	ApprovalReminder:   {4, "Plans that still wait for approval", "reminder", "reminders", roles(approver), false},
 	CycleWaits:         {5, "Plans that wait for approval", "plan to approve", "plans to approve", roles(approver), true},
-	KnownIssue:         {6, "New known issues of patches", "known issue", "known issues", roles(operator, security, site, author), false},
-	NewAdvisory:        {7, "New advisories", "notice of new advisories", "notices of new advisories", roles(security, author), false},
-	NewPatches:         {8, "New patches", "notice of new patches", "notices of new patches", roles(operator, security, site, author), false},
-	FeedRefused:        {9, "Feeds that were refused; what was known before stays in force", "refused feed", "refused feeds", roles(admin, security), true},
-	FeedFailed:         {10, "Feeds that do not come", "feed that does not come", "feeds that do not come", roles(admin, security), true},
-	FeedStale:          {11, "Feeds that are out of date", "stale feed", "stale feeds", roles(admin, security), true},
-	AgentSilent:        {12, "Machines whose agent no longer reports", "silent machine", "silent machines", roles(operator, site), true},
-	SupportEnds:        {13, "Systems and applications past or near the end of support", "end of support", "ends of support", roles(operator, site, security), true},
-	ExceptionEnds:      {14, "Exceptions and reviews that end, or are due to be looked at", "decision to look at", "decisions to look at", roles(security), true},
-	WorkAroundStays:    {15, "Work-arounds that have outlived their patch", "work-around to remove", "work-arounds to remove", roles(operator, security), true},
-	CycleClosed:        {16, "Cycles that closed", "closed cycle", "closed cycles", roles(operator, approver, author, auditor), false},
-	Test:               {17, "Test", "test", "tests", nil, false},
+	ReviewWaits:        {6, "Approvals by break-glass that somebody has to review", "review", "reviews", roles(approver, security, admin), true},
+	KnownIssue:         {7, "New known issues of patches", "known issue", "known issues", roles(operator, security, site, author), false},
+	NewAdvisory:        {8, "New advisories", "notice of new advisories", "notices of new advisories", roles(security, author), false},
+	NewPatches:         {9, "New patches", "notice of new patches", "notices of new patches", roles(operator, security, site, author), false},
+	FeedRefused:        {10, "Feeds that were refused; what was known before stays in force", "refused feed", "refused feeds", roles(admin, security), true},
+	FeedFailed:         {11, "Feeds that do not come", "feed that does not come", "feeds that do not come", roles(admin, security), true},
+	FeedStale:          {12, "Feeds that are out of date", "stale feed", "stale feeds", roles(admin, security), true},
+	AgentSilent:        {13, "Machines whose agent no longer reports", "silent machine", "silent machines", roles(operator, site), true},
+	BackupFailed:       {14, "Places with backups that cannot be relied upon", "place with backups", "places with backups", roles(admin, operator), true},
+	BackupMissing:      {15, "Machines without the verified backup that their policy wants", "machine without backup", "machines without backup", roles(operator, site), true},
+	SupportEnds:        {16, "Systems and applications past or near the end of support", "end of support", "ends of support", roles(operator, site, security), true},
+	ExceptionEnds:      {17, "Exceptions and reviews that end, or are due to be looked at", "decision to look at", "decisions to look at", roles(security), true},
+	WorkAroundStays:    {18, "Work-arounds that have outlived their patch", "work-around to remove", "work-arounds to remove", roles(operator, security), true},
+	CycleClosed:        {19, "Cycles that closed", "closed cycle", "closed cycles", roles(operator, approver, author, auditor), false},
+	Test:               {20, "Test", "test", "tests", nil, false},
 }
 
 // Kinds lists all of them by name.

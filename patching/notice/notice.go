@@ -26,9 +26,6 @@ const (
 	Urgent    Severity = "urgent"
 )
 
-// Valid reports whether s is one of the severities.
-func (s Severity) Valid() bool { return s.rank() >= 0 }
-
 // rank is 0 for what comes first.
 func (s Severity) rank() int { return slices.Index([]Severity{Urgent, Important, Routine}, s) }
 

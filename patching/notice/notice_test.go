@@ -76,14 +76,13 @@ func TestWhoeverLosesAnAccountIsToldNothing(t *testing.T) {
 }
 
 func TestEveryKindHasItsWordsAndIsToldToSomebody(t *testing.T) {
-	require.Len(t, notice.Kinds(), 18)
+	require.Len(t, notice.Kinds(), 21)
 	for _, k := range notice.Kinds() {
 		require.True(t, k.Valid())
 		require.NotEqual(t, string(k), k.Heading(), k)
 		require.Equal(t, k == notice.Test, len(k.Tells()) == 0, k)
 	}
 	require.False(t, notice.Kind("x").Valid())
-	require.False(t, notice.Severity("x").Valid())
 	require.NotContains(t, notice.Standing(), notice.KnownIssue)
 	require.Contains(t, notice.Standing(), notice.AgentSilent)
 }
@@ -388,4 +387,42 @@ func TestAPlanThatWaitsForApprovalIsToldOncePerPlan(t *testing.T) {
 	c.Phase, c.Closed = patching.PhaseApproval, noon
 	_, ok = notice.Waiting(c)
 	require.False(t, ok)
+}
+
+// Serves G6, U1.
+func TestAReviewIsAskedForUntilItIsDone(t *testing.T) {
+	k := patching.Task{
+		ID: "t-7", Cycle: "cycle/monthly/2026-11.1", Tried: "Signed by ana: \"exploited tonight\".", Due: noon, State: patching.TaskOpen,
+		NotBy: []patching.AccountName{"ana"},
+	}
+	n, ok := notice.Review(k)
+	require.True(t, ok)
+	require.Equal(t, patching.PolicyName("monthly"), n.Policy)
+	require.Contains(t, n.Words, "patchcycle task show t-7")
+	require.Contains(t, n.Kind.Tells(), patching.RoleApprover)
+	require.True(t, n.Kind.Standing())
+	k.State = patching.TaskDone
+	_, ok = notice.Review(k)
+	require.False(t, ok)
+	k.State, k.NotBy = patching.TaskOpen, nil
+	_, ok = notice.Review(k)
+	require.False(t, ok, "a machine's task is its owner's")
+}
+
+// Serves G12: who looks after machines hears of backups that grow old, once for each
+// time, and who looks after the server of places that cannot be relied upon.
+func TestBackupsThatGrowOldAreTold(t *testing.T) {
+	a := patching.Asset{ID: "a1", Hostname: "web-1", Site: "berlin", Owner: "ana"}
+	n := notice.Unbacked("servers", a, "the newest verified backup is of 1 Nov", noon.Add(-time.Hour), noon)
+	require.Equal(t, []any{notice.BackupMissing, patching.SiteName("berlin"), "ana", "web-1"}, []any{n.Kind, n.Site, n.Owner, n.Subject})
+	require.Equal(t, "the newest verified backup is of 1 Nov: it is not upgraded until there is one", n.Words)
+	require.Equal(t, n.ID, notice.Unbacked("servers", a, "said otherwise", noon.Add(-time.Hour), noon.Add(time.Hour)).ID, "the same fact")
+	require.NotEqual(t, n.ID, notice.Unbacked("servers", a, "another time", noon, noon).ID)
+	none := notice.Unbacked("servers", patching.Asset{ID: "a2"}, "no backup of it is known", time.Time{}, noon)
+	require.Equal(t, []any{patching.Roaming, "a2", noon}, []any{none.Site, none.Subject, none.At})
+
+	broken := notice.Unreliable("berlin", "Its check failed.", noon)
+	require.Equal(t, []any{notice.BackupFailed, notice.Important, "berlin"}, []any{broken.Kind, broken.Severity, broken.Subject})
+	require.Equal(t, broken.ID, notice.Unreliable("berlin", "Its check failed.", noon.Add(time.Hour)).ID)
+	require.Contains(t, notice.Standing(), notice.BackupMissing)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 // OfRecord returns the notice that an entry of the record of decisions gives rise to;
@@ -43,6 +44,18 @@ func Waiting(c patching.Cycle) (n Notice, ok bool) {
 		n.Severity = Urgent
 	}
 	return n, true
+}
+
+// Review returns the notice that somebody has to review what others did; ok is false
+// if the task asks for none, or it is done.
+func Review(t patching.Task) (n Notice, ok bool) {
+	if !t.IsReview() || t.State.Terminal() {
+		return Notice{}, false
+	}
+	return Notice{
+		ID: ID(fmt.Sprintf("%s/%s", ReviewWaits, t.ID)), Kind: ReviewWaits, Severity: Important, Policy: policyOf(string(t.Cycle)),
+		Subject: string(t.Cycle), At: t.Opened, Words: fmt.Sprintf("%s Due %s; see: patchcycle task show %s", t.Tried, phrase.Moment(t.Due), t.ID),
+	}, true
 }
 
 // policyOf returns the policy that the id of a cycle, ring or wave begins with.

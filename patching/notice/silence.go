@@ -11,8 +11,8 @@ import (
 // Span is a time in which a part of the path listened.
 type Span struct{ Since, Until time.Time }
 
-// Heard adds up for how long a part listened between two instants.
-func Heard(spans []Span, since, until time.Time) time.Duration {
+// heardIn adds up for how long a part listened between two instants.
+func heardIn(spans []Span, since, until time.Time) time.Duration {
 	var total time.Duration
 	for _, s := range spans {
 		from, to := s.Since, s.Until
@@ -54,9 +54,9 @@ func (m Mute) Part() string {
 // for longer than the threshold since it was last heard. While they did not, its
 // silence says nothing. What was silent again later is another notice.
 func Silent(m Mute, server, relay []Span, threshold time.Duration, now time.Time) (n Notice, ok bool) {
-	heard := Heard(server, m.Since, now)
+	heard := heardIn(server, m.Since, now)
 	if m.Relay != "" {
-		heard = min(heard, Heard(relay, m.Since, now))
+		heard = min(heard, heardIn(relay, m.Since, now))
 	}
 	if heard < threshold {
 		return Notice{}, false

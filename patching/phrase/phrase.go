@@ -22,11 +22,16 @@ func Count(n int, one string, many ...string) string {
 }
 
 // Few joins at most so many names and counts the others.
-func Few(names []string, most int) string {
-	if len(names) <= most {
-		return strings.Join(names, ", ")
+func Few[S ~string](names []S, most int) string {
+	named := make([]string, min(len(names), most))
+	for i := range named {
+		named[i] = string(names[i])
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	words := strings.Join(named, ", ")
+	if more := len(names) - len(named); more > 0 {
+		words = fmt.Sprintf("%s and %d more", words, more)
+	}
+	return words
 }
 
 // Size prints bytes in decimal units.

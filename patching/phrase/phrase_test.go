@@ -19,7 +19,7 @@ func TestACountAgreesWithWhatItCounts(t *testing.T) {
 
 func TestALongListNamesTheFirstAndCountsTheOthers(t *testing.T) {
 	names := []string{"a", "b", "c"}
-	assert.Empty(t, phrase.Few(nil, 2))
+	assert.Empty(t, phrase.Few[string](nil, 2))
 	assert.Equal(t, "a, b, c", phrase.Few(names, 3))
 	assert.Equal(t, "a, b and 1 more", phrase.Few(names, 2))
 }

@@ -44,6 +44,8 @@ type Input struct {
 	// are machines that people let go unpatched, with their words.
 	Held     map[patching.AssetID]patching.Digest
 	Excepted map[patching.AssetID]string
+	// Backups are what is known of machines' backups, where the policy asks for some.
+	Backups map[patching.AssetID][]patching.Backup
 }
 
 // BundleKey is a kind of machine: what is installed on it and offered to it, and what

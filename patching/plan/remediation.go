@@ -108,10 +108,13 @@ type FeedLine struct {
 
 // Blindness is what is not known of machines, and whose they are.
 type Blindness struct {
-	What, Why string
-	Machines  int
-	Owners    []string
+	assess.BlindSpot // of its packages the first hundred
+	Machines         int
+	Owners           []string
 }
+
+// mostUnseen is how many packages a blind spot of a plan names.
+const mostUnseen = 100
 
 // Ending is the end of support of what runs on machines.
 type Ending struct {
@@ -164,7 +167,7 @@ func (g Grounds) Remedy(all []Likes) Remediation {
 	}
 	r.Feeds = g.Lines()
 	rows, open := map[patching.AdvisoryID]*Remedy{}, map[Unbacked]int{}
-	blind, ends := map[assess.BlindSpot]*Blindness{}, map[string]*Ending{}
+	blind, ends := map[string]*Blindness{}, map[string]*Ending{}
 	for i := range all {
 		l := &all[i]
 		r.Machines += l.Machines
@@ -181,6 +184,7 @@ func (g Grounds) Remedy(all []Likes) Remediation {
 	r.review(g, all)
 	r.Unbacked, r.Unread = sortUnbacked(open), g.Unread
 	for _, b := range blind {
+		b.Packages = b.Packages[:min(len(b.Packages), mostUnseen)]
 		r.Blind = append(r.Blind, *b)
 	}
 	slices.SortFunc(r.Blind, func(a, b Blindness) int {
@@ -311,14 +315,16 @@ func (l *Likes) why(stays []assess.Match, d urgency.Decided) Staying {
 }
 
 // note adds what is not known of machines, and what support of theirs ends.
-func (l *Likes) note(blind map[assess.BlindSpot]*Blindness, ends map[string]*Ending) {
+func (l *Likes) note(blind map[string]*Blindness, ends map[string]*Ending) {
 	for _, s := range l.Blind {
-		b := blind[s]
+		key := s.What + "\x00" + s.Why
+		b := blind[key]
 		if b == nil {
-			b = &Blindness{What: s.What, Why: s.Why}
-			blind[s] = b
+			b = &Blindness{BlindSpot: assess.BlindSpot{What: s.What, Why: s.Why}}
+			blind[key] = b
 		}
 		b.Machines, b.Owners = b.Machines+l.Machines, union(b.Owners, l.Owners)
+		b.Packages = union(b.Packages, s.Packages)
 	}
 	for _, s := range l.Ends {
 		key := s.Feed + "\x00" + s.Product + "\x00" + s.Release

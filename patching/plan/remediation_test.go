@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -119,8 +120,21 @@ func TestAPlanNamesStaleFeedsAndBlindSpotsWithTheirOwners(t *testing.T) {
 	dark := plan.Likes{Machines: 2, Owners: []string{"ann"}, Class: assess.Class{Exposure: patching.Internal}, Blind: []assess.BlindSpot{{What: "haiku 1", Why: "x"}}}
 	more := dark
 	more.Machines, more.Owners, more.Class = 1, []string{"bob", "ann"}, assess.Class{Exposure: patching.ExposureUnknown}
-	r := g.Remedy([]plan.Likes{dark, more})
-	require.Equal(t, []plan.Blindness{{What: "haiku 1", Why: "x", Machines: 3, Owners: []string{"ann", "bob"}}}, r.Blind)
+	from := func(names ...string) assess.BlindSpot {
+		return assess.BlindSpot{What: "packages from Docker", Why: "y", Packages: names}
+	}
+	dark.Blind, more.Blind = append(dark.Blind, from("docker-ce")), append(slices.Clone(more.Blind), from("containerd.io", "docker-ce"))
+	var many []string
+	for n := range 150 {
+		many = append(many, fmt.Sprintf("php-%03d", n))
+	}
+	lone := plan.Likes{Machines: 1, Class: dark.Class, Blind: []assess.BlindSpot{{What: "packages from PPA", Why: "y", Packages: many}}}
+	r := g.Remedy([]plan.Likes{dark, more, lone})
+	require.Len(t, r.Blind, 3)
+	require.Len(t, r.Blind[2].Packages, 100, "a plan is no list of packages")
+	require.Equal(t, plan.Blindness{BlindSpot: from("containerd.io", "docker-ce"), Machines: 3, Owners: []string{"ann", "bob"}}, r.Blind[1])
+	r.Blind = r.Blind[:1]
+	require.Equal(t, []plan.Blindness{{BlindSpot: assess.BlindSpot{What: "haiku 1", Why: "x"}, Machines: 3, Owners: []string{"ann", "bob"}}}, r.Blind)
 	require.Equal(t, []string{
 		"The feed kev is stale: about 3 days old.",
 		"The feed epss was never there.",

@@ -103,7 +103,7 @@ func (r Remediation) Warnings() (words []string) {
 	}
 	words = append(words, r.decisions()...)
 	for _, b := range r.Blind {
-		words = append(words, fmt.Sprintf("Not known of %s: %s.", phrase.Count(b.Machines, "machine"), b.What))
+		words = append(words, fmt.Sprintf("Not known of %s: %s.", phrase.Count(b.Machines, "machine"), b.Words()))
 	}
 	if r.Unexposed > 0 {
 		words = append(words, fmt.Sprintf("From where %s can be reached is not known: they count as the %s.", phrase.Count(r.Unexposed, "machine"), r.unknownWord()))

@@ -13,6 +13,7 @@ type selectors struct {
 	whole      *policy.Selector
 	rings      []*policy.Selector
 	exclusions []exclusion
+	backup     *policy.Selector // nil: none is required
 }
 
 type exclusion struct {
@@ -23,6 +24,11 @@ type exclusion struct {
 func compile(p *policy.Policy) (s selectors, err error) {
 	if s.whole, err = policy.Compile(p.Select); err != nil {
 		return s, fmt.Errorf("the policy's select: %w", err)
+	}
+	if p.Backup.Require {
+		if s.backup, err = policy.Compile(p.Backup.Select); err != nil {
+			return s, fmt.Errorf("backup.select: %w", err)
+		}
 	}
 	for _, r := range p.Rings {
 		takes, err := policy.Compile(r.Select)

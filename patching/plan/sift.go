@@ -131,6 +131,9 @@ func (b *builder) barred(m *machine) (Leave, error) {
 	case ref.Empty:
 		return Leave{Reason: patching.ReasonNothingMissing}, nil
 	}
+	if why, err := b.Policy.Backup.Lacks(b.sel.backup, a, b.Backups[a.ID], b.Now); err != nil || why != "" {
+		return Leave{patching.ReasonNoBackup, why}, err
+	}
 	if c, busy := b.Busy[a.ID]; busy {
 		return Leave{patching.ReasonBusyElsewhere, string(c)}, nil
 	}

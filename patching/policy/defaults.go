@@ -11,6 +11,7 @@ import (
 func (d *document) defaults() {
 	d.CloseAfter = "21d"
 	d.OnHalt = RollBackAffected
+	d.OnFailure = Mend
 	d.Silence = "1h"
 	d.Fresh = "36h"
 }
@@ -49,6 +50,10 @@ func (g *gateDoc) defaults() {
 func (a *approvalDoc) defaults() {
 	a.Quorum = 1
 	a.Expire = "5d"
+}
+
+func (b *backupDoc) defaults() {
+	b.VerifiedWithin = "7d"
 }
 
 func (e *emergencyDoc) defaults() {

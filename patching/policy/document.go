@@ -67,10 +67,14 @@ type document struct {
 	Exclude []exclusionDoc `yaml:"exclude" jsonschema:"maxItems=500"`
 	// What is rolled back when a gate halts the cycle: the affected machines, the whole ring, or nothing.
 	OnHalt OnHalt `yaml:"on_halt" jsonschema:"enum=affected,enum=ring,enum=nothing"`
+	// What happens to a machine whose failure may be mended within its window (packages left half installed, a lock, a download): one repair and one more try, or nothing.
+	OnFailure OnFailure `yaml:"on_failure" jsonschema:"enum=mend,enum=leave"`
 	// How long a machine may keep silent, while the path to it listened, before it counts as unreachable.
 	Silence duration `yaml:"silence"`
 	// How old an inventory may be when a plan is made.
 	Fresh duration `yaml:"fresh"`
+	// Of which machines a verified backup has to be known before anything is upgraded; docs/backups.md.
+	Backup backupDoc `yaml:"backup"`
 	// What an emergency cycle may shorten. Its test ring is never skipped.
 	Emergency emergencyDoc `yaml:"emergency"`
 }
@@ -219,6 +223,16 @@ type exclusionDoc struct {
 	Owner string `yaml:"owner" jsonschema:"required,minLength=1"`
 	// The day on which it ends.
 	Until date `yaml:"until" jsonschema:"required"`
+}
+
+// backupDoc says before which upgrades a verified backup has to be known. It holds in emergencies too.
+type backupDoc struct {
+	// Whether one has to be known. A machine without is left out, or deferred before its wave.
+	Require bool `yaml:"require"`
+	// How old the newest verified backup may be.
+	VerifiedWithin duration `yaml:"verified_within"`
+	// Of which machines; absent: of every machine of the policy.
+	Select selector `yaml:"select"`
 }
 
 // emergencyDoc shortens what may be shortened.

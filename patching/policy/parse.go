@@ -59,6 +59,7 @@ func (s *source) resolve(doc document) *Policy {
 		Patches:    s.patches(doc.Patches, loc),
 		Urgency:    s.urgency(doc.Urgency),
 		OnHalt:     doc.OnHalt,
+		OnFailure:  doc.OnFailure,
 		Silence:    s.duration("silence", doc.Silence, time.Second),
 		Fresh:      s.duration("fresh", doc.Fresh, time.Minute),
 		Approval: Approval{
@@ -67,6 +68,10 @@ func (s *source) resolve(doc document) *Policy {
 			Escalate:     s.duration("approval.escalate", doc.Approval.Escalate, time.Second),
 			Expire:       s.duration("approval.expire", doc.Approval.Expire, time.Second),
 			TrustSignals: doc.Approval.TrustSignals,
+		},
+		Backup: Backup{
+			Require: doc.Backup.Require, Select: string(doc.Backup.Select),
+			Within: s.duration("backup.verified_within", doc.Backup.VerifiedWithin, time.Minute),
 		},
 		Emergency: EmergencyProfile{
 			Soak:       s.duration("emergency.soak", doc.Emergency.Soak, 0),

@@ -137,6 +137,8 @@ func TestAPolicySaysWhatWasWrittenAndDefaultsFillTheRest(t *testing.T) {
 		Approval:  policy.Approval{Quorum: 1, Remind: 24 * hour, Escalate: 48 * hour, Expire: 120 * hour},
 		Exclude:   []policy.Exclusion{{Select: `"lab" in tags`, Reason: "rebuilt every week", Owner: "test-lab", Until: day(2027, 6, 30)}},
 		OnHalt:    policy.RollBackAffected,
+		OnFailure: policy.Mend,
+		Backup:    policy.Backup{Within: 7 * 24 * time.Hour},
 		Silence:   hour,
 		Fresh:     36 * hour,
 		Emergency: policy.EmergencyProfile{Soak: hour, CloseAfter: 72 * hour, Quorum: 1, Expire: 4 * hour},

@@ -43,11 +43,15 @@ type Policy struct {
 	// Exclude leaves machines out, each with reason, owner and expiry.
 	Exclude []Exclusion
 	OnHalt  OnHalt
+	// OnFailure is what happens to one machine whose failure may be mended.
+	OnFailure OnFailure
 	// Silence is how long a machine may keep silent, while the path to it
 	// listened, before it counts as unreachable.
 	Silence time.Duration
 	// Fresh is how old an inventory may be when a plan is made.
 	Fresh time.Duration
+	// Backup says of which machines a verified backup has to be known.
+	Backup Backup
 	// Emergency overrides what an emergency cycle needs to be quicker in.
 	Emergency EmergencyProfile
 
@@ -169,6 +173,31 @@ type Exclusion struct {
 	Until  time.Time
 }
 
+// Backup says before which upgrades a verified backup has to be known (G12).
+type Backup struct {
+	Require bool
+	// Within is how old the newest verified backup may be.
+	Within time.Duration
+	// Select is a CEL expression; empty takes every machine of the policy.
+	Select string
+}
+
+// Lacks says why a machine may not be upgraded for want of a verified backup;
+// empty: it may. Takes is Select, compiled; nil where nothing is required.
+func (b Backup) Lacks(takes *Selector, a *patching.Asset, known []patching.Backup, now time.Time) (why string, err error) {
+	if !b.Require || takes == nil {
+		return "", nil
+	}
+	ours, err := takes.Match(a)
+	if err != nil || !ours {
+		return "", err
+	}
+	if ok, why := patching.Trusted(known, b.Within, now); !ok {
+		return why + "; at most " + window.FormatDuration(b.Within) + " are allowed", nil
+	}
+	return "", nil
+}
+
 // OnHalt says what happens to what was done when a gate halts a cycle.
 type OnHalt string
 
@@ -177,6 +206,16 @@ const (
 	RollBackAffected OnHalt = "affected" // machines on which the patch went wrong
 	RollBackRing     OnHalt = "ring"     // every machine of the halted ring
 	RollBackNothing  OnHalt = "nothing"
+)
+
+// OnFailure says what happens to a machine whose failure may be mended: its
+// packages were left half installed, the lock was held, the packages did not come.
+type OnFailure string
+
+// What a failure that may be mended leads to.
+const (
+	Mend  OnFailure = "mend"  // one repair where it takes one, and one more try, in its window
+	Leave OnFailure = "leave" // a task
 )
 
 // TakesBack reports whether a roll-back takes a machine whose deployment ended
@@ -213,6 +252,22 @@ func (p *Policy) Ring(name patching.RingName) (Ring, bool) {
 		}
 	}
 	return Ring{}, false
+}
+
+// With returns the policy with rings of a plan that are not its own: those of machines
+// that came in while the cycle ran. They come last, have the rules of the last ring, and
+// people approve each.
+func (p *Policy) With(rings ...patching.RingName) *Policy {
+	out := *p
+	for _, name := range rings {
+		if _, own := out.Ring(name); own || len(p.Rings) == 0 {
+			continue
+		}
+		ring := p.Rings[len(p.Rings)-1]
+		ring.Name, ring.Approve = name, true
+		out.Rings = append(slices.Clip(out.Rings), ring)
+	}
+	return &out
 }
 
 // Site returns the site of that name.

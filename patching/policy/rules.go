@@ -221,6 +221,10 @@ func (s *source) checkSelectors(p *Policy) {
 	for i, r := range p.Rings {
 		s.selector(fmt.Sprintf("rings[%d].select", i), r.Select, sites)
 	}
+	s.selector("backup.select", p.Backup.Select, sites)
+	if !p.Backup.Require && (s.written("backup.select") || s.written("backup.verified_within")) {
+		s.warn("backup", "no backup is required, so what is said of backups changes nothing", "write require: true, or remove the group")
+	}
 	for i, e := range p.Exclude {
 		s.selector(fmt.Sprintf("exclude[%d].select", i), e.Select, sites)
 	}

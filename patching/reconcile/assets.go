@@ -83,7 +83,7 @@ func CompareAssets(rows []Row, known []patching.Asset) Assets {
 		ours.add(&known[i])
 		ids[known[i].ID] = true
 	}
-	var out Assets
+	out := Assets{Rows: make([]Judged, 0, len(rows))}
 	taken := map[int]int{}  // places of our assets, with the line that is one of them
 	named := map[int]bool{} // those that a line is or may be about
 	lines := make([]int, 0, len(rows))

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	debian "github.com/knqyf263/go-deb-version"
+	"github.com/patchcycle/patchcycle/patching"
 )
 
 // Order is a kind of versions.
@@ -29,7 +29,8 @@ const (
 var orders = map[string]Order{
 	"apt": Debian, "debian": Debian, "ubuntu": Debian,
 	"dnf": RPM, "zypper": RPM, "almalinux": RPM, "rocky": RPM, "rhel": RPM, "centos": RPM, "ol": RPM, "fedora": RPM, "amzn": RPM,
-	"sles": RPM, "opensuse-leap": RPM, "opensuse-tumbleweed": RPM, "sle_hpc": RPM, "sles_sap": RPM, "sled": RPM,
+	"sles": RPM, "opensuse": RPM, "opensuse-leap": RPM, "opensuse-tumbleweed": RPM,
+	"sle_hpc": RPM, "sles_sap": RPM, "sled": RPM, "sle-micro": RPM, "sl-micro": RPM,
 	"windows": Build, "macos": Dotted, "winget": Dotted,
 }
 
@@ -45,15 +46,7 @@ func OrderOf(name string) (Order, bool) {
 func (o Order) Compare(a, b string) (c int, known bool) {
 	switch o {
 	case Debian:
-		x, err := debian.NewVersion(a)
-		if err != nil {
-			return 0, false
-		}
-		y, err := debian.NewVersion(b)
-		if err != nil {
-			return 0, false
-		}
-		return cmp.Compare(x.Compare(y), 0), true
+		return compareDebian(a, b)
 	case RPM:
 		if a == "" || b == "" {
 			return 0, false
@@ -71,6 +64,26 @@ func (o Order) Compare(a, b string) (c int, known bool) {
 func (o Order) Older(a, b string) bool {
 	c, known := o.Compare(a, b)
 	return known && c < 0
+}
+
+// Within reports whether a version is one of a range's. It is not known where it cannot be
+// compared with the range's ends.
+func (o Order) Within(r patching.VersionRange, v string) (in, known bool) {
+	if r.From != "" {
+		c, known := o.Compare(v, r.From)
+		if !known || c < 0 {
+			return false, known
+		}
+	}
+	switch {
+	case r.Fixed != "":
+		c, known := o.Compare(v, r.Fixed)
+		return known && c < 0, known
+	case r.Last != "":
+		c, known := o.Compare(v, r.Last)
+		return known && c <= 0, known
+	}
+	return true, true
 }
 
 func compareBuilds(a, b string) (int, bool) {

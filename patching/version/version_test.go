@@ -45,6 +45,8 @@ func TestWhatIsNewerIsAskedOfWhoPublishesIt(t *testing.T) {
 	}{
 		{"debian", "1.0~rc1", "1.0"},
 		{"apt", "1:1.0-1", "2:0.1-1"},
+		{"apt", "1.0+0.20240101123456789012345678", "1.0+0.20240101123456789012345679"}, // too long for a number
+		{"opensuse", "1.0~rc1-1", "1.0-1"},
 		{"almalinux", "4.18.0-513.9.1.el8_9", "4.18.0-513.11.1.el8_9"},
 		{"dnf", "1.0~rc1-1", "1.0-1"},
 		{"sles", "0:1.2-9", "1.2-10"},

@@ -146,6 +146,49 @@ func enrolmentAtOnce(t *testing.T, s *store.Store) {
 	})
 }
 
+// replaced: a fresh device takes over the machine of an old one, and its own record goes.
+// Serves G1.
+func replaced(t *testing.T, s *store.Store) {
+	f := with(t, s, "replaced")
+	hash := enrolToken(f, 3, true)
+	for i := 1; i <= 3; i++ {
+		_, err := enrolWith(f, hash, i)
+		require.NoError(t, err)
+	}
+	owned := patching.Asset{ID: f.asset(1), Hostname: "host", Site: "bern", Owner: "ana"}
+	require.NoError(t, f.PutAsset(f.ctx, owned))
+	stands := func() {
+		t.Helper()
+		a, err := f.Asset(f.ctx, f.asset(1))
+		require.NoError(t, err)
+		owned.Device = f.device(2)
+		same(t, owned, a)
+	}
+	for range 2 {
+		require.NoError(t, f.ReplaceDevice(f.ctx, f.device(1), f.device(2)))
+		stands()
+	}
+	_, err := f.Asset(f.ctx, f.asset(2))
+	require.ErrorIs(t, err, store.ErrNotFound)
+	old, err := f.Device(f.ctx, f.device(1))
+	require.NoError(t, err)
+	require.Equal(t, patching.DeviceRevoked, old.State)
+	fresh, err := f.Device(f.ctx, f.device(2))
+	require.NoError(t, err)
+	require.Equal(t, []any{patching.DeviceAccepted, f.asset(1)}, []any{fresh.State, fresh.Asset})
+
+	require.ErrorIs(t, f.ReplaceDevice(f.ctx, f.device(2), f.device(1)), store.ErrFinal, "revoked is final")
+	require.ErrorIs(t, f.ReplaceDevice(f.ctx, "nobody", f.device(2)), store.ErrNotFound)
+	require.ErrorIs(t, f.ReplaceDevice(f.ctx, f.device(2), "nobody"), store.ErrNotFound)
+	require.ErrorContains(t, f.ReplaceDevice(f.ctx, f.device(2), f.device(2)), "itself")
+	f.open()
+	require.NoError(t, f.PutPlan(f.ctx, f.plan(1), []patching.PlanItem{f.item(3)}))
+	err = f.ReplaceDevice(f.ctx, f.device(2), f.device(3))
+	require.ErrorIs(t, err, store.ErrFinal, "what happened to it in a cycle stays on its record")
+	require.ErrorContains(t, err, "was in a cycle")
+	stands()
+}
+
 func devices(t *testing.T, s *store.Store) {
 	t.Run("a pending device is not its asset's; an accepted one is; a revoked one no more", func(t *testing.T) {
 		f := with(t, s, "states")
@@ -211,7 +254,7 @@ func fullAsset(id patching.AssetID) patching.Asset {
 		ID: id, Hostname: "db1", Site: "bern", Addresses: []string{"10.0.0.1", "fe80::1"}, MACs: []string{"02:00:00:00:00:01"}, Serial: "S/N 1",
 		Cloud: "i-1", Vendor: "Acme", Model: "X1", OS: patching.OS{Family: "debian", Name: "Debian", Release: "12", Revision: "12.15", Kernel: "6.1.0-40", Arch: "amd64"},
 		Zone: "Europe/Zurich", BusinessUnit: "payments", Owner: "ana", Tags: []string{"db", "a b"}, Exposure: patching.Internal, Criticality: patching.High,
-		DataClass: "secret", Services: []string{"payments"}, Manager: "apt", Packages: "sha256:01", Candidates: "sha256:02", Allowed: []string{"collect", "apply"},
+		DataClass: "secret", Services: []string{"payments"}, Manager: "apt", Agent: "0.3.0", Packages: "sha256:01", Candidates: "sha256:02", Allowed: []string{"collect", "apply"},
 		OtherManagers: []string{"unattended-upgrades"}, Broken: []string{"nginx"}, RebootPending: true, CarriesPatchcycle: true, Inventoried: noon,
 	}
 }

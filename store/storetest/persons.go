@@ -98,7 +98,7 @@ func votes(t *testing.T, s *store.Store) {
 	})
 	t.Run("votes come oldest first, with those that do not count, and each once", func(t *testing.T) {
 		later := patching.Approval{Cycle: f.cycle(), Plan: f.digest("plan"), Account: "bob", Verdict: patching.Approve, Via: "signal", At: at(2), Refused: "bob wrote the policy"}
-		earlier := patching.Approval{Cycle: f.cycle(), Plan: f.digest("plan"), Account: "ana", Verdict: patching.Approve, Reason: "ok", Via: "api", At: at(1)}
+		earlier := patching.Approval{Cycle: f.cycle(), Plan: f.digest("plan"), Account: "ana", Verdict: patching.Approve, Reason: "ok", Via: "api", At: at(1), Key: "SHA256:abc", Paper: f.digest("paper")}
 		for _, a := range []patching.Approval{later, earlier, later} {
 			require.NoError(t, s.AddApproval(f.ctx, a))
 		}
@@ -168,6 +168,18 @@ func tasks(t *testing.T, s *store.Store) {
 		got, err := s.Task(f.ctx, task(3).ID)
 		require.NoError(t, err)
 		require.Equal(t, patching.TaskOpen, got.State)
+	})
+	t.Run("a review keeps who cannot close it", func(t *testing.T) {
+		review := patching.Task{
+			ID: "t-review", Cycle: "cycle/tasks/reviewed", Cause: patching.ReasonBreakGlass, Opened: noon, State: patching.TaskOpen,
+			NotBy: []patching.AccountName{"ana", "ben"},
+		}
+		require.NoError(t, s.PutTasks(f.ctx, []patching.Task{review}))
+		review.State, review.TakenBy, review.Closed, review.Note = patching.TaskDone, "cy", at(60), "it was exploited that night"
+		require.NoError(t, s.SaveTask(f.ctx, review))
+		got, err := s.Task(f.ctx, review.ID)
+		require.NoError(t, err)
+		same(t, review, got)
 	})
 	t.Run("lists are by due date, those without one last, and narrowed as asked", func(t *testing.T) {
 		someday := task(9)

@@ -20,6 +20,7 @@ type gathered interface {
 	Audit(ctx context.Context, after int64, limit int) ([]patching.AuditEntry, error)
 	AuditEnd(ctx context.Context) (int64, error)
 	Cycles(ctx context.Context, f store.CycleFilter) ([]patching.Cycle, error)
+	Tasks(ctx context.Context, f store.TaskFilter) ([]patching.Task, error)
 	Mute(ctx context.Context, before time.Time, after patching.AssetID, limit int) ([]notice.Mute, error)
 	Spans(ctx context.Context, part string, since time.Time) ([]notice.Span, error)
 	Policies(ctx context.Context) ([]store.PolicyVersion, error)
@@ -30,7 +31,7 @@ type gathered interface {
 // from nothing.
 func (k *Keeper) gather(ctx context.Context, config notify.Config, now time.Time) error {
 	errs := []error{k.ofRecord(ctx, now)}
-	sources := append([]Source{waiting{k.Record}}, k.Sources...)
+	sources := append([]Source{waiting{k.Record}, reviews{k.Record}}, k.Sources...)
 	if now.Sub(k.looked) >= lookForSilence {
 		k.looked = now
 		sources = append(sources, silence{k.Record, config.SilentAfter})
@@ -115,6 +116,22 @@ func (w waiting) Notices(ctx context.Context, _ time.Time) (notice.Found, error)
 	cycles, err := w.record.Cycles(ctx, store.CycleFilter{Open: true})
 	for _, c := range cycles {
 		if n, ok := notice.Waiting(c); ok {
+			found.Notices = append(found.Notices, n)
+		}
+	}
+	return found, err
+}
+
+// reviews finds what people did that others have to review.
+type reviews struct{ record gathered }
+
+func (reviews) Name() string { return "reviews" }
+
+func (r reviews) Notices(ctx context.Context, _ time.Time) (notice.Found, error) {
+	found := notice.Found{Whole: []notice.Kind{notice.ReviewWaits}}
+	tasks, err := r.record.Tasks(ctx, store.TaskFilter{Open: true})
+	for _, t := range tasks {
+		if n, ok := notice.Review(t); ok {
 			found.Notices = append(found.Notices, n)
 		}
 	}

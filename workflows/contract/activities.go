@@ -20,6 +20,8 @@ var (
 	NoteRehearsal = Activity[RehearseIn, NoteRehearsalOut]{"NoteRehearsal", Bulk}
 	VerifyAct     = Activity[VerifyActIn, VerifyActOut]{"VerifyAct", Quick}
 	ApplyAmend    = Activity[AmendIn, AmendOut]{"ApplyAmend", Bulk}
+	AdmitMachines = Activity[AdmitIn, AdmitOut]{"AdmitMachines", Bulk}
+	CheckGrants   = Activity[CheckGrantsIn, CheckGrantsOut]{"CheckGrants", Bulk}
 	Remind        = Activity[RemindIn, None]{"Remind", Quick}
 
 	ListWaves   = Activity[ListWavesIn, []patching.WaveSummary]{"ListWaves", Quick}
@@ -29,6 +31,9 @@ var (
 	ReadTally   = Activity[SliceIn, patching.Tally]{"ReadTally", Bulk}
 	EndSlice    = Activity[EndSliceIn, int]{"EndSlice", Bulk}
 	NoteGate    = Activity[NoteGateIn, None]{"NoteGate", Quick}
+	Diagnose    = Activity[SliceIn, DiagnoseOut]{"Diagnose", Bulk}
+	Mend        = Activity[SliceIn, MendOut]{"Mend", Bulk}
+	TryAgain    = Activity[SliceIn, ReleaseOut]{"TryAgain", Bulk}
 	Campaign    = Activity[CampaignIn, Asked]{"Campaign", Bulk}
 	AwaitOrders = Activity[AwaitOrdersIn, Asked]{"AwaitOrders", Waiting}
 	JudgeRing   = Activity[SliceIn, JudgeOut]{"JudgeRing", Bulk}
@@ -139,6 +144,10 @@ type VerifyActIn struct {
 	TrustSignals bool
 	// Counted are the people whose votes count already.
 	Counted []patching.AccountName
+	// Admitted are the people who brought machines in.
+	Admitted []patching.AccountName `json:",omitempty"`
+	// Rings are those that an approval is for.
+	Rings []patching.RingName `json:",omitempty"`
 }
 
 // VerifyActOut is the sender and, if it does not count, why in words.
@@ -149,6 +158,25 @@ type VerifyActOut struct {
 	Refused string
 	// NotNow says that it is refused for how the cycle stands, not for who sent it.
 	NotNow bool
+	// Of an approval that was signed: by whom in the account's name, with which key and
+	// under which paper, how many people count by now, and how many it takes.
+	By              patching.AccountName `json:",omitempty"`
+	Key             string               `json:",omitempty"`
+	Paper           patching.Digest      `json:",omitempty"`
+	Persons, Quorum int                  `json:",omitempty"`
+}
+
+// CheckGrantsIn asks for which rings what people have signed still counts.
+type CheckGrantsIn struct{ Cycle patching.CycleID }
+
+// CheckGrantsOut lists the rings that nothing holds for: machines in mode grants would
+// refuse their orders. None is listed where approvals need no signature.
+type CheckGrantsOut struct{ Lapsed []Lapse }
+
+// Lapse is that nothing which was signed holds for a ring, and why.
+type Lapse struct {
+	Ring patching.RingName
+	Why  string
 }
 
 // AmendIn takes machines out.
@@ -163,6 +191,22 @@ type AmendIn struct {
 type AmendOut struct {
 	Removed int
 	Words   string
+}
+
+// AdmitIn brings machines in.
+type AdmitIn struct {
+	State  CycleState
+	Assets []patching.AssetID
+	By     patching.AccountName
+	Why    string
+}
+
+// AdmitOut says how many came in by which plan, and in words why others did not. Where
+// none came in, the plan is as it was.
+type AdmitOut struct {
+	Plan     PlanSummary
+	Admitted int
+	Words    string
 }
 
 // RemindIn reminds or escalates.
@@ -241,6 +285,9 @@ type EndSliceIn struct {
 	// Silent ends released machines by what their silence is worth: unreachable,
 	// laid to the machine or to the path.
 	Silent bool
+	// ByPath gives those to whom the path was down for a good part of their silence no
+	// such outcome: they are unreachable, which speaks against nobody.
+	ByPath bool
 }
 
 // NoteGateIn keeps a gate's decision with its inputs, so that it can be run again.
@@ -272,7 +319,25 @@ type AwaitOrdersIn struct {
 	Monitor bool
 	// Revision is the plan's that a rehearsal is of, which is no ring's either.
 	Revision int
-	Until    time.Time
+	// Wave names the repairs of one wave.
+	Wave  patching.WaveID
+	Until time.Time
+}
+
+// DiagnoseOut says what a ring's failures have in common: in words, and by how
+// many causes. Without is the ring's tally without the failures that are the
+// path's, see diagnose.Diagnosis.Excuse.
+type DiagnoseOut struct {
+	Words   string
+	Causes  int
+	Without patching.Tally
+}
+
+// MendOut counts the machines of a wave that may be tried again, and those of
+// them that are repaired before.
+type MendOut struct {
+	Again  int
+	Repair int
 }
 
 // JudgeOut says what fresh inventories showed.

@@ -120,9 +120,9 @@ func workName(w contract.Work) string {
 func activities() []pinned {
 	return []pinned{
 		pin(contract.OpenCycle), pin(contract.SaveState), pin(contract.SyncFeeds), pin(contract.AskInventory), pin(contract.Assess), pin(contract.MakePlan),
-		pin(contract.Reschedule), pin(contract.Rehearse), pin(contract.NoteRehearsal), pin(contract.VerifyAct), pin(contract.ApplyAmend), pin(contract.Remind), pin(contract.ListWaves),
+		pin(contract.Reschedule), pin(contract.Rehearse), pin(contract.NoteRehearsal), pin(contract.VerifyAct), pin(contract.ApplyAmend), pin(contract.AdmitMachines), pin(contract.CheckGrants), pin(contract.Remind), pin(contract.ListWaves),
 		pin(contract.StageWave), pin(contract.Release), pin(contract.AwaitTally), pin(contract.ReadTally), pin(contract.EndSlice),
-		pin(contract.NoteGate), pin(contract.Campaign), pin(contract.AwaitOrders), pin(contract.JudgeRing), pin(contract.MakeReport),
+		pin(contract.NoteGate), pin(contract.Diagnose), pin(contract.Mend), pin(contract.TryAgain), pin(contract.Campaign), pin(contract.AwaitOrders), pin(contract.JudgeRing), pin(contract.MakeReport),
 		pin(contract.CloseCycle), pin(contract.StartDue),
 	}
 }

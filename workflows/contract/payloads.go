@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"slices"
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
@@ -36,8 +37,14 @@ type CycleState struct {
 	Held     *Held
 	// SentBack asks for the plan to be made again before people are asked again.
 	SentBack bool
+	// Signed is how far signatures under the plan have come; nil: nobody has signed.
+	Signed *SignedVotes `json:",omitempty"`
 	// Cleared are the rings that an approval has been given for.
 	Cleared []patching.RingName
+	// Admitted are who brought machines in: they do not approve.
+	Admitted []patching.AccountName `json:",omitempty"`
+	// Regrant is set while people are asked again for what had been signed.
+	Regrant *Regrant `json:",omitempty"`
 	// Rehearsing is set while the plan is rehearsed.
 	Rehearsing *Rehearsing
 	// Ending is set once it is clear how the cycle will close.
@@ -56,6 +63,116 @@ type CycleState struct {
 	Saved Mark
 }
 
+// SignedVotes are the people whose signatures under one paper count.
+type SignedVotes struct {
+	Plan            patching.Digest
+	Paper           patching.Digest
+	Persons, Quorum int
+	BreakGlass      bool
+}
+
+// Regrant says why people are asked again, before a ring that they had approved.
+type Regrant struct {
+	Why string
+	// Back are the rings that are done, and whose way back has to be signed again.
+	Back []patching.RingName `json:",omitempty"`
+}
+
+// AskedRings are the rings that an approval is for: the next one, those after it that
+// begin without another, and those that are done and whose way back is not covered any
+// more.
+func (s CycleState) AskedRings() []patching.RingName {
+	var rings []patching.RingName
+	next := false
+	for _, r := range s.Plan.Rings {
+		switch {
+		case s.ended(r.Name):
+			if s.Regrant != nil && slices.Contains(s.Regrant.Back, r.Name) {
+				rings = append(rings, r.Name)
+			}
+			continue
+		case next && r.Approve && !slices.Contains(s.Cleared, r.Name):
+			return rings
+		}
+		rings, next = append(rings, r.Name), true
+		if !s.Tested() {
+			return rings // after the test ring the plan is made again
+		}
+	}
+	return rings
+}
+
+// AskAgain has people asked again before a ring if nothing that they signed holds for it,
+// and reports whether. Rings that had been cleared on what lapsed are no more.
+func (s *CycleState) AskAgain(ring patching.RingName, lapses []Lapse) bool {
+	at := slices.IndexFunc(lapses, func(l Lapse) bool { return l.Ring == ring })
+	if at < 0 || s.Ending != nil {
+		return false
+	}
+	s.Cleared = slices.DeleteFunc(slices.Clone(s.Cleared), func(name patching.RingName) bool {
+		return slices.ContainsFunc(lapses, func(l Lapse) bool { return l.Ring == name })
+	})
+	s.Regrant = &Regrant{Why: lapses[at].Why}
+	return true
+}
+
+// CoverBack puts the rings that are done, and whose way back nothing covers any more,
+// among those that are signed for. Whoever has voted has signed without them: then the
+// next approval has them.
+func (s *CycleState) CoverBack(lapses []Lapse) {
+	if len(s.Votes) > 0 {
+		return
+	}
+	var back []patching.RingName
+	why := ""
+	for _, l := range lapses {
+		if slices.ContainsFunc(s.Rings, func(r RingState) bool { return r.Name == l.Ring && r.Ended && !r.RolledBack }) {
+			back, why = append(back, l.Ring), l.Why
+		}
+	}
+	if s.Regrant == nil && len(back) > 0 {
+		s.Regrant = &Regrant{Why: why}
+	}
+	if s.Regrant != nil {
+		s.Regrant.Back = back
+	}
+}
+
+// Undecided reports whether nobody has decided about a ring of the plan yet.
+func (s CycleState) Undecided(ring patching.RingName) bool {
+	begun := slices.ContainsFunc(s.Rings, func(r RingState) bool { return r.Name == ring })
+	return !begun && !slices.Contains(s.Cleared, ring)
+}
+
+// Admit takes over the plan that machines came in by. Who has approved the plan before
+// looks at this one again, where their approval is still being waited for.
+func (s *CycleState) Admit(made PlanSummary, by patching.AccountName) {
+	s.Plan, s.Votes, s.Signed = made, nil, nil
+	if !slices.Contains(s.Admitted, by) {
+		s.Admitted = append(s.Admitted, by)
+	}
+}
+
+// Tested reports whether the test ring, the first, is done.
+func (s CycleState) Tested() bool {
+	return slices.ContainsFunc(s.Rings, func(r RingState) bool { return r.Ended })
+}
+
+func (s CycleState) ended(ring patching.RingName) bool {
+	return slices.ContainsFunc(s.Rings, func(r RingState) bool { return r.Name == ring && r.Ended })
+}
+
+// BeginEpoch returns the state with which a cycle goes on in an engine that was made
+// anew. What people signed under the epoch before is void: whose signature had counted
+// has to be able to sign again, and is asked and reminded anew.
+func (s CycleState) BeginEpoch(epoch int64) CycleState {
+	s.Epoch = epoch
+	if s.Plan.Signed {
+		s.Votes, s.Signed, s.Asked, s.Reminded = nil, nil, time.Time{}, 0
+	}
+	return s
+}
+
 // Mark is a place in a cycle's history. An engine that has not come so far was
 // restored from an older backup.
 type Mark struct {
@@ -67,8 +184,11 @@ type Mark struct {
 // CycleRules are the parts of a policy that workflow code decides by. They are
 // copied at the start, so that a policy applied later changes nothing (G3).
 type CycleRules struct {
-	Approval   policy.Approval
-	OnHalt     policy.OnHalt
+	Approval policy.Approval
+	OnHalt   policy.OnHalt
+	// Mend says that what may be mended is tried once more. Cycles that began before
+	// there was such a rule do not know it, and leave such machines to people.
+	Mend       bool
 	Silence    time.Duration
 	CloseAfter time.Duration
 }
@@ -93,6 +213,10 @@ type PlanSummary struct {
 	// proposed beside it.
 	Remediation string
 	Proposes    string
+	// Signed says that approvals have to be signed. Unsigned is why people are asked
+	// before the first ring although the policy does not ask for it.
+	Signed   bool   `json:",omitempty"`
+	Unsigned string `json:",omitempty"`
 }
 
 // Rehearsing says how many machines are asked, and until when their answers are
@@ -123,6 +247,8 @@ type RingState struct {
 	Ended    bool
 	// RolledBack is set when the saga has undone the ring.
 	RolledBack bool
+	// Diagnosis says what the ring's failures have in common.
+	Diagnosis string
 }
 
 // Held says who holds a cycle and why. A "held" always carries its reason.
@@ -163,6 +289,7 @@ type RingInput struct {
 	Shadow  bool
 	Silence time.Duration
 	CloseBy time.Time
+	Mend    bool // as in [CycleRules]
 	// TakenUp says that a workflow that is gone began the ring: some of its
 	// machines may be at work, and are waited for even if it is to stop.
 	TakenUp bool
@@ -180,6 +307,8 @@ type RingResult struct {
 	Tally   patching.Tally
 	// Stopped is set when the ring ended because it was told to.
 	Stopped bool
+	// Diagnosis says what the ring's failures have in common.
+	Diagnosis string
 }
 
 // WaveInput is a wave's input and carried state.
@@ -194,6 +323,7 @@ type WaveInput struct {
 	Shadow  bool
 	Silence time.Duration
 	CloseBy time.Time
+	Mend    bool // as in [CycleRules]
 	Control Control
 	State   WaveState
 }
@@ -214,6 +344,8 @@ type WaveState struct {
 	Settling bool
 	Hurry    bool
 	GiveUp   time.Time
+	// Mended says that what could be mended was tried again: once a wave.
+	Mended bool
 }
 
 // WaveResult is what a wave says at its end.
@@ -239,6 +371,11 @@ type Act struct {
 	Plan    patching.Digest    `json:"plan,omitempty"`
 	Reason  string             `json:"reason,omitempty"`
 	Assets  []patching.AssetID `json:"assets,omitempty"`
+	// Signature is an approver's over the text of "patchcycle cycle plan grants", as
+	// ssh-keygen -Y sign writes it. BreakGlass says why the usual approvers could not
+	// be waited for; it is a part of that text.
+	Signature  string `json:"signature,omitempty"`
+	BreakGlass string `json:"break_glass,omitempty"`
 }
 
 // Answer is what a person gets back.

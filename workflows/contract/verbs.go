@@ -24,6 +24,7 @@ const (
 	VerbStop     Verb = "stop"
 	VerbRollBack Verb = "roll-back"
 	VerbAmend    Verb = "amend"
+	VerbAdmit    Verb = "admit"
 	VerbClose    Verb = "close"
 )
 
@@ -55,6 +56,7 @@ func Verbs() []VerbRule {
 	approvers := []patching.Role{patching.RoleApprover}
 	operators := []patching.Role{patching.RoleOperator, patching.RoleApprover, patching.RoleSecurityLead}
 	approval := []patching.Phase{patching.PhaseApproval}
+	deploying := []patching.Phase{patching.PhaseTest, patching.PhaseApproval, patching.PhaseDeploy}
 	return []VerbRule{
 		{
 			Verb: VerbApprove, Short: "agree to the plan of that hash", May: approvers, Phases: approval, NeedsPlan: true,
@@ -87,6 +89,12 @@ func Verbs() []VerbRule {
 		{
 			Verb: VerbAmend, Short: "take machines out of what has not started", May: append(operators, patching.RoleSiteAdmin), NeedsReason: true, OfMachines: true,
 			NotStarted: "those named leave the cycle", AtWork: "go on", Done: "stay as they are", Undo: "no; the next cycle takes them",
+		},
+		{
+			Verb: VerbAdmit, Short: "bring machines in, as a ring of their own that people approve", Phases: deploying,
+			May:         []patching.Role{patching.RoleAuthor, patching.RoleOperator, patching.RoleSecurityLead, patching.RoleSiteAdmin},
+			NeedsReason: true, OfMachines: true,
+			NotStarted: "those named come last, with what others get already; whoever brings them in does not approve", AtWork: "go on", Done: "stay as they are", Undo: "amend",
 		},
 		{
 			Verb: VerbClose, Short: "close now, carrying the remainder over", May: operators, NeedsReason: true,
@@ -124,10 +132,10 @@ func (r VerbRule) Outside(a patching.Account, p patching.PolicyName, named []pat
 	case !r.OfMachines || !a.HasSites():
 		return fmt.Sprintf("policy %s is outside of what %s is limited to: %s.", p, a.Name, cmp.Or(limits, "nothing"))
 	}
-	var others []string
+	var others []patching.AssetID
 	for _, id := range named {
 		if site, known := siteOf(id); !known || !a.CoversSite(site) {
-			others = append(others, string(id))
+			others = append(others, id)
 		}
 	}
 	if len(others) == 0 {

@@ -3,7 +3,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +10,13 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/patchcycle/patchcycle/cmd/edgecli"
 	"github.com/patchcycle/patchcycle/edge/agent"
+	"github.com/patchcycle/patchcycle/edge/probation"
 	"github.com/patchcycle/patchcycle/internal/build"
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -43,9 +43,18 @@ type Place struct {
 	// Dir is a folder for what outlives the agent; empty: the machine is only
 	// looked at. Lists is one for what the package manager knows of snapshots.
 	Dir, Lists string
+	// Home is the agent's folder, in which it is written whether a release of its own was
+	// put back.
+	Home string
 	// Server is the address of the server, CA a file with its authority; empty: the
 	// machine's.
 	Server, CA string
+	// Route says where packages are fetched from now, and how many bytes of them a second
+	// at most; 0: no bound. Nil: from Server.
+	Route func() (server string, rate int64)
+	// Courier is where a courier hands out the server's snapshots to this process,
+	// which has no network; empty: it has.
+	Courier string
 	// Notice is how long before a restart people are told; 0: not at all.
 	Notice time.Duration
 	// Fresh is how old the package manager's lists may be before they are fetched; 0:
@@ -54,6 +63,8 @@ type Place struct {
 	// NewSettings: a settings file that was changed on the machine gives way to the
 	// package's; otherwise it stays.
 	NewSettings bool
+	// CarriesPatchcycle: the server's database runs here.
+	CarriesPatchcycle bool
 }
 
 // The exit codes.
@@ -68,7 +79,9 @@ const (
 type env struct {
 	Options
 	home, rules string
-	json        bool
+	// courierSocket is where status looks for the other part.
+	courierSocket string
+	json          bool
 }
 
 // Run runs a command line and returns the exit code.
@@ -85,20 +98,17 @@ func Run(ctx context.Context, o Options, args []string, in io.Reader, out, errs 
 	if err == nil || errors.Is(err, context.Canceled) {
 		return ExitOK
 	}
-	fmt.Fprintf(errs, "patchcycle-agent: %s\n", clean(err.Error()))
-	var wrong usageError
+	fmt.Fprintf(errs, "patchcycle-agent: %s\n", edgecli.Clean(err.Error()))
 	switch {
-	case errors.As(err, &wrong):
+	case edgecli.IsUsage(err):
 		return ExitUsage
 	case errors.Is(err, agent.ErrNotEnrolled):
 		return ExitNotEnrolled
+	case errors.Is(err, errLineDown):
+		return probation.LineDown
 	}
 	return ExitFailed
 }
-
-type usageError struct{ error }
-
-func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func newRoot(e *env) *cobra.Command {
 	c := &cobra.Command{
@@ -110,16 +120,16 @@ Exit codes:
   1  refused or failed
   2  the command line is wrong
   3  this machine is not enrolled`,
-		SilenceErrors: true, SilenceUsage: true, Args: noArgs, Version: e.Build.Version,
+		SilenceErrors: true, SilenceUsage: true, Args: edgecli.NoArgs, Version: e.Build.Version,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.SetVersionTemplate(e.Build.Text("patchcycle-agent"))
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return edgecli.Misused(err) })
 	f := c.PersistentFlags()
 	f.StringVar(&e.home, "home", "/var/lib/patchcycle-agent", "where the agent keeps its key, journal and bundles")
 	f.StringVar(&e.rules, "rules", "/etc/patchcycle", "where this machine's own rules are")
 	f.BoolVar(&e.json, "json", false, "print JSON, for programs")
-	c.AddCommand(newEnrol(e), newRun(e), newOnce(e), newStatus(e), newVerify(e), newHold(e))
+	c.AddCommand(newEnrol(e), newRun(e), newCarry(e), newOnce(e), newStatus(e), newVerify(e), newHold(e), newRelease(e))
 	c.CompletionOptions.HiddenDefaultCmd = true
 	return c
 }
@@ -142,7 +152,7 @@ func (e *env) open(p Place, log *zap.Logger) (agent.Machine, error) {
 	if e.Hindrance() != "" {
 		return e.Machine(Place{}, log)
 	}
-	p.Dir, p.Lists = filepath.Join(e.home, "transactions"), e.Env("CACHE_DIRECTORY") // from systemd; others get there too
+	p.Home, p.Dir, p.Lists = e.home, filepath.Join(e.home, "transactions"), e.Env("CACHE_DIRECTORY") // from systemd; others get there too
 	if p.Lists == "" {
 		p.Lists = filepath.Join(e.home, "snapshots")
 	}
@@ -180,23 +190,9 @@ func (a able) Rules() (agent.Rules, error) {
 	return rules, err
 }
 
-func noArgs(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usage("%q is not understood: see %s --help", args[0], c.CommandPath())
-	}
-	return nil
-}
-
 // print writes a result: v as JSON, or else the words.
 func (e *env) print(c *cobra.Command, v any, words string) error {
-	if !e.json {
-		_, err := fmt.Fprintln(c.OutOrStdout(), clean(words))
-		return err
-	}
-	enc := json.NewEncoder(c.OutOrStdout())
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return edgecli.Print(c, e.json, v, words)
 }
 
 // errInterrupted is a command that was ended before it was done.
@@ -228,18 +224,4 @@ func read(ctx context.Context, in io.Reader, limit int64) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err() // whoever reads ends with the process
 	}
-}
-
-// line makes one line of what a person or a machine said.
-func line(s string) string { return clean(strings.Join(strings.Fields(s), " ")) }
-
-// clean takes out what could drive a terminal: some of the words come from the
-// other end of a line.
-func clean(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return '�'
-	}, s)
 }

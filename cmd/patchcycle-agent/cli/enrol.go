@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/patchcycle/patchcycle/cmd/edgecli"
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/uplink"
 	"github.com/patchcycle/patchcycle/patching"
@@ -29,7 +32,7 @@ type enrolOptions struct {
 func newEnrol(e *env) *cobra.Command {
 	o := enrolOptions{env: e}
 	c := &cobra.Command{
-		Use: "enrol", Short: "Ask a server to take this machine in", Args: noArgs,
+		Use: "enrol", Short: "Ask a server to take this machine in", Args: edgecli.NoArgs,
 		Long: `Ask a server to take this machine in. The key is made here and never leaves.
 
 The token is read from PATCHCYCLE_TOKEN, from --token-file, or from standard
@@ -50,7 +53,7 @@ key or its journal is lost. Then it becomes a new one, and says so.`,
 
 func (o enrolOptions) run(c *cobra.Command) error {
 	if o.server == "" {
-		return usage("name the server: --server https://host:port")
+		return edgecli.Usage("name the server: --server https://host:port")
 	}
 	token, err := o.token(c.Context(), c.InOrStdin())
 	if err != nil {
@@ -58,7 +61,7 @@ func (o enrolOptions) run(c *cobra.Command) error {
 	}
 	link, err := connect(o.server, o.ca)
 	if err != nil {
-		return usageError{err}
+		return edgecli.Misused(err)
 	}
 	defer link.Close()
 	home := agent.Home(o.home)
@@ -73,7 +76,7 @@ func (o enrolOptions) run(c *cobra.Command) error {
 	if err != nil {
 		return interrupted(c.Context(), err)
 	}
-	status, err := home.Status()
+	status, err := home.Status(o.host())
 	if err != nil {
 		return err
 	}
@@ -101,7 +104,7 @@ func (r enrolled) words(entry agent.Entry) string {
 		words += " It waits for somebody to accept it."
 	}
 	if entry.Lost != nil {
-		words += fmt.Sprintf("\nIt is a new device with a new key, because %s.", line(r.Lost))
+		words += fmt.Sprintf("\nIt is a new device with a new key, because %s.", edgecli.Line(r.Lost))
 		if r.Before != "" {
 			words += fmt.Sprintf(" Take the old one out of use on the server: patchcycle enrol revoke %s --reason WORDS", r.Before)
 		}
@@ -126,10 +129,14 @@ func (o enrolOptions) enrol(ctx context.Context, link uplink.Link, token string,
 func (o enrolOptions) unanswered(err error) error {
 	var (
 		certificate *tls.CertificateVerificationError
+		invalid     x509.CertificateInvalidError
 		dial        *net.OpError
 		line        *url.Error
 	)
 	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("the certificate of who answers at %s is not valid at the time that this machine shows, %s: set its clock right, or have the certificate renewed (%w)",
+			o.server, o.Now().UTC().Format(time.RFC3339), err)
 	case errors.As(err, &certificate):
 		return fmt.Errorf("who answers at %s is not trusted: check the address, or give the server's certificate authority with --ca FILE (%w)", o.server, err)
 	case errors.As(err, &dial) && dial.Op == "dial", errors.As(err, &line) && line.Timeout():
@@ -158,7 +165,7 @@ func (o enrolOptions) token(ctx context.Context, in io.Reader) (string, error) {
 		text = string(b)
 	}
 	if text = strings.TrimSpace(text); text == "" {
-		return "", usage("no token: make one with \"patchcycle enrol token\" and give it in PATCHCYCLE_TOKEN, --token-file or on standard input")
+		return "", edgecli.Usage("no token: make one with \"patchcycle enrol token\" and give it in PATCHCYCLE_TOKEN, --token-file or on standard input")
 	}
 	return text, nil
 }
@@ -169,17 +176,28 @@ func caFlag(c *cobra.Command, to *string) {
 
 // connect returns the line to a server.
 func connect(server, ca string) (*uplink.Client, error) {
-	opts := uplink.ClientOptions{URL: server}
-	if ca != "" {
-		text, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, fmt.Errorf("certificate authority: %w", err)
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(text) {
-			return nil, errors.New("certificate authority: the file holds no PEM certificate")
-		}
-		opts.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	secure, err := authority(ca)
+	if err != nil {
+		return nil, err
 	}
-	return uplink.NewClient(opts)
+	return uplink.NewClient(uplink.ClientOptions{URL: server, TLS: secure})
+}
+
+// authority says who vouches for a server: those of a file, or nil for the machine's.
+func authority(ca string) (*tls.Config, error) {
+	if ca == "" {
+		return nil, nil //nolint:nilnil // to TLS nil is the machine's own
+	}
+	text, err := os.ReadFile(ca)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("certificate authority: %w: it is no secret, and the courier runs as a user of its own: chmod a+r %s", err, ca)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("certificate authority: the file holds no PEM certificate")
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }

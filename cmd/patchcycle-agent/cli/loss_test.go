@@ -3,8 +3,15 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
+	"math/big"
+	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -166,6 +173,28 @@ func TestAnEnrolmentThatMeetsAnUnknownCertificateAsksForItsAuthority(t *testing.
 	code, _, errs := newShell(t).run(t.Context(), "s3cret", "enrol", "--server", srv.URL)
 	assert.Equal(t, ExitFailed, code)
 	assert.Contains(t, errs, "--ca FILE")
+}
+
+// As on a machine whose clock shows 2099.
+func TestAnEnrolmentThatMeetsACertificateOfAnotherTimePointsToTheClock(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	about := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().AddDate(-1, 0, 0), NotAfter: time.Now().AddDate(0, 0, -1),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
+	require.NoError(t, err)
+	srv := httptest.NewUnstartedServer(nil)
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
+	code, _, errs := newShell(t).run(t.Context(), "s3cret", "enrol", "--server", srv.URL, "--ca", ca)
+	assert.Equal(t, ExitFailed, code)
+	assert.Contains(t, errs, "is not valid at the time that this machine shows, ")
+	assert.Contains(t, errs, "set its clock right")
 }
 
 func TestTheReasonOfAHoldIsOneLine(t *testing.T) {

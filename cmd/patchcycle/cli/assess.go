@@ -86,11 +86,7 @@ or a feed cannot be used: what was refused is named, and counts for nothing.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.Inventory, "inventory", "", "what is installed, - for standard input")
-	f.StringVar(&o.Feeds, "feeds", "", "folder of feeds as downloaded")
-	f.StringVar(&o.asOf, "as-of", "", "judge as of this date or time (2026-11-20, 2026-11-20T09:00:00Z) [now]")
-	f.StringVar(&o.OS, "os", "", "the system, where the inventory does not name it: ID:VERSION as in /etc/os-release")
-	f.StringSliceVar(&o.Entitlements, "entitlement", nil, "what the machine has a right to beside its distribution, such as ubuntu-pro")
+	o.deskFlags(c, &o.asOf)
 	f.StringSliceVar(&o.Regimes, "regime", nil, "regimes to judge by [all]")
 	f.StringArrayVar(&o.Tables, "table", nil, "file with a decision table of your own, in the place of the shipped one of the same id")
 	f.StringVar(&o.Unknown, "unknown", string(urgency.AsWorst), "what counts where nothing is known: worst, best or ask")
@@ -98,6 +94,16 @@ or a feed cannot be used: what was refused is named, and counts for nothing.`,
 	jsonFlag(c, &o.json)
 	required(c, "inventory", "feeds")
 	return c
+}
+
+// deskFlags are those of commands that look at a machine by files alone.
+func (o *AssessOptions) deskFlags(c *cobra.Command, asOf *string) {
+	f := c.Flags()
+	f.StringVar(&o.Inventory, "inventory", "", "what is installed, - for standard input")
+	f.StringVar(&o.Feeds, "feeds", "", "folder of feeds as downloaded")
+	f.StringVar(asOf, "as-of", "", "judge as of this date or time (2026-11-20, 2026-11-20T09:00:00Z) [now]")
+	f.StringVar(&o.OS, "os", "", "the system, where the inventory does not name it: ID:VERSION as in /etc/os-release")
+	f.StringSliceVar(&o.Entitlements, "entitlement", nil, "what the machine has a right to beside its distribution, such as ubuntu-pro")
 }
 
 func lanes() string {
@@ -194,18 +200,7 @@ func dateOrTime(text string) (time.Time, error) {
 
 // printAssessment shows it for people: what to do first comes first.
 func (s *session) printAssessment(a Assessment) {
-	if !s.printFindings(a.Findings) {
-		s.note("%s", nothing(a.Blind))
-	}
-	if n := len(a.Aside); n > 0 {
-		s.note("Set aside: %d matches that do not count; --json has their reasons.", n)
-	}
-	for _, e := range a.EndOfLife {
-		s.note("%s", endWords(e))
-	}
-	for _, b := range a.BlindSpots {
-		s.note("Blind spot: %s. %s", b.What, b.Why)
-	}
+	s.printSheet(a.Sheet)
 	for _, f := range a.Feeds {
 		if f.Signed != nil && !*f.Signed {
 			s.note("%s is not signed by a key that is here: nobody vouches for it.", f.File)
@@ -216,6 +211,25 @@ func (s *session) printAssessment(a Assessment) {
 	}
 	if len(a.Unread) > 0 {
 		s.note("Not read, as no feed is recognised in it: %s.", strings.Join(a.Unread, ", "))
+	}
+}
+
+func (s *session) printSheet(a assess.Sheet) {
+	if !s.printFindings(a.Findings) {
+		s.note("%s", nothing(a.Blind))
+	}
+	if n := len(a.Aside); n > 0 {
+		s.note("Set aside: %d matches that do not count; --json has their reasons.", n)
+	}
+	for _, e := range a.EndOfLife {
+		s.note("%s", endWords(e))
+	}
+	s.printBlindSpots(a.BlindSpots)
+}
+
+func (s *session) printBlindSpots(all []assess.BlindSpot) {
+	for _, b := range all {
+		s.note("Blind spot: %s. %s", b.Words(), b.Why)
 	}
 }
 

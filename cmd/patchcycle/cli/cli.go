@@ -130,7 +130,7 @@ func New(o Options) *cobra.Command {
 	e := &env{Options: o.withDefaults()}
 	root := group("patchcycle", "Run an organisation's patch cycles",
 		newDemo(e), newServer(e), newVersion(e), newDoctor(e), newDocs(e), newSim(e),
-		newPolicy(e), newAsset(e), newAssess(e), newFeed(e), newEnrol(e), newCycle(e), newEmergency(e), newSchedule(e),
+		newPolicy(e), newAsset(e), newAssess(e), newFeed(e), newBackup(e), newEnrol(e), newCycle(e), newEmergency(e), newTrust(e), newHold(e), newSchedule(e),
 		newAdvisory(e), newUrgency(e), newException(e), newWorkAround(e), newTask(e), newReport(e), newUser(e), newAudit(e), newNotify(e), newEngine(e))
 	root.Long = `Run an organisation's patch cycles: monitor, assess, plan, test, approve, deploy in
 stages, verify, clean up, report; and roll back when a gate halts.

@@ -180,9 +180,9 @@ func TestTheEngineThatIsAwayHasItsOwnExitCodeAndAKeyToRepeatBy(t *testing.T) {
 	h.cycle()
 	h.engine.err = io.ErrUnexpectedEOF
 	h.o.Patience = time.Second
-	r := h.run("cycle", "pause", "--reason", "r", "--key", "k-1")
+	r := h.run("cycle", "pause", "--reason", "r", "--once", "k-1")
 	assert.Equal(t, ExitAway, r.code)
-	assert.Contains(t, r.errs, "--key k-1")
+	assert.Contains(t, r.errs, "--once k-1")
 	require.Greater(t, len(h.engine.acts), 1, "it is repeated while the engine is away")
 	for _, a := range h.engine.acts {
 		assert.Equal(t, h.engine.acts[0].Request, a.Request)

@@ -125,14 +125,14 @@ func TestEveryVerbIsSentWithWhatItNeeds(t *testing.T) {
 		if v.NeedsPlan {
 			args = append(args, "--plan", plan.Hash().Short())
 		}
-		if v.Verb == contract.VerbAmend {
+		if v.OfMachines {
 			args = append(args, "--machine", "web-1,web-2")
 		}
 		h.ok(args...)
 		last := h.engine.acts[len(h.engine.acts)-1]
 		assert.Equal(t, v.Verb, h.engine.verbs[len(h.engine.verbs)-1])
 		assert.Equal(t, "because", last.Reason)
-		if v.Verb == contract.VerbAmend {
+		if v.OfMachines {
 			assert.Equal(t, []patching.AssetID{"web-1", "web-2"}, last.Assets)
 		}
 	}

@@ -65,7 +65,7 @@ func (s *session) printStarted(started wire.Started) {
 }
 
 func keyFlag(c *cobra.Command, to *string) {
-	c.Flags().StringVar(to, "key", "", "names the act, so that repeating the command with the same key counts once")
+	c.Flags().StringVar(to, "once", "", "names the act, so that repeating the command with the same name counts once")
 }
 
 type cycleListOptions struct {
@@ -179,6 +179,7 @@ func (s *session) printCycle(c wire.CycleDetail, votes wire.Approvals) {
 		s.say("")
 		s.table([]string{"RING", "MACHINES", "ENDED", "STATE", "GATE"}, rows)
 	}
+	s.printDiagnoses(c.Diagnoses)
 	if len(votes.Items) > 0 {
 		var rows [][]string
 		for _, v := range votes.Items {
@@ -190,6 +191,24 @@ func (s *session) printCycle(c wire.CycleDetail, votes wire.Approvals) {
 		}
 		s.say("")
 		s.table([]string{"WHEN", "WHO", "VOTE", "PLAN", "BY", "COUNTS", "REASON"}, rows)
+	}
+}
+
+// printDiagnoses says what failures have in common, and what people do about it.
+func (s *session) printDiagnoses(all []wire.Diagnosis) {
+	for _, d := range all {
+		of := "of the cycle"
+		if d.Ring != "" {
+			of = "of ring " + string(d.Ring)
+		}
+		s.say("")
+		s.say("Failures %s: %s", of, clean(d.Words))
+		for _, c := range d.Causes {
+			s.say("  %s %s, laid to the %s: %s", c.Kind, clean(c.Name), c.LaidTo, strings.Join(c.Steps, ", "))
+			for line := range strings.Lines(c.Procedure) {
+				s.say("    %s", clean(strings.TrimSpace(line)))
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +55,26 @@ func TestExceptionsAreMadeRenewedListedAndExpired(t *testing.T) {
 	r := h.run("exception", "expire", string(next.ID), "--reason", "again")
 	assert.Equal(t, ExitFailed, r.code)
 	assert.Contains(t, r.errs, "is over since 2026-11-20: ended.")
+}
+
+// Serves G2, U9.
+func TestADecisionAboutWhatNoFeedKnowsSaysSo(t *testing.T) {
+	h := newHouse(t)
+	h.as("sam", patching.RoleSecurityLead)
+	for _, args := range [][]string{
+		{"urgency", "review", "--answer", "now", "--until", "2027-01-31"},
+		{"exception", "add", "--owner", "web-team", "--until", "2027-01-31"},
+		{"workaround", "add", "--what", "w", "--owner", "web-team"},
+	} {
+		for name, says := range map[string]string{
+			"HOUSE-1": "", "CVE-2099-0001": "", "HOUSE-11": "Warning: No feed knows HOUSE-11: is it written", "house-1": "its publisher writes HOUSE-1.",
+		} {
+			r := h.run(append(slices.Clone(args), "--reason", "r", name)...)
+			require.Equal(t, ExitOK, r.code, r.errs)
+			assert.Contains(t, r.errs, says)
+			assert.Equal(t, says != "", strings.Contains(r.errs, "Warning: No feed knows"), r.errs)
+		}
+	}
 }
 
 // Serves G2.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/phrase"
@@ -110,25 +111,33 @@ func (o enrolListOptions) run(ctx context.Context, s *session) error {
 	}
 	var rows [][]string
 	for _, d := range all.Items {
-		rows = append(rows, []string{string(d.ID), d.Hostname, string(d.Site), string(d.State), d.Key.Short(), s.when(d.Enrolled)})
+		rows = append(rows, []string{string(d.ID), d.Hostname, string(d.Site), string(d.State), d.Key.Short(), s.when(d.Enrolled), phrase.Few(d.SameAs, 3)})
 	}
-	s.list(rows, "There are none.", "DEVICE", "HOSTNAME", "SITE", "STATE", "KEY", "ENROLLED")
+	s.list(rows, "There are none.", "DEVICE", "HOSTNAME", "SITE", "STATE", "KEY", "ENROLLED", "SAME AS")
 	return nil
 }
 
 type enrolAcceptOptions struct {
-	all  bool
-	json bool
+	all              bool
+	replaces, reason string
+	json             bool
 }
 
 func newEnrolAccept(e *env) *cobra.Command {
 	var o enrolAcceptOptions
 	c := &cobra.Command{
 		Use: "accept [DEVICE...]", Short: "Accept enrolled keys", Args: cobra.ArbitraryArgs,
-		Long: "Accept enrolled keys. Compare the key with what the machine shows first.",
-		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args) },
+		Long: `Accept enrolled keys. Compare the key with what the machine shows first.
+
+With --replaces, one key in the place of another, for a machine that was installed anew:
+it stays the machine that it was, with owner, tags and history, and the old key is revoked.
+What the old device was told, the new one never does.`,
+		Example: "patchcycle enrol accept DEVICE --replaces OLD --reason \"a new disk\"",
+		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args) },
 	}
 	c.Flags().BoolVar(&o.all, "all", false, "all that are pending")
+	c.Flags().StringVar(&o.replaces, "replaces", "", "the device in whose place it comes; it is revoked, for good")
+	c.Flags().StringVar(&o.reason, "reason", "", "why it replaces the other; it goes on record")
 	jsonFlag(c, &o.json)
 	return c
 }
@@ -136,6 +145,9 @@ func newEnrolAccept(e *env) *cobra.Command {
 func (o enrolAcceptOptions) run(ctx context.Context, s *session, ids []string) error {
 	if o.all == (len(ids) > 0) {
 		return usage(s.cmd, "name the devices, or say --all")
+	}
+	if o.replaces != "" && (len(ids) != 1 || o.reason == "") {
+		return usage(s.cmd, "--replaces takes one device, and a --reason")
 	}
 	c, err := s.client()
 	if err != nil {
@@ -152,7 +164,7 @@ func (o enrolAcceptOptions) run(ctx context.Context, s *session, ids []string) e
 	}
 	out := wire.Devices{Items: []wire.Device{}}
 	for _, id := range ids {
-		d, err := c.AcceptDevice(ctx, patching.DeviceID(id))
+		d, err := o.accept(ctx, c, patching.DeviceID(id))
 		if err != nil {
 			return err
 		}
@@ -168,6 +180,13 @@ func (o enrolAcceptOptions) run(ctx context.Context, s *session, ids []string) e
 		s.note("None is pending.")
 	}
 	return nil
+}
+
+func (o enrolAcceptOptions) accept(ctx context.Context, c *client.Client, id patching.DeviceID) (wire.Device, error) {
+	if o.replaces != "" {
+		return c.ReplaceDevice(ctx, id, patching.DeviceID(o.replaces), o.reason)
+	}
+	return c.AcceptDevice(ctx, id)
 }
 
 type enrolRevokeOptions struct{ reason string }

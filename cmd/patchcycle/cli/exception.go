@@ -78,6 +78,7 @@ func (o exceptionAddOptions) run(ctx context.Context, s *session, args []string)
 	}
 	x := a.Exception
 	s.say("Exception %s for %s, owner %s, until %s, to be looked at by %s. %s", x.ID, subjectWords(x.Subject), x.Owner, s.until(x.Until), s.until(x.ReviewBy), a.Words)
+	s.warn(a.Warning)
 	return nil
 }
 

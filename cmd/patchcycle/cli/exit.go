@@ -120,7 +120,7 @@ func complain(w io.Writer, hint func(string) string, err error) {
 		}
 		sayWayOut(problem.WayOut)
 		if problem.Key != "" {
-			fmt.Fprintf(w, "  To repeat it so that it counts once, add: --key %s\n", clean(problem.Key))
+			fmt.Fprintf(w, "  To repeat it so that it counts once, add: --once %s\n", clean(problem.Key))
 		}
 	case errors.Is(err, client.ErrAway):
 		fmt.Fprintf(w, "patchcycle: %s\n", clean(err.Error()))

@@ -37,17 +37,9 @@ func (o assetFindingsOptions) run(ctx context.Context, s *session, name string) 
 	if err != nil || o.json {
 		return orJSON(s, found, err)
 	}
-	if !s.printFindings(found.Findings) {
-		s.note("%s", nothing(found.Blind))
-	}
-	if n := len(found.Aside); n > 0 {
-		s.note("Set aside: %d matches that do not count; --json has their reasons.", n)
-	}
-	for _, end := range found.EndOfLife {
-		s.note("%s", endWords(end))
-	}
-	for _, b := range found.BlindSpots {
-		s.note("Blind spot: %s. %s", b.What, b.Why)
+	s.printSheet(found.Sheet)
+	if len(found.BlindSpots) > 0 && found.Owner != "" {
+		s.note("Its owner: %s.", found.Owner)
 	}
 	if len(found.Feeds) == 0 {
 		s.note("The server has no feeds: nothing that it misses is known to be urgent. See \"patchcycle feed --help\".")

@@ -30,6 +30,7 @@ import (
 	"github.com/patchcycle/patchcycle/starter"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/store/sqlite"
+	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/worker/feeds"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
@@ -52,6 +53,23 @@ type house struct {
 	o      Options
 	// feeds is the folder of the feeds, with feeds.yaml in it.
 	feeds string
+	// root is the trust root that the API shows; none is put in force.
+	root trust.Root
+}
+
+// Root, Envelope, Adopt and NextKey are a server's trust root.
+func (h *house) Root() trust.Root { return h.root }
+
+func (h *house) Envelope() ([]byte, string) { return h.root.Draft(), "" }
+
+func (h *house) Adopt(envelope []byte) error {
+	next, err := trust.ReadRoot(envelope)
+	h.root = next
+	return err
+}
+
+func (h *house) NextKey(string) (trust.PublicKey, error) {
+	return trust.KeyFromSeed([32]byte{9}).Public(), nil
 }
 
 func newHouse(t *testing.T) *house {
@@ -70,8 +88,10 @@ func newHouse(t *testing.T) *house {
 	})
 	require.NoError(t, err)
 	t.Cleanup(keeper.Close)
+	h.root = trust.NewRoot("acme", trust.Keys{Root: trust.KeyFromSeed([32]byte{1}), Dispatcher: trust.KeyFromSeed([32]byte{2}), Lease: trust.KeyFromSeed([32]byte{3})})
 	srv := httptest.NewServer(api.New(api.Options{
-		Store: s, Starter: h.engine, Feeds: keeper, ReadAdvisories: advisories.ReadHand, Notify: teller{}, Version: "v0.0.0-test", Now: clock,
+		Trust: h,
+		Store: s, Starter: h.engine, Feeds: keeper, ReadAdvisories: advisories.ReadHand, Notify: teller{}, Backups: vault{}, Version: "v0.0.0-test", Now: clock,
 		Urgent: &activities.Urgent{Store: s, Remedying: &activities.Remedying{Store: s, Now: clock, Feeds: told{}, Tables: tables}},
 		Login:  func(context.Context, string) (string, error) { return "http://127.0.0.1:7441/login?once=1", nil },
 	}))

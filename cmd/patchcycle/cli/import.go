@@ -213,11 +213,7 @@ func (s *session) printComparison(found wire.AssetComparison) {
 			words = append(words, fmt.Sprintf("line %d is about the same machine", r.Earlier))
 		}
 		if len(r.Candidates) > 0 {
-			var ids []string
-			for _, c := range r.Candidates {
-				ids = append(ids, string(c))
-			}
-			words = append(words, "may be "+phrase.Few(ids, 3))
+			words = append(words, "may be "+phrase.Few(r.Candidates, 3))
 		}
 		words = append(words, r.Why...)
 		managed := ""

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -8,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/console/planfile"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
 )
 
 type cyclePlanOptions struct {
@@ -34,7 +37,7 @@ yourself with "patchcycle cycle plan digest".`,
 	c.Flags().IntVar(&o.revision, "revision", 0, "an earlier plan of the cycle (default: the newest)")
 	c.Flags().BoolVar(&o.text, "text", false, "print the text that the hash is of, and nothing else")
 	jsonFlag(c, &o.json)
-	c.AddCommand(newPlanDigest(e))
+	c.AddCommand(newPlanDigest(e), newPlanGrants(e), newPlanFile(e))
 	return c
 }
 
@@ -128,18 +131,21 @@ func (s *session) printOutlook(p wire.Plan) {
 	s.say("\nGoing back: %s", p.Outlook.WayBack.Words)
 }
 
-type planDigestOptions struct{ expect string }
+type planDigestOptions struct{ expect, grants string }
 
 func newPlanDigest(e *env) *cobra.Command {
 	var o planDigestOptions
 	c := &cobra.Command{
-		Use: "digest FILE", Short: "Compute the hash of a plan's text that was kept", Args: exactly(1),
-		Long: `Compute the hash of a plan's text that was kept. Needs no server. FILE may be - for
-standard input.`,
+		Use: "digest FILE", Short: "Compute what is signed from a plan that was kept", Args: exactly(1),
+		Long: `Compute what is signed from a plan that was kept. Needs no server. Of a plan's text
+(cycle plan --text) that is its hash; of a plan's file (cycle plan file) also the
+Merkle root of each ring, from its machines, their keys, windows and bundles. --grants
+FILE checks a text that is to be signed against it. FILE may be - for standard input.`,
 		Example: "patchcycle cycle plan --text | patchcycle cycle plan digest -",
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(e.session(c), args[0]) },
 	}
 	c.Flags().StringVar(&o.expect, "expect", "", "end with code 1 if this is not the hash")
+	c.Flags().StringVar(&o.grants, "grants", "", "end with code 1 if this file, of cycle plan grants, is not what the plan's file comes to")
 	return c
 }
 
@@ -149,9 +155,93 @@ func (o planDigestOptions) run(s *session, file string) error {
 		return err
 	}
 	hash := patching.DigestOf(text)
-	s.say("%s", hash)
+	whole := bytes.HasPrefix(bytes.TrimSpace(text), []byte("{"))
+	switch {
+	case whole:
+		if hash, err = o.whole(s, text); err != nil {
+			return err
+		}
+	case o.grants != "":
+		return usage(s.cmd, "--grants needs a plan's file: patchcycle cycle plan file CYCLE")
+	default:
+		s.say("%s", hash)
+	}
 	if o.expect != "" && o.expect != string(hash) && o.expect != hash.Short() {
 		return Fail(ExitFailed, "", "the text is not that of plan %s", o.expect)
 	}
 	return nil
+}
+
+// whole computes all that a plan's file comes to.
+func (o planDigestOptions) whole(s *session, text []byte) (patching.Digest, error) {
+	f, err := planfile.Read(text)
+	if err != nil {
+		return "", Fail(ExitFailed, "", "%v", err)
+	}
+	s.say("%s", f.Hash)
+	for _, r := range f.Rings {
+		s.say("ring %s: %d machines, root %s", r.Ring, r.Machines, r.Root)
+	}
+	if o.grants == "" {
+		return f.Hash, nil
+	}
+	grants, err := s.read(o.grants)
+	if err != nil {
+		return "", err
+	}
+	return f.Hash, s.checkGrants(text, grants, "")
+}
+
+type planGrantsOptions struct {
+	breakGlass string
+	json       bool
+}
+
+func newPlanGrants(e *env) *cobra.Command {
+	var o planGrantsOptions
+	c := &cobra.Command{
+		Use: "grants [CYCLE]", Short: "Print what approvers sign", Args: between(0, 1), ValidArgsFunction: e.completeCycles,
+		Long: `Print what approvers sign: which rings of the plan may be deployed, with which machines
+and bundles, and until when. It is printed to the byte, for ssh-keygen -Y sign.`,
+		Example: "patchcycle cycle plan grants >grants && ssh-keygen -Y sign -f ~/.ssh/id_ed25519 -n " + string(trust.GrantsPaper) + " grants",
+		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args) },
+	}
+	c.Flags().StringVar(&o.breakGlass, "break-glass", "", "why the usual approvers cannot be waited for")
+	jsonFlag(c, &o.json)
+	return c
+}
+
+func (o planGrantsOptions) run(ctx context.Context, s *session, args []string) error {
+	c, id, err := s.clientFor(args)
+	if err != nil {
+		return err
+	}
+	is, err := c.Grants(ctx, id, o.breakGlass)
+	if err != nil || o.json {
+		return orJSON(s, is, err)
+	}
+	_, err = io.WriteString(s.out, is.Text)
+	return err
+}
+
+func newPlanFile(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use: "file [CYCLE]", Short: "Print all of a plan, to check it elsewhere", Args: between(0, 1), ValidArgsFunction: e.completeCycles,
+		Long: `Print all of a plan, a line of JSON each: its text, its machines with their keys,
+windows and bundles, and the texts of the bundles. "patchcycle cycle plan digest FILE"
+computes from it what approvers sign, far from the server.`,
+		Example: "patchcycle cycle plan file >plan && patchcycle cycle plan digest plan",
+		RunE: func(c *cobra.Command, args []string) error {
+			s := e.session(c)
+			api, id, err := s.clientFor(args)
+			if err != nil {
+				return err
+			}
+			all, err := api.PlanFile(c.Context(), id)
+			if err == nil {
+				_, err = s.out.Write(all)
+			}
+			return err
+		},
+	}
 }

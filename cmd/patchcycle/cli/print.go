@@ -36,6 +36,13 @@ func (p printer) note(format string, args ...any) {
 	fmt.Fprintln(p.errs, clean(p.hint(fmt.Sprintf(format, flat(args)...))))
 }
 
+// warn prints what may be a mistake, if there is something.
+func (p printer) warn(words string) {
+	if words != "" {
+		p.note("Warning: %s", words)
+	}
+}
+
 func (p printer) json(v any) error {
 	enc := json.NewEncoder(p.out)
 	enc.SetIndent("", "  ")

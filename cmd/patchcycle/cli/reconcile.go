@@ -98,14 +98,10 @@ row cannot be used: what was refused is named, and counts for nothing.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.Findings, "findings", "", "what the scanner reports, - for standard input")
-	f.StringVar(&o.Inventory, "inventory", "", "what is installed, - for standard input")
-	f.StringVar(&o.Feeds, "feeds", "", "folder of feeds as downloaded")
+	o.deskFlags(c, &o.asOf)
 	f.StringVar(&o.Asset, "asset", "", "the machine, as the findings call it, where they are about several")
 	f.StringArrayVar(&o.maps, "map", nil, "what a column of a table is: HEADING=FIELD; without a field it is left out")
 	choiceFlag(c, &o.Encoding, "encoding", "a table's encoding, if it is neither UTF-8 nor UTF-16", encodings...)
-	f.StringVar(&o.asOf, "as-of", "", "judge as of this date or time (2026-11-20, 2026-11-20T09:00:00Z) [now]")
-	f.StringVar(&o.OS, "os", "", "the system, where the inventory does not name it: ID:VERSION as in /etc/os-release")
-	f.StringSliceVar(&o.Entitlements, "entitlement", nil, "what the machine has a right to beside its distribution, such as ubuntu-pro")
 	f.BoolVar(&o.all, "all", false, "show what both report, too")
 	f.BoolVar(&o.skipBad, "skip-bad", false, "let rows that cannot be used not count as an error")
 	choiceFlag(c, &o.failOn, "fail-on", "end with code 1 if the two differ so", failTheirs, failOurs, failAny)
@@ -198,9 +194,7 @@ func (s *session) printReconciliation(r Reconciliation, all bool) {
 	for _, kind := range slices.Sorted(maps.Keys(r.Others)) {
 		s.note("Not compared: %s in %s, which no package manager of the system installed.", phrase.Count(r.Others[kind], "finding"), kind)
 	}
-	for _, b := range r.BlindSpots {
-		s.note("Blind spot: %s. %s", b.What, b.Why)
-	}
+	s.printBlindSpots(r.BlindSpots)
 	for _, b := range r.Bad {
 		s.note("Cannot be used: %s", b)
 	}

@@ -47,7 +47,7 @@ var otherwise = map[string][]string{
 	"task": {"TASK"}, "asset": {"MACHINE", "machine"}, "assets": {"machine"}, "device": {"DEVICE"}, "file": {"FILE"}, "text": {"MACHINE", "machine"},
 	"hours": {"for"}, "roles": {"role"}, "scopes": {"scope"}, "ssh-keys": {"ssh-key"}, "tags": {"tag"}, "services": {"service"},
 	"advisory": {"ADVISORY"}, "cve": {"ADVISORY"}, "selector": {"select", "machine"},
-	"idempotency-key": {"key"}, "at": {"as-of"},
+	"idempotency-key": {"once"}, "at": {"as-of"},
 }
 
 // numbered is how a location names a part of a list.

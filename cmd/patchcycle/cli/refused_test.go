@@ -23,7 +23,7 @@ func TestWhatTheServerRefusesIsToldOfTheArgumentOrFlagThatItWas(t *testing.T) {
 		`--for "1000000h0m0s": write 8760h at most`:                                {"enrol", "token", "--site", "s", "--for", "1000000h"},
 		`--site "a b": "a b" cannot name a site`:                                   {"enrol", "token", "--site", "a b"},
 		`--revision "-1": write 1 or more`:                                         {"cycle", "plan", "--revision", "-1"},
-		`--key "` + strings.Repeat("k", 201) + `": write 200 characters at most`:   {"cycle", "start", "demo", "--key", strings.Repeat("k", 201)},
+		`--once "` + strings.Repeat("k", 201) + `": write 200 characters at most`:  {"cycle", "start", "demo", "--once", strings.Repeat("k", 201)},
 		`--scope: "everywhere" is no scope`:                                        {"user", "add", "ben", "--role", "approver", "--scope", "everywhere"},
 		`MACHINE "` + strings.Repeat("m", 201) + `": write 200 characters at most`: {"asset", "show", strings.Repeat("m", 201)},
 	} {

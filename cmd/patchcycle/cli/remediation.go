@@ -57,8 +57,13 @@ func (s *session) printDecided(r *wire.Remediation) {
 		s.say("\nDecided by people, beside what the regimes say:")
 		s.table([]string{"ADVISORY", "DECISION", "WORDS"}, rows)
 	}
-	rows = nil
-	for _, i := range r.Review {
+	s.printAgenda(r.Review)
+}
+
+// printAgenda says which decisions have to be looked at again.
+func (s *session) printAgenda(all []wire.ToReview) {
+	var rows [][]string
+	for _, i := range all {
 		if len(rows) < mostAdvisories {
 			rows = append(rows, []string{string(i.ID), i.About, i.Owner, string(i.Why), i.At.UTC().Format(time.DateOnly)})
 		}
@@ -107,13 +112,7 @@ func stays(a wire.Remedy) string {
 }
 
 // cveList is at most two names, and how many more there are.
-func cveList(cves []patching.CVE) string {
-	names := make([]string, len(cves))
-	for i, c := range cves {
-		names[i] = string(c)
-	}
-	return phrase.Few(names, 2)
-}
+func cveList(cves []patching.CVE) string { return phrase.Few(cves, 2) }
 
 func patchList(by []wire.RemedyPatch) string {
 	names := make([]string, len(by))

@@ -9,6 +9,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 )
 
 func newTask(e *env) *cobra.Command {
@@ -58,7 +59,7 @@ func (o taskListOptions) run(ctx context.Context, s *session) error {
 	}
 	var rows [][]string
 	for _, t := range all.Items {
-		rows = append(rows, []string{string(t.ID), cmp.Or(t.Hostname, string(t.Asset)), string(t.State), s.when(t.Due), t.Owner, string(t.TakenBy), t.Words})
+		rows = append(rows, []string{string(t.ID), cmp.Or(t.Hostname, string(t.Asset), "-"), string(t.State), s.when(t.Due), t.Owner, string(t.TakenBy), t.Words})
 	}
 	s.list(rows, "Nothing needs a person.", "TASK", "MACHINE", "STATE", "DUE", "OWNER", "TAKEN BY", "CAUSE")
 	return nil
@@ -92,8 +93,12 @@ func (o taskShowOptions) run(ctx context.Context, s *session, id patching.TaskID
 }
 
 func (s *session) printTask(t wire.Task) {
+	tried := "Tried"
+	if len(t.NotBy) > 0 {
+		tried = "To review"
+	}
 	s.fields("Task", string(t.ID), "Machine", string(t.Asset), "Hostname", t.Hostname, "Cycle", string(t.Cycle), "State", string(t.State),
-		"Cause", t.Words, "Tried", t.Tried, "Owner", t.Owner, "Due", s.when(t.Due), "Taken by", string(t.TakenBy), "Closed", s.when(t.Closed), "Note", t.Note)
+		"Cause", t.Words, tried, t.Tried, "Not by", phrase.Few(t.NotBy, len(t.NotBy)), "Owner", t.Owner, "Due", s.when(t.Due), "Taken by", string(t.TakenBy), "Closed", s.when(t.Closed), "Note", t.Note)
 	if t.Steps != "" {
 		s.say("\nWhat to do:\n%s", lines(t.Steps))
 	}
@@ -137,12 +142,13 @@ func newTaskDone(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "done TASK", Short: "Say that the work was done", Args: exactly(1), ValidArgsFunction: e.completeTasks,
 		Long: `Say that the work was done. The machine is asked for a fresh inventory: the task
-closes when that says so, not by this command.`,
+closes when that says so, not by this command. A review of what people did (break-glass)
+is closed by this command: by somebody who had no part in it, with --note.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return o.run(c.Context(), e.session(c), patching.TaskID(args[0]))
 		},
 	}
-	c.Flags().StringVar(&o.note, "note", "", "what was done")
+	c.Flags().StringVar(&o.note, "note", "", "what was done; of a review: what you found")
 	jsonFlag(c, &o.json)
 	return c
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -63,6 +65,7 @@ func (s *session) printUrgency(p patching.PolicyName, u wire.Urgency) {
 	r := u.Remediation
 	if len(r.Remedies) == 0 {
 		s.say("%s", r.Words)
+		s.printDecided(&r)
 		return
 	}
 	for _, w := range r.Warnings {
@@ -82,7 +85,8 @@ func newUrgencyReview(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use: "review [ADVISORY]", Short: "Decide how urgent an advisory, a CVE or a package is", Args: between(0, 1),
 		Long: `Decide how urgent an advisory, a CVE or a package is. Security leads do; a risk is
-accepted by one who is no author of policies.
+accepted by one who is no author of policies. Without anything to decide about it lists
+what waits: emergencies that nobody decided about, and decisions to be looked at again.
 
 Answers:
   now          at once; due from now on
@@ -93,20 +97,22 @@ Answers:
 The due date that the regimes set stays visible beside each of them. When the review
 ends, what they say counts again. Of reviews of the very same subject the newest
 counts, of others the most urgent.`,
-		Example: "patchcycle urgency review DSA-5888-1 --answer now --reason \"exploited at a neighbour's\" --until 2027-01-31\n" +
+		Example: "patchcycle urgency review\npatchcycle urgency review DSA-5888-1 --answer now --reason \"exploited at a neighbour's\" --until 2027-01-31\n" +
 			"patchcycle urgency review CVE-2026-1000 --answer accept --reason \"not reachable\" --until 2027-01-31 --select '\"lab\" in tags'",
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args) },
 	}
-	choiceFlag(c, &o.answer, "answer", "how it is answered", patching.AnswerNow, patching.AnswerMonthly, patching.AnswerWorkAround, patching.AnswerAccept)
+	choiceFlag(c, &o.answer, "answer", "how it is answered; needed, as are --reason and --until, to decide", patching.AnswerNow, patching.AnswerMonthly, patching.AnswerWorkAround, patching.AnswerAccept)
 	c.Flags().StringVar(&o.reason, "reason", "", "why; it goes on record")
 	c.Flags().StringVar(&o.until, "until", "", "the last day on which it holds, at most a year from now: 2027-01-31")
 	o.flags(c)
-	required(c, "answer", "reason", "until")
 	jsonFlag(c, &o.json)
 	return c
 }
 
 func (o urgencyReviewOptions) run(ctx context.Context, s *session, args []string) error {
+	if len(args) == 0 && !slices.ContainsFunc([]string{"answer", "reason", "until", "package", "select", "machine"}, s.cmd.Flags().Changed) {
+		return o.list(ctx, s)
+	}
 	if err := s.needs("answer", "reason", "until"); err != nil {
 		return err
 	}
@@ -127,6 +133,38 @@ func (o urgencyReviewOptions) run(ctx context.Context, s *session, args []string
 		return orJSON(s, a, err)
 	}
 	s.say("Review %s: %s for %s until %s. %s", a.Review.ID, a.Review.Words, subjectWords(a.Review.Subject), s.until(a.Review.Until), a.Words)
+	s.warn(a.Warning)
+	return nil
+}
+
+// list says what waits to be decided.
+func (o urgencyReviewOptions) list(ctx context.Context, s *session) error {
+	c, err := s.client()
+	if err != nil {
+		return err
+	}
+	w, err := c.Waiting(ctx)
+	if err != nil || o.json {
+		return orJSON(s, w, err)
+	}
+	if len(w.Advisories)+len(w.Decisions) == 0 {
+		s.note("Nothing waits to be reviewed.")
+		return nil
+	}
+	var rows [][]string
+	for _, a := range w.Advisories {
+		if len(rows) < mostAdvisories {
+			rows = append(rows, []string{string(a.Advisory), laneWord(a.Lane), dueWord(a.Due), answer(a.KEV), fmt.Sprint(a.Machines), string(a.Policy), cveList(a.CVEs)})
+		}
+	}
+	if len(rows) > 0 {
+		s.table([]string{"ADVISORY", "LANE", "DUE", "KEV", "MACHINES", "POLICY", "CVE"}, rows)
+		if left := len(w.Advisories) + w.Unlisted - len(rows); left > 0 {
+			s.say("… and %d less urgent ones; --json has %d.", left, len(w.Advisories))
+		}
+		s.say("To answer: patchcycle urgency review ADVISORY --answer now|monthly|work-around|accept --reason WHY --until DATE")
+	}
+	s.printAgenda(w.Decisions)
 	return nil
 }
 

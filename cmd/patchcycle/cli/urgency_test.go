@@ -34,9 +34,10 @@ fresh: 2d
 emergency: {soak: 10m, close_after: 2d, quorum: 1, expire: 6h, any_window: true}
 `
 
-// Serves G4, U9.
-func TestWhatAPolicysMachinesMissIsShownWithTheEmergencyThatIsProposed(t *testing.T) {
-	h := newHouse(t)
+// exposed has a policy with a machine that HOUSE-1 is about.
+func (h *house) exposed() {
+	t := h.t
+	t.Helper()
 	require.NoError(t, h.store.ApplyPolicy(t.Context(), store.PolicyVersion{Name: "servers", Source: []byte(duePolicy), Applied: noon, By: "ana"}))
 	require.Contains(t, h.ok("urgency", "due", "servers"), "No feed names an advisory")
 	set := patching.PackageSet{Manager: "apt", Packages: []patching.Package{{Name: "bash", Arch: "amd64", Version: "5.2.15-2"}}}
@@ -49,6 +50,32 @@ func TestWhatAPolicysMachinesMissIsShownWithTheEmergencyThatIsProposed(t *testin
 		ID: "web-1", Hostname: "web-1.example", Site: "amsterdam", OS: patching.OS{Family: "debian", Name: "Debian GNU/Linux", Release: "12"},
 		Manager: "apt", Packages: set.Digest(), Candidates: offered.Digest(),
 	}))
+}
+
+// Serves G2, G4, U9.
+func TestWhatWaitsToBeReviewedIsListedAndAnsweredInOneLine(t *testing.T) {
+	h := newHouse(t)
+	h.as("sam", patching.RoleSecurityLead)
+	require.Contains(t, h.run("urgency", "review").errs, "Nothing waits to be reviewed.")
+	h.exposed()
+	out := h.ok("urgency", "review")
+	require.Regexp(t, `HOUSE-1 +immediate .* 1 +servers +CVE-2099-0001\n`, out)
+	require.Contains(t, out, "To answer: patchcycle urgency review ADVISORY --answer")
+	require.NotContains(t, out, "looked at again")
+	require.Equal(t, 1, decode[wire.Waiting](h, "urgency", "review").Advisories[0].Machines)
+	require.Equal(t, ExitUsage, h.run("urgency", "review", "--answer", "now").code, "half an answer is none")
+
+	h.ok("urgency", "review", "HOUSE-1", "--answer", "monthly", "--reason", "it is behind a wall", "--until", "2026-12-10")
+	out = h.ok("urgency", "review")
+	require.NotContains(t, out, "To answer", "it is decided")
+	require.Regexp(t, `review-[0-9a-f]+ +HOUSE-1 +sam +ends soon +2026-12-10\n`, out)
+	require.Empty(t, decode[wire.Waiting](h, "urgency", "review").Advisories)
+}
+
+// Serves G4, U9.
+func TestWhatAPolicysMachinesMissIsShownWithTheEmergencyThatIsProposed(t *testing.T) {
+	h := newHouse(t)
+	h.exposed()
 	out := h.ok("urgency", "due", "servers")
 	require.Contains(t, out, "The next cycle of servers begins on 2026-12-08 13:00 CET.")
 	require.Contains(t, out, "Note: The feed ours was never there.")

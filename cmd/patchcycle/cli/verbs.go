@@ -11,6 +11,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/workflows/contract"
 )
 
@@ -31,8 +32,10 @@ type verbOptions struct {
 	plan   string
 	reason string
 	assets []string
-	key    string
+	once   string
 	json   bool
+	// signing an approval
+	key, signature, breakGlass string
 }
 
 func newVerb(e *env, rule contract.VerbRule) *cobra.Command {
@@ -47,8 +50,8 @@ func newVerb(e *env, rule contract.VerbRule) *cobra.Command {
 	if rule.NeedsPlan {
 		f.StringVar(&o.plan, "plan", "", "hash of the plan that you mean, or its first twelve digits")
 	}
-	if rule.Verb == contract.VerbAmend {
-		f.StringSliceVar(&o.assets, "machine", nil, "machines to take out")
+	if rule.OfMachines {
+		f.StringSliceVar(&o.assets, "machine", nil, "the machines, by name or id")
 	}
 	f.StringVar(&o.reason, "reason", "", "why; it goes on record")
 	if rule.NeedsPlan {
@@ -57,10 +60,15 @@ func newVerb(e *env, rule contract.VerbRule) *cobra.Command {
 	if rule.NeedsReason {
 		required(c, "reason")
 	}
-	if rule.Verb == contract.VerbAmend {
+	if rule.OfMachines {
 		required(c, "machine")
 	}
-	keyFlag(c, &o.key)
+	if rule.Verb == contract.VerbApprove {
+		f.StringVar(&o.key, "key", "", "sign the approval with this OpenSSH key: a private key's file, or a .pub whose other half is in an agent or in hardware")
+		f.StringVar(&o.signature, "signature", "", "a signature that was made elsewhere, of the text of \"patchcycle cycle plan grants\"")
+		f.StringVar(&o.breakGlass, "break-glass", "", "why the usual approvers cannot be waited for; needs the role in the trust root, and is reviewed")
+	}
+	keyFlag(c, &o.once)
 	jsonFlag(c, &o.json)
 	return c
 }
@@ -94,6 +102,16 @@ When:             %s`, strings.ToUpper(r.Short[:1])+r.Short[1:], r.NotStarted, r
 	if r.NeedsPlan {
 		long += "\n\nWhat is meant is one plan and no other, so its hash has to be named. See it with:\npatchcycle cycle plan"
 	}
+	if r.Verb == contract.VerbApprove {
+		long += `
+
+Where the trust root is in mode grants an approval is signed with an OpenSSH key of
+yours, which the server never has. --key computes the plan again on this machine, shows
+what is signed, and has ssh-keygen sign it. Elsewhere, without this program:
+patchcycle cycle plan grants CYCLE >grants
+ssh-keygen -Y sign -f KEY -n ` + string(trust.GrantsPaper) + ` grants
+patchcycle cycle approve CYCLE --plan HASH --signature grants.sig`
+	}
 	return long
 }
 
@@ -102,10 +120,13 @@ func verbExample(r contract.VerbRule) string {
 	if r.NeedsPlan {
 		line += " --plan 3f2a9c51d07b"
 	}
-	if r.Verb == contract.VerbAmend {
+	if r.OfMachines {
 		line += " --machine web-1,web-2"
 	}
-	if r.NeedsReason {
+	switch {
+	case r.Verb == contract.VerbAdmit:
+		line += " --reason \"installed last night\""
+	case r.NeedsReason:
 		line += " --reason \"payroll runs tonight\""
 	}
 	return line
@@ -117,14 +138,18 @@ func (o verbOptions) run(ctx context.Context, s *session, args []string) error {
 		return usage(s.cmd, "say which plan you mean: --plan HASH (see it with: patchcycle cycle plan)")
 	case o.rule.NeedsReason && strings.TrimSpace(o.reason) == "":
 		return usage(s.cmd, "say why: --reason TEXT")
-	case o.rule.Verb == contract.VerbAmend && len(o.assets) == 0:
-		return usage(s.cmd, "say which machines to take out: --machine NAME,…")
+	case o.key != "" && o.signature != "":
+		return usage(s.cmd, "%v", errTwoWays)
+	case o.breakGlass != "" && o.key == "" && o.signature == "":
+		return usage(s.cmd, "break-glass has to be signed: add --key FILE")
+	case o.rule.OfMachines && len(o.assets) == 0:
+		return usage(s.cmd, "say which machines: --machine NAME,…")
 	}
 	c, id, err := s.clientFor(args)
 	if err != nil {
 		return err
 	}
-	act := wire.Act{Reason: o.reason}
+	act := wire.Act{Reason: o.reason, BreakGlass: o.breakGlass}
 	if act.Plan, err = s.thePlan(ctx, c, id, o.plan); err != nil {
 		return err
 	}
@@ -135,7 +160,12 @@ func (o verbOptions) run(ctx context.Context, s *session, args []string) error {
 		}
 		act.Assets = append(act.Assets, asset)
 	}
-	answer, err := c.Do(ctx, id, string(o.rule.Verb), act, cmp.Or(o.key, client.NewKey()))
+	if o.key != "" || o.signature != "" {
+		if err := s.signGrants(ctx, c, id, &act, o.key, o.signature); err != nil {
+			return err
+		}
+	}
+	answer, err := c.Do(ctx, id, string(o.rule.Verb), act, cmp.Or(o.once, client.NewKey()))
 	if err != nil || o.json {
 		return orJSON(s, answer, err)
 	}

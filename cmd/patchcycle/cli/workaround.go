@@ -73,6 +73,7 @@ func (o workAroundAddOptions) run(ctx context.Context, s *session, args []string
 		return orJSON(s, a, err)
 	}
 	s.say("Work-around %s for %s is proposed. %s", a.WorkAround.ID, subjectWords(a.WorkAround.Subject), a.Words)
+	s.warn(a.Warning)
 	return nil
 }
 
@@ -139,11 +140,7 @@ func (o workAroundShowOptions) run(ctx context.Context, s *session, id patching.
 const fewMachines = 20
 
 func (s *session) printWorkAround(w wire.WorkAround) {
-	var on []string
-	for _, m := range w.Machines {
-		on = append(on, string(m))
-	}
-	machines := phrase.Few(on, fewMachines)
+	machines := phrase.Few(w.Machines, fewMachines)
 	if w.Others > 0 {
 		machines = fmt.Sprintf("%s; %d elsewhere", machines, w.Others)
 	}

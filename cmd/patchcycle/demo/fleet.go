@@ -10,6 +10,7 @@ import (
 	"github.com/patchcycle/patchcycle/edge/machine"
 	"github.com/patchcycle/patchcycle/edge/observer"
 	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -99,20 +100,8 @@ func (d *demo) awaitInventories(ctx context.Context) error {
 			d.show.say("All %d machines have sent their inventory, this one included.", n)
 			return nil
 		}
-		if err := pause(ctx, 300*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 300*time.Millisecond); err != nil {
 			return err
 		}
-	}
-}
-
-// pause sleeps, unless the demo ends.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

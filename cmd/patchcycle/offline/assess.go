@@ -71,6 +71,7 @@ func lay(ctx context.Context, o cli.AssessOptions) (d desk, err error) {
 		d.machine.Packages = windowsBuild(host, d.known.Advisories)
 	} else {
 		d.machine.Offers = assess.Candidates(d.known.Offers, host.OS, host.Packages)
+		d.machine.Foreign = assess.ForeignBy(d.known.Offers, host.OS, host.Packages)
 	}
 	return d, nil
 }

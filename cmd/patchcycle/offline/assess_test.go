@@ -2,7 +2,9 @@ package offline_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -234,4 +236,30 @@ func TestPackagesOfModulesOfWhichNoFeedKnowsTheStreamAreABlindSpot(t *testing.T)
 	a := d.assess(t)
 	require.Len(t, a.Aside, 1)
 	require.Contains(t, a.BlindSpots[0].What, "nodejs")
+}
+
+// Serves G1: only what the given indexes really tell.
+func TestAPackageOfAnotherPublishersIndexIsABlindSpot(t *testing.T) {
+	d := newDesk(t)
+	d.inventory = filepath.Join(t.TempDir(), "status")
+	stanza := func(name, v string) string {
+		return "Package: " + name + "\nStatus: install ok installed\nArchitecture: amd64\nVersion: " + v + "\n\n"
+	}
+	require.NoError(t, os.WriteFile(d.inventory, []byte(stanza("base-files", "12.4+deb12u5")+stanza("docker-ce", "5:24.0.7-1")+stanza("tool", "1")), 0o600))
+	index := "Package: docker-ce\nArchitecture: amd64\nVersion: 5:24.0.7-1\nFilename: docker-ce.deb\nSize: 1\nSHA256: " + strings.Repeat("0", 64) + "\n\n"
+	d.add(t, "Packages", index)
+	spots := func() (all []string) {
+		for _, b := range d.assess(t).BlindSpots {
+			if len(b.Packages) > 0 {
+				all = append(all, b.Words())
+			}
+		}
+		return all
+	}
+	require.Empty(t, spots(), "a list alone does not say whose it is, and what no list has may be anybody's")
+	d.add(t, "Release", fmt.Sprintf("Origin: Docker\nLabel: Docker CE\nSuite: bookworm\nCodename: bookworm\nArchitectures: amd64\nComponents: stable\nDate: Thu, 19 Nov 2026 10:00:00 UTC\nSHA256:\n %x %d Packages\n",
+		sha256.Sum256([]byte(index)), len(index)))
+	require.Equal(t, []string{"packages from Docker: docker-ce"}, spots())
+	_, _, said := d.run(t, nil, "--inventory", d.inventory, "--feeds", d.feeds)
+	require.Contains(t, said, "Blind spot: packages from Docker: docker-ce. No feed publishes advisories for them.")
 }

@@ -27,7 +27,7 @@ func (c Config) NotifyFile() string { return filepath.Join(c.Dir, "notify.yaml")
 func (s *Server) openNotices(ctx context.Context) error {
 	fleet, err := s.fleet(ctx)
 	s.notices = &notices.Keeper{
-		Record: s.Store, File: s.Config.NotifyFile(), Fleet: fleet, Sources: []notices.Source{missedCycles{s}}, Lookout: lookout{s.urgent(), s.feeds},
+		Record: s.Store, File: s.Config.NotifyFile(), Fleet: fleet, Sources: []notices.Source{missedCycles{s}, s.backups}, Lookout: lookout{s.urgent(), s.feeds},
 		Now: time.Now, Log: s.Config.Log.Named("notify"),
 	}
 	return err

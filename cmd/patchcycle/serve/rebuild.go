@@ -40,8 +40,7 @@ func Rebuild(ctx context.Context, c Config, reason string) (words string, err er
 	}
 	defer s.Stop()
 	for _, state := range open {
-		state.Epoch = epoch
-		if err := s.Starter.Run(ctx, state); err != nil {
+		if err := s.Starter.Run(ctx, state.BeginEpoch(epoch)); err != nil {
 			return "", err
 		}
 	}

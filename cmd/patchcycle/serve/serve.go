@@ -26,6 +26,7 @@ import (
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/store/postgres"
 	"github.com/patchcycle/patchcycle/store/sqlite"
+	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/worker"
 	"github.com/patchcycle/patchcycle/worker/engine"
 	"github.com/patchcycle/patchcycle/worker/feeds"
@@ -41,12 +42,15 @@ type Server struct {
 	Engine  *engine.Engine
 	Starter *starter.Starter
 
+	authority *root.Folder
 	root      *root.Server
 	tables    []urgency.Table
 	depot     *depot.Depot // nil: no repositories are configured
 	snapshots *snapshots.Keeper
 	notices   *notices.Keeper
 	feeds     *feeds.Keeper
+	granting  *activities.Granting
+	backups   *backing
 	remedying *activities.Remedying // nil where a cycle is closed on record, and nothing else runs
 	worker    *worker.Worker
 	doors     []*door
@@ -119,6 +123,7 @@ func (s *Server) start(ctx, life context.Context) (err error) {
 		return err
 	}
 	s.openRemedying()
+	s.openBackups(life)
 	if s.worker, err = worker.Start(s.Engine.Client(), s.activities()); err != nil {
 		return err
 	}
@@ -177,11 +182,12 @@ func (s *Server) openUplink(ctx, life context.Context) error {
 	if err != nil {
 		return err
 	}
-	authority, err := root.LoadAuthority(filepath.Join(s.Config.Dir, "keys"), fleet, epoch)
+	s.authority, err = root.OpenFolder(filepath.Join(s.Config.Dir, "keys"), fleet, epoch)
 	if err != nil {
 		return fmt.Errorf("trust root: %w", err)
 	}
-	s.root, err = root.New(root.Options{Store: rootstore.Store{Store: s.Store}, Authority: authority, Log: s.Config.Log.Named("uplink")})
+	s.granting = &activities.Granting{Store: s.Store, Root: func() trust.Root { return s.authority.Authority().Root }, Now: time.Now}
+	s.root, err = root.New(root.Options{Store: rootstore.Store{Store: s.Store}, Authority: s.authority, Log: s.Config.Log.Named("uplink")})
 	if err != nil {
 		return err
 	}
@@ -237,21 +243,27 @@ func (s *Server) activities() activities.All {
 	if s.snapshots != nil {
 		planning.Snapshots = s.snapshots
 	}
+	granting := s.granting
+	planning.Granting = granting
 	return activities.All{
 		Cycles:    s.cycles(),
 		Assessing: &activities.Assessing{Store: st, Now: now},
 		Planning:  planning,
 		Remedying: s.remedying,
-		People:    &activities.People{Store: st, History: worker.History{Client: s.Engine.Client()}, Now: now},
-		Waves:     &activities.Waves{Store: st, Dispatcher: orders, Now: now, Look: look},
-		Campaigns: &activities.Campaigns{Store: st, Dispatcher: orders, Now: now, Look: look},
+		People:    &activities.People{Store: st, History: worker.History{Client: s.Engine.Client()}, Granting: granting, Now: now},
+		Waves:     &activities.Waves{Store: st, Dispatcher: orders, Granting: granting, Now: now, Look: look},
+		Campaigns: &activities.Campaigns{Store: st, Dispatcher: orders, Granting: granting, Now: now, Look: look},
 		Reports:   s.reports(),
 		Calendar:  &activities.Calendar{Store: st, Starter: s.Starter, Now: now},
 	}
 }
 
 func (s *Server) cycles() *activities.Cycles {
-	return &activities.Cycles{Store: s.Store, Now: time.Now, Log: slog.New(zapslog.NewHandler(s.Config.Log.Core()))}
+	var mode func() trust.Mode
+	if s.authority != nil { // else a cycle is closed on record, and nothing else runs
+		mode = func() trust.Mode { return s.authority.Authority().Root.Mode }
+	}
+	return &activities.Cycles{Store: s.Store, Now: time.Now, Mode: mode, Log: slog.New(zapslog.NewHandler(s.Config.Log.Core()))}
 }
 
 func (s *Server) reports() *activities.Reports {
@@ -289,6 +301,9 @@ func (s *Server) api() http.Handler {
 		ReadAdvisories: advisories.ReadHand,
 		Notify:         telling{s},
 		Feeds:          s.feeds,
+		Trust:          trusting{s.authority},
+		HoldChanged:    s.root.HoldChanged,
+		Backups:        s.backups,
 	})
 }
 
@@ -333,6 +348,9 @@ func (s *Server) Stop() {
 		}
 		s.cancel()
 		s.tasks.Wait()
+		if s.backups != nil {
+			s.backups.keeper.Close() // what it runs ends with the server's life
+		}
 		if s.Engine != nil {
 			s.Engine.Stop()
 		}

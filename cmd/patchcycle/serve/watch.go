@@ -36,6 +36,7 @@ func (s *Server) watch(ctx context.Context) {
 		s.every(ctx, tidyDepot, "drop snapshots that nobody needs", s.snapshots.Tidy)
 	}
 	s.every(ctx, tendFeeds, "bring feeds up to date", s.feeds.Tend)
+	s.every(ctx, tendBackups, "ask for backups", func(context.Context) error { return s.backups.keeper.Tend(ctx) })
 	s.every(ctx, lookAtDisk, "look at the disk", s.lookAtRoom)
 	s.tasks.Go(func() {
 		select {
@@ -103,7 +104,7 @@ func (s *Server) missed(ctx context.Context) ([]starter.Missed, error) {
 
 // checks are what "patchcycle doctor" asks of the parts.
 func (s *Server) checks() []func(context.Context) wire.Check {
-	return []func(context.Context) wire.Check{s.checkDisk, s.checkEngine, s.checkCycles, s.checkMissed, s.checkFeeds, s.checkNotify}
+	return []func(context.Context) wire.Check{s.checkDisk, s.checkEngine, s.checkCycles, s.checkMissed, s.checkFeeds, s.checkNotify, s.checkBackups}
 }
 
 func (s *Server) checkEngine(ctx context.Context) wire.Check {

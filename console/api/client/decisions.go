@@ -14,6 +14,11 @@ func (c *Client) Reviews(ctx context.Context, all bool) (wire.Reviews, error) {
 	return ask[wire.Reviews](ctx, c, request{method: http.MethodGet, path: at("urgency-reviews"), query: where("all", fmt.Sprint(all))})
 }
 
+// Waiting lists what waits for somebody to say how urgent it is.
+func (c *Client) Waiting(ctx context.Context) (wire.Waiting, error) {
+	return ask[wire.Waiting](ctx, c, request{method: http.MethodGet, path: at("urgency-reviews", "waiting")})
+}
+
 // AddReview decides how urgent something is.
 func (c *Client) AddReview(ctx context.Context, r wire.NewReview, key string) (wire.ReviewAnswer, error) {
 	return ask[wire.ReviewAnswer](ctx, c, request{method: http.MethodPost, path: at("urgency-reviews"), body: r, key: key})

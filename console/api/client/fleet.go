@@ -68,6 +68,13 @@ func (c *Client) AcceptDevice(ctx context.Context, id patching.DeviceID) (wire.D
 	return ask[wire.Device](ctx, c, request{method: http.MethodPost, path: at("devices", string(id), "accept")})
 }
 
+// ReplaceDevice accepts a device in the place of an old one, which is revoked.
+func (c *Client) ReplaceDevice(ctx context.Context, id, old patching.DeviceID, reason string) (wire.Device, error) {
+	return ask[wire.Device](ctx, c, request{
+		method: http.MethodPost, path: at("devices", string(id), "replace"), body: wire.DeviceReplaces{Device: old, Reason: reason},
+	})
+}
+
 // RevokeDevice takes a key out of use, for good.
 func (c *Client) RevokeDevice(ctx context.Context, id patching.DeviceID, reason string) (wire.Device, error) {
 	return ask[wire.Device](ctx, c, request{method: http.MethodPost, path: at("devices", string(id), "revoke"), body: wire.Because{Reason: reason}})

@@ -129,6 +129,14 @@ type Device struct {
 	State    patching.DeviceState `json:"state" enum:"pending,accepted,quarantined,revoked"`
 	Key      patching.Digest      `json:"key" doc:"Address of its public key: compare it with what the machine shows."`
 	Enrolled time.Time            `json:"enrolled"`
+	// SameAs are devices that may be on the same machine.
+	SameAs []patching.DeviceID `json:"same_as,omitempty" doc:"Others, not revoked, whose machine has the same serial number, network card, cloud instance or name: perhaps the same, installed anew."`
+}
+
+// DeviceReplaces says whose machine a device is on.
+type DeviceReplaces struct {
+	Device patching.DeviceID `json:"device" doc:"The old device. It is revoked, for good."`
+	Reason string            `json:"reason" minLength:"1" maxLength:"1000"`
 }
 
 // Devices is a list of them.

@@ -45,6 +45,7 @@ type CycleDetail struct {
 	HeldBy     patching.AccountName     `json:"held_by,omitempty" doc:"Who paused it."`
 	HeldReason string                   `json:"held_reason,omitempty"`
 	Rings      []RingProgress           `json:"rings,omitempty" doc:"In the order in which they are patched."`
+	Diagnoses  []Diagnosis              `json:"diagnoses,omitempty" doc:"What failures have in common: of each ring that had any, and of the whole cycle at its end."`
 	Verbs      []string                 `json:"verbs" doc:"What you may do now."`
 	Mark       string                   `json:"mark" doc:"Changes when anything of this does: give it as after, to wait for the next change."`
 }
@@ -56,6 +57,32 @@ type RingProgress struct {
 	Ended    int               `json:"ended" doc:"Machines that have an outcome."`
 	State    string            `json:"state" enum:"not begun,at work,done,halted,rolled back"`
 	Words    string            `json:"words,omitempty" doc:"What its gate said last."`
+}
+
+// Diagnosis says what failures have in common.
+type Diagnosis struct {
+	Ring      patching.RingName `json:"ring,omitempty" doc:"Absent: of the whole cycle."`
+	At        time.Time         `json:"at"`
+	Tried     int               `json:"tried" doc:"Machines that were started, and whose end is known."`
+	Failed    int               `json:"failed"`
+	ErrorRate float64           `json:"error_rate" doc:"In what share of diagnoses, at most, anything is named where failures are random."`
+	Words     string            `json:"words"`
+	Causes    []FailureCause    `json:"causes,omitempty" doc:"The surest first."`
+}
+
+// FailureCause is something that failures have in common beyond chance.
+type FailureCause struct {
+	Kind         string         `json:"kind" doc:"relay, site, agent version, package, failing package, window rule, ring or release."`
+	Name         string         `json:"name"`
+	LaidTo       patching.Cause `json:"laid_to"`
+	Failed       int            `json:"failed" doc:"In the group."`
+	Machines     int            `json:"machines" doc:"In the group; of a failing package the failures that name any."`
+	OthersFailed int            `json:"others_failed"`
+	Others       int            `json:"others"`
+	Chance       float64        `json:"chance" doc:"How likely that much or more is by chance, before all comparisons are allowed for."`
+	Words        string         `json:"words"`
+	Steps        []string       `json:"steps" doc:"What is done about it, in that order, each once: next route and wait by the machines' agents, repair and try again by the cycle, a task by a person."`
+	Procedure    string         `json:"procedure" doc:"What a person does, one step a line."`
 }
 
 // StartCycle asks for a cycle now.
@@ -80,9 +107,11 @@ type Started struct {
 // Act is what a person does to a cycle. Which of the fields a verb needs stands
 // in the verb's description.
 type Act struct {
-	Plan   patching.Digest    `json:"plan,omitempty" doc:"Hash of the plan that is meant: agreed to is that plan and no other."`
-	Reason string             `json:"reason,omitempty" maxLength:"1000"`
-	Assets []patching.AssetID `json:"assets,omitempty" maxItems:"10000" doc:"The machines to take out."`
+	Plan       patching.Digest    `json:"plan,omitempty" doc:"Hash of the plan that is meant: agreed to is that plan and no other."`
+	Reason     string             `json:"reason,omitempty" maxLength:"1000"`
+	Assets     []patching.AssetID `json:"assets,omitempty" maxItems:"10000" doc:"The machines to take out."`
+	Signature  string             `json:"signature,omitempty" maxLength:"16384" doc:"An approver's over the text of get-grants, as ssh-keygen -Y sign writes it."`
+	BreakGlass string             `json:"break_glass,omitempty" maxLength:"1000" doc:"Why the usual approvers cannot be waited for. It is a part of the text that is signed."`
 }
 
 // Answer is what a cycle says to an act that it took.
@@ -326,6 +355,8 @@ type Approval struct {
 	At      time.Time                `json:"at"`
 	Counts  bool                     `json:"counts"`
 	Refused string                   `json:"refused,omitempty" doc:"Why it does not count."`
+	Key     string                   `json:"key,omitempty" doc:"Fingerprint of the person's own key that signed it; none: it counts on the server's word."`
+	Paper   patching.Digest          `json:"paper,omitempty" doc:"What was signed."`
 }
 
 // Approvals is a list of them, the oldest first; those that do not count too.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/urgency"
 )
 
 // Subject is what a person decides about. What is left out does not narrow it.
@@ -58,8 +59,28 @@ type Reviews struct {
 
 // ReviewAnswer is a review as it stands now.
 type ReviewAnswer struct {
-	Review Review `json:"review"`
-	Words  string `json:"words"`
+	Review  Review `json:"review"`
+	Words   string `json:"words"`
+	Warning string `json:"warning,omitempty" doc:"No feed knows what it is about: a typing mistake?"`
+}
+
+// Waiting is what waits for somebody to say how urgent it is.
+type Waiting struct {
+	Advisories []WaitingAdvisory `json:"advisories" doc:"Emergencies that nobody decided about, the most urgent first: what the regimes say counts."`
+	Unlisted   int               `json:"advisories_not_listed"`
+	Decisions  []ToReview        `json:"to_review" doc:"Decisions to be looked at again: those that expired in the last month, and that end or are due for review in the next, and work-arounds."`
+}
+
+// WaitingAdvisory is an advisory that machines of a policy have.
+type WaitingAdvisory struct {
+	Policy   patching.PolicyName `json:"policy"`
+	Advisory patching.AdvisoryID `json:"advisory"`
+	Title    string              `json:"title,omitempty"`
+	CVEs     []patching.CVE      `json:"cves"`
+	KEV      *bool               `json:"kev"`
+	Lane     *urgency.Lane       `json:"lane"`
+	Due      *time.Time          `json:"due"`
+	Machines int                 `json:"machines" doc:"That have it."`
 }
 
 // NewException asks for an exception.
@@ -93,6 +114,7 @@ type Exceptions struct {
 type ExceptionAnswer struct {
 	Exception Exception `json:"exception"`
 	Words     string    `json:"words"`
+	Warning   string    `json:"warning,omitempty" doc:"No feed knows what it is about: a typing mistake?"`
 }
 
 // NewWorkAround proposes a work-around.
@@ -141,4 +163,5 @@ type WorkArounds struct {
 type WorkAroundAnswer struct {
 	WorkAround WorkAround `json:"workaround"`
 	Words      string     `json:"words"`
+	Warning    string     `json:"warning,omitempty" doc:"No feed knows what it is about: a typing mistake?"`
 }

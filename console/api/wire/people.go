@@ -23,6 +23,8 @@ type Task struct {
 	State    patching.TaskState   `json:"state" enum:"open,taken,checking,done"`
 	Closed   time.Time            `json:"closed,omitzero"`
 	Note     string               `json:"note,omitempty"`
+	// NotBy makes it a review, which these people cannot close.
+	NotBy []patching.AccountName `json:"not_by,omitempty" doc:"Whose act it reviews: somebody else closes it, with words. None: it is no review."`
 }
 
 // Tasks is a list of them: those due first before the others.
@@ -30,9 +32,9 @@ type Tasks struct {
 	Items []Task `json:"items"`
 }
 
-// TaskDone says that a task's work was done; a rescan has to agree.
+// TaskDone says that a task's work was done; a rescan has to agree, except in a review.
 type TaskDone struct {
-	Note string `json:"note,omitempty" maxLength:"2000" doc:"What was done."`
+	Note string `json:"note,omitempty" maxLength:"2000" doc:"What was done; in a review, what was found."`
 }
 
 // TaskAnswer is how a task stands now, and what happens next.

@@ -119,6 +119,7 @@ type PlanFeed struct {
 type Blindness struct {
 	What     string   `json:"what"`
 	Why      string   `json:"why"`
+	Packages []string `json:"packages,omitempty" doc:"Those that it is about, the first hundred."`
 	Machines int      `json:"machines"`
 	Owners   []string `json:"owners"`
 }
@@ -138,14 +139,11 @@ type SupportEnd struct {
 // Findings are what a machine misses, which advisories that is about, and until when it
 // has to be patched. What is not known is null.
 type Findings struct {
-	Asset      patching.AssetID    `json:"asset"`
-	Hostname   string              `json:"hostname"`
-	Findings   []assess.SheetRow   `json:"findings"`
-	Aside      []assess.SheetAside `json:"set_aside" doc:"Matches that do not count, and why."`
-	EndOfLife  []assess.EndOfLife  `json:"end_of_life"`
-	BlindSpots []assess.BlindSpot  `json:"blind_spots"`
-	Blind      bool                `json:"blind" doc:"No advisory can be matched at all."`
-	Feeds      []PlanFeed          `json:"feeds"`
+	Asset    patching.AssetID `json:"asset"`
+	Hostname string           `json:"hostname"`
+	Owner    string           `json:"owner,omitempty" doc:"Whose the machine is, and what is not known of it."`
+	assess.Sheet
+	Feeds []PlanFeed `json:"feeds"`
 }
 
 // Urgency is what a policy's machines miss, and how urgent that is for the cycle that

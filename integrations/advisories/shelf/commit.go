@@ -172,6 +172,22 @@ func (d *Draft) replace(next Kept) error {
 		return err
 	}
 	s := d.shelf
+	if next.Edition.Digest == d.Kept.Edition.Digest { // it is damaged, and goes before it comes again
+		s.reading.Lock()
+		defer s.reading.Unlock()
+		return d.put(next)
+	}
+	if err := d.put(next); err != nil {
+		return err
+	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	_ = s.tidy(d.name) // it counts by now: what is left is removed when the shelf is opened
+	return nil
+}
+
+func (d *Draft) put(next Kept) error {
+	s := d.shelf
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	parent := s.path(d.name, keptDir)
@@ -195,7 +211,6 @@ func (d *Draft) replace(next Kept) error {
 	}
 	s.kept[d.name] = next
 	s.setDamaged(d.name, false)
-	_ = s.tidy(d.name) // it counts by now: what is left is removed when the shelf is opened
 	return nil
 }
 

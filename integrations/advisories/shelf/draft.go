@@ -48,7 +48,7 @@ func (s *Shelf) Draft(name patching.FeedName, fetched bool) (*Draft, error) {
 	if s.drafts[name] {
 		return nil, fmt.Errorf("feed %s: %w", name, patching.ErrFeedBusy)
 	}
-	d := &Draft{Kept: s.kept[name], shelf: s, name: name, dir: s.path(name, nextDir), fetched: fetched, damaged: s.isDamaged(name), names: map[string]bool{}}
+	d := &Draft{Kept: s.kept[name], shelf: s, name: name, dir: s.path(name, nextDir), fetched: fetched, damaged: s.Damaged(name), names: map[string]bool{}}
 	if d.damaged { // nothing of it can be taken over
 		d.Kept.Documents, d.Kept.Whole, d.Kept.Through = nil, time.Time{}, time.Time{}
 	}

@@ -78,7 +78,10 @@ type Shelf struct {
 	dir    string
 	limits advisories.Limits
 
-	// mu: no edition goes while it is read.
+	// reading: no edition goes while it is read, which takes long. It is taken before mu, which
+	// whoever asks how feeds stand waits for.
+	reading sync.RWMutex
+
 	mu     sync.RWMutex
 	kept   map[patching.FeedName]Kept
 	drafts map[patching.FeedName]bool
@@ -89,7 +92,8 @@ type Shelf struct {
 	damaged map[patching.FeedName]bool
 }
 
-func (s *Shelf) isDamaged(name patching.FeedName) bool {
+// Damaged reports whether the files of an edition were found not to be what they were.
+func (s *Shelf) Damaged(name patching.FeedName) bool {
 	s.ill.Lock()
 	defer s.ill.Unlock()
 	return s.damaged[name]
@@ -221,17 +225,26 @@ func (s *Shelf) Kept(name patching.FeedName) Kept {
 // Read reads the edition of a feed that counts, and says which that is. A file that is not
 // what it was when it was accepted is an error.
 func (s *Shelf) Read(ctx context.Context, name patching.FeedName) ([]advisories.File, patching.FeedEdition, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	k := s.kept[name]
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	k := s.Kept(name)
 	files, err := s.read(ctx, name, k)
 	if err != nil {
 		if ctx.Err() == nil {
-			s.setDamaged(name, true)
+			s.found(name, k)
 		}
 		return nil, k.Edition, fmt.Errorf("feed %s: %w: bring it again, with sync or import", name, err)
 	}
 	return files, k.Edition, nil
+}
+
+// found notes that an edition is damaged, unless another one counts by now.
+func (s *Shelf) found(name patching.FeedName, damaged Kept) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.kept[name].Edition.Digest == damaged.Edition.Digest {
+		s.setDamaged(name, true)
+	}
 }
 
 func (s *Shelf) read(ctx context.Context, name patching.FeedName, k Kept) ([]advisories.File, error) {

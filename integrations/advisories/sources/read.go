@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"github.com/patchcycle/patchcycle/internal/plainyaml"
 	"github.com/patchcycle/patchcycle/internal/unpack"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/window"
 )
 
 // Bounds of the file and of those that it names.
@@ -70,31 +69,24 @@ func Parse(file string, text []byte) (Config, error) {
 	if len(listed.Feeds) == 0 || len(listed.Feeds) > maxFeeds {
 		return Config{}, fmt.Errorf("%s: %d feeds: write a list of 1 to %d under \"feeds:\" (docs/feeds.md has an example)", file, len(listed.Feeds), maxFeeds)
 	}
-	k := checker{file: file}
+	k := checker{plainyaml.Problems{File: file}}
 	config := Config{Proxy: k.proxy(listed.Proxy)}
 	for _, e := range listed.Feeds {
 		s := k.source(e)
 		if slices.ContainsFunc(config.Feeds, func(other Source) bool { return other.Name == s.Name }) {
-			k.add(e.Name, "name", "another feed has this name: choose another")
+			k.Add(e.Name, "name", "another feed has this name: choose another")
 		}
 		config.Feeds = append(config.Feeds, s)
 	}
-	return config, errors.Join(k.problems...)
+	return config, k.Err()
 }
 
 // checker collects what is wrong with a file.
-type checker struct {
-	file     string
-	problems []error
-}
-
-func (k *checker) add(w plainyaml.Word, field, why string) {
-	k.problems = append(k.problems, fmt.Errorf("%s:%d: %s %q: %s", k.file, w.Line, field, w.Text, why))
-}
+type checker struct{ plainyaml.Problems }
 
 // missing is about a field that is not there, and so has no line but its feed's.
 func (k *checker) missing(e entry, field, why string) {
-	k.problems = append(k.problems, fmt.Errorf("%s:%d: feed %q has no %s: %s", k.file, e.Name.Line, e.Name.Text, field, why))
+	k.Say(e.Name.Line, "feed %q has no %s: %s", e.Name.Text, field, why)
 }
 
 func (k *checker) proxy(w plainyaml.Word) *url.URL {
@@ -103,7 +95,7 @@ func (k *checker) proxy(w plainyaml.Word) *url.URL {
 	}
 	u, err := url.Parse(w.Text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil {
-		k.add(w, "proxy", "want http://host:port, without a password")
+		k.Add(w, "proxy", "want http://host:port, without a password")
 		return nil
 	}
 	return u
@@ -116,7 +108,7 @@ func (k *checker) source(e entry) Source {
 		Every: k.span(e.Every, "every", 24*time.Hour, 5*time.Minute, 31*24*time.Hour),
 	}
 	if !s.Name.Valid() {
-		k.add(e.Name, "name", patching.FeedNameShape)
+		k.Add(e.Name, "name", patching.FeedNameShape)
 	}
 	if e.Owner.Text == "" {
 		k.missing(e, "owner", "say who is told when it is refused or stale")
@@ -139,7 +131,7 @@ func (k *checker) idle(e entry) {
 		is   plainyaml.Word
 	}{{"every", e.Every}, {"key_file", e.KeyFile}, {"ca_file", e.CAFile}, {"private", e.Private}, {"plain", e.Plain}, {"pause", e.Pause}} {
 		if f.is.Line != 0 {
-			k.add(f.is, f.name, "the feed has no url, and is not asked for: remove it, or write the url")
+			k.Add(f.is, f.name, "the feed has no url, and is not asked for: remove it, or write the url")
 		}
 	}
 }
@@ -151,7 +143,7 @@ func (k *checker) addressed(e entry, s *Source) {
 		words = append([]plainyaml.Word{e.URL}, words...)
 	}
 	if len(words) > maxURLs {
-		k.add(words[maxURLs], "urls", fmt.Sprintf("want at most %d", maxURLs))
+		k.Add(words[maxURLs], "urls", fmt.Sprintf("want at most %d", maxURLs))
 		return
 	}
 	if len(words) > 0 {
@@ -165,14 +157,14 @@ func (k *checker) addressed(e entry, s *Source) {
 		k.address(words[0], s, "{start}")
 		s.Pages, s.Changes = words[0].Text, e.Changes.Text
 		if s.Changes != "" && (!strings.Contains(s.Changes, "{since}") || !strings.Contains(s.Changes, "{until}") || strings.ContainsAny(s.Changes, "?#")) {
-			k.add(e.Changes, "changes", "want what is added to the url, with {since} and {until} in it: lastModStartDate={since}&lastModEndDate={until}")
+			k.Add(e.Changes, "changes", "want what is added to the url, with {since} and {until} in it: lastModStartDate={since}&lastModEndDate={until}")
 		}
 		if e.From.Line != 0 {
-			k.add(e.From, "from", "only urls with {year}, {month} or {Mon} have it: remove it")
+			k.Add(e.From, "from", "only urls with {year}, {month} or {Mon} have it: remove it")
 		}
 		return
 	case e.Changes.Line != 0:
-		k.add(e.Changes, "changes", "only a url with {start} has it: remove it")
+		k.Add(e.Changes, "changes", "only a url with {start} has it: remove it")
 	}
 	k.documents(e, words, s)
 }
@@ -184,16 +176,20 @@ func (k *checker) documents(e entry, words []plainyaml.Word, s *Source) {
 		if u := k.address(w, s, "{year}", "{month}", "{Mon}"); u == nil {
 			continue
 		}
-		if d.monthly() || d.yearly() {
+		if d.monthly() && !d.yearly() {
+			k.Add(w, "url", "a month without its year is the same document each year: write {year} too")
+			continue
+		}
+		if d.yearly() {
 			dated, d.From = true, k.from(e, d.monthly())
 		}
 		if slices.ContainsFunc(s.Documents, func(other Document) bool { return other.URL == d.URL }) {
-			k.add(w, "url", "it is there twice: remove one")
+			k.Add(w, "url", "it is there twice: remove one")
 		}
 		s.Documents = append(s.Documents, d)
 	}
 	if e.From.Line != 0 && !dated {
-		k.add(e.From, "from", "only urls with {year}, {month} or {Mon} have it: remove it")
+		k.Add(e.From, "from", "only urls with {year}, {month} or {Mon} have it: remove it")
 	}
 }
 
@@ -207,7 +203,7 @@ func (k *checker) from(e entry, monthly bool) time.Time {
 	case e.From.Text == "":
 		k.missing(e, "from", want)
 	case err != nil || at.Year() < 1988:
-		k.add(e.From, "from", want)
+		k.Add(e.From, "from", want)
 	}
 	return at
 }
@@ -218,24 +214,24 @@ var placeholder = regexp.MustCompile(`\{[^}]*\}?`)
 func (k *checker) address(w plainyaml.Word, s *Source, braces ...string) *url.URL {
 	for _, b := range placeholder.FindAllString(w.Text, -1) {
 		if !slices.Contains(braces, b) {
-			k.add(w, "url", b+" stands for nothing here: docs/feeds.md says what does")
+			k.Add(w, "url", b+" stands for nothing here: docs/feeds.md says what does")
 			return nil
 		}
 	}
 	u, err := url.Parse(placeholder.ReplaceAllString(w.Text, "0"))
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		k.add(w, "url", "want https://, the host and the path")
+		k.Add(w, "url", "want https://, the host and the path")
 		return nil
 	case placeholder.MatchString(strings.SplitN(strings.TrimPrefix(w.Text, u.Scheme+"://"), "/", 2)[0]):
-		k.add(w, "url", "the host stands for itself: write it out")
+		k.Add(w, "url", "the host stands for itself: write it out")
 		return nil
 	case u.User != nil:
-		k.add(plainyaml.Word{Text: u.Redacted(), Line: w.Line}, "url", "a password would be readable here: put a key into a file of its own, see key_file")
+		k.Add(plainyaml.Word{Text: u.Redacted(), Line: w.Line}, "url", "a password would be readable here: put a key into a file of its own, see key_file")
 	case u.Fragment != "":
-		k.add(w, "url", "remove what follows #")
+		k.Add(w, "url", "remove what follows #")
 	case u.Scheme == "http" && !s.Plain:
-		k.add(w, "url", "whoever stands in between could change it: write https, or \"plain: true\" if it is a mirror of your own")
+		k.Add(w, "url", "whoever stands in between could change it: write https, or \"plain: true\" if it is a mirror of your own")
 	}
 	return u
 }
@@ -254,7 +250,7 @@ func (k *checker) repository(e entry, s *Source) {
 		}
 		for _, w := range part.words {
 			if !partShape.MatchString(w.Text) || slices.Contains(*part.into, w.Text) {
-				k.add(w, part.field, "want each of the archive's own names once, such as bookworm-security, main, amd64")
+				k.Add(w, part.field, "want each of the archive's own names once, such as bookworm-security, main, amd64")
 			}
 			*part.into = append(*part.into, w.Text)
 		}
@@ -276,19 +272,19 @@ func (k *checker) repository(e entry, s *Source) {
 // trusted reads the files that the entry names.
 func (k *checker) trusted(e entry, s *Source) {
 	if e.Keyring.Text != "" {
-		text, err := unpack.ReadFile(k.beside(e.Keyring.Text), maxKeyring)
+		text, err := unpack.ReadFile(k.Beside(e.Keyring.Text), maxKeyring)
 		if err == nil {
 			s.Keys, err = apt.ReadKeys(text)
 		}
 		if err != nil {
-			k.add(e.Keyring, "keyring", fmt.Sprintf("%s: want public keys as gpg --export writes them", err))
+			k.Add(e.Keyring, "keyring", fmt.Sprintf("%s: want public keys as gpg --export writes them", err))
 		}
 	}
 	if e.CAFile.Text != "" {
-		text, err := unpack.ReadFile(k.beside(e.CAFile.Text), maxKeyring)
+		text, err := unpack.ReadFile(k.Beside(e.CAFile.Text), maxKeyring)
 		s.Authorities = x509.NewCertPool()
 		if err != nil || !s.Authorities.AppendCertsFromPEM(text) {
-			k.add(e.CAFile, "ca_file", "want a file with the certificates that vouch for the host, in PEM")
+			k.Add(e.CAFile, "ca_file", "want a file with the certificates that vouch for the host, in PEM")
 		}
 	}
 	if (e.KeyFile.Text == "") != (e.KeyHeader.Text == "") {
@@ -298,15 +294,15 @@ func (k *checker) trusted(e entry, s *Source) {
 	if e.KeyFile.Text == "" {
 		return
 	}
-	s.KeyFile, s.KeyHeader = k.beside(e.KeyFile.Text), e.KeyHeader.Text
+	s.KeyFile, s.KeyHeader = k.Beside(e.KeyFile.Text), e.KeyHeader.Text
 	if !headerShape.MatchString(s.KeyHeader) || slices.ContainsFunc(ours, func(o string) bool { return strings.EqualFold(o, s.KeyHeader) }) {
-		k.add(e.KeyHeader, "key_header", "want the name of a header that carries keys, such as apiKey")
+		k.Add(e.KeyHeader, "key_header", "want the name of a header that carries keys, such as apiKey")
 	}
 	if _, err := s.Ask(); err != nil {
-		k.add(e.KeyFile, "key_file", fmt.Sprintf("%s: want a file with the key alone", err))
+		k.Add(e.KeyFile, "key_file", fmt.Sprintf("%s: want a file with the key alone", err))
 	}
 	if s.Plain {
-		k.add(e.KeyFile, "key_file", "the key would travel in the clear: remove \"plain: true\"")
+		k.Add(e.KeyFile, "key_file", "the key would travel in the clear: remove \"plain: true\"")
 	}
 }
 
@@ -325,18 +321,11 @@ func secret(text []byte) (fetch.Secret, error) {
 	return fetch.Secret(key), nil
 }
 
-func (k *checker) beside(path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(filepath.Dir(k.file), path)
-}
-
 func (k *checker) redirects(e entry) (hosts []string) {
 	for _, w := range e.Redirects {
 		u, err := url.Parse("https://" + w.Text)
 		if err != nil || u.Host != w.Text || u.Hostname() == "" || net.ParseIP(u.Hostname()) != nil {
-			k.add(w, "redirects", "want the name of a host, such as objects.example.org, with its port if it is not 443")
+			k.Add(w, "redirects", "want the name of a host, such as objects.example.org, with its port if it is not 443")
 			continue
 		}
 		hosts = append(hosts, fetch.HostPort(u))
@@ -351,26 +340,18 @@ func (k *checker) yes(w plainyaml.Word, field string) bool {
 	case "false", "":
 		return false
 	}
-	k.add(w, field, "want true or false")
+	k.Add(w, field, "want true or false")
 	return false
 }
 
-// span reads a length of time; days too, for feeds count by them.
+// span reads a length of time.
 func (k *checker) span(w plainyaml.Word, field string, otherwise, least, most time.Duration) time.Duration {
 	if w.Text == "" {
 		return otherwise
 	}
-	var d time.Duration
-	var err error
-	if days, ok := strings.CutSuffix(w.Text, "d"); ok {
-		var n int
-		n, err = strconv.Atoi(days)
-		d = time.Duration(min(n, 10_000)) * 24 * time.Hour
-	} else {
-		d, err = time.ParseDuration(w.Text)
-	}
+	d, err := window.ParseDuration(w.Text)
 	if err != nil || d < least || d > most {
-		k.add(w, field, fmt.Sprintf("want a time between %s and %s, such as 6h or 2d", least, most))
+		k.Add(w, field, fmt.Sprintf("want a time between %s and %s, such as 6h or 2d", window.FormatDuration(least), window.FormatDuration(most)))
 	}
 	return d
 }

@@ -4,7 +4,6 @@
 package sweep
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -85,7 +84,7 @@ func ReadConfig(file string) (Config, error) {
 	if len(listed.Networks) == 0 {
 		return Config{}, fmt.Errorf("%s: no networks: write a list under \"networks:\" (docs/inventories.md has an example)", file)
 	}
-	c := checker{file: file}
+	c := checker{plainyaml.Problems{File: file}}
 	out := Config{
 		Rate: c.number(listed.Limits.Rate, "rate", defaultRate, mostRate), Addresses: c.number(listed.Limits.Addresses, "addresses", defaultAddresses, mostAddresses),
 		Time: time.Duration(c.number(listed.Limits.Minutes, "minutes", defaultMinutes, mostMinutes)) * time.Minute,
@@ -93,22 +92,15 @@ func ReadConfig(file string) (Config, error) {
 	for _, e := range listed.Networks {
 		n := c.network(e)
 		if slices.ContainsFunc(out.Networks, func(o Network) bool { return o.Name == n.Name }) {
-			c.add(e.Name, "name", "another network has this name: choose another")
+			c.Add(e.Name, "name", "another network has this name: choose another")
 		}
 		out.Networks = append(out.Networks, n)
 	}
-	return out, errors.Join(c.problems...)
+	return out, c.Err()
 }
 
 // checker collects what is wrong with a file.
-type checker struct {
-	file     string
-	problems []error
-}
-
-func (c *checker) add(w plainyaml.Word, field, why string) {
-	c.problems = append(c.problems, fmt.Errorf("%s:%d: %s %q: %s", c.file, w.Line, field, w.Text, why))
-}
+type checker struct{ plainyaml.Problems }
 
 func (c *checker) number(w plainyaml.Word, field string, otherwise, most int) int {
 	if w.Text == "" {
@@ -116,7 +108,7 @@ func (c *checker) number(w plainyaml.Word, field string, otherwise, most int) in
 	}
 	n, err := strconv.Atoi(w.Text)
 	if err != nil || n < 1 || n > most {
-		c.add(w, field, fmt.Sprintf("want 1 to %d", most))
+		c.Add(w, field, fmt.Sprintf("want 1 to %d", most))
 	}
 	return n
 }
@@ -124,26 +116,26 @@ func (c *checker) number(w plainyaml.Word, field string, otherwise, most int) in
 func (c *checker) network(e entry) Network {
 	n := Network{Name: e.Name.Text, Ports: slices.Clone(defaultPorts)}
 	if !nameShape.MatchString(n.Name) {
-		c.add(e.Name, "name", "want 1 to 64 lower-case letters, digits, dots and dashes")
+		c.Add(e.Name, "name", "want 1 to 64 lower-case letters, digits, dots and dashes")
 	}
 	switch e.Public.Text {
 	case "", "false":
 	case "true":
 		n.Public = true
 	default:
-		c.add(e.Public, "public", "want true or false")
+		c.Add(e.Public, "public", "want true or false")
 	}
 	if len(e.Ranges) == 0 {
-		c.add(e.Name, "network", "it has no ranges: write some under \"ranges:\", such as 10.1.0.0/24")
+		c.Add(e.Name, "network", "it has no ranges: write some under \"ranges:\", such as 10.1.0.0/24")
 	}
 	for _, w := range e.Ranges {
 		p, ok := c.prefix(w, "range")
 		switch {
 		case !ok:
 		case p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsUnspecified():
-			c.add(w, "range", "no machine of a network has such addresses")
+			c.Add(w, "range", "no machine of a network has such addresses")
 		case !private(p) && !n.Public:
-			c.add(w, "range", "these are addresses of the Internet: write \"public: true\" beside it if they are yours to sweep")
+			c.Add(w, "range", "these are addresses of the Internet: write \"public: true\" beside it if they are yours to sweep")
 		default:
 			n.Ranges = append(n.Ranges, p)
 		}
@@ -159,12 +151,12 @@ func (c *checker) network(e entry) Network {
 	for _, w := range e.Ports {
 		port, err := strconv.ParseUint(w.Text, 10, 16)
 		if err != nil || port == 0 {
-			c.add(w, "port", "want 1 to 65535")
+			c.Add(w, "port", "want 1 to 65535")
 		}
 		n.Ports = append(n.Ports, uint16(port))
 	}
 	if len(n.Ports) > maxPorts {
-		c.add(e.Name, "network", fmt.Sprintf("it has more than %d ports: this looks for machines, not for services", maxPorts))
+		c.Add(e.Name, "network", fmt.Sprintf("it has more than %d ports: this looks for machines, not for services", maxPorts))
 	}
 	return n
 }
@@ -177,10 +169,10 @@ func (c *checker) prefix(w plainyaml.Word, field string) (netip.Prefix, bool) {
 	p, err := netip.ParsePrefix(w.Text)
 	switch {
 	case err != nil:
-		c.add(w, field, "want a range such as 10.1.0.0/24, or an address")
+		c.Add(w, field, "want a range such as 10.1.0.0/24, or an address")
 		return p, false
 	case p.Masked() != p:
-		c.add(w, field, fmt.Sprintf("the range that it is in begins at %s: write that, or the address alone", p.Masked()))
+		c.Add(w, field, fmt.Sprintf("the range that it is in begins at %s: write that, or the address alone", p.Masked()))
 		return p, false
 	}
 	return p, true

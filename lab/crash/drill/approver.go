@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -45,7 +46,7 @@ func (a *approver) watch(ctx context.Context) error {
 		}
 		if err != nil || c.ID == "" {
 			mark = ""
-			pause(ctx, 50*time.Millisecond)
+			_ = pause.For(ctx, 50*time.Millisecond)
 			continue
 		}
 		mark = c.Mark
@@ -155,13 +156,4 @@ func rank(p patching.Phase) int {
 		}
 	}
 	return -1
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

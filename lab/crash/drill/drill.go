@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -163,7 +164,7 @@ func (s *stage) await(ctx context.Context, m Moment, p *process) error {
 	case AtStart:
 	}
 	if err == nil && m.After > 0 {
-		pause(ctx, m.After)
+		_ = pause.For(ctx, m.After)
 		err = context.Cause(ctx)
 	}
 	return err

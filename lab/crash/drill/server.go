@@ -15,6 +15,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/client"
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/internal/freeport"
+	"github.com/patchcycle/patchcycle/internal/pause"
 	"github.com/patchcycle/patchcycle/lab/trial"
 	"github.com/patchcycle/patchcycle/patching"
 )
@@ -139,7 +140,7 @@ func patiently(ctx context.Context, do func() error) error {
 		if err == nil || !passing(err) {
 			return err
 		}
-		pause(ctx, 100*time.Millisecond)
+		_ = pause.For(ctx, 100*time.Millisecond)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
