@@ -98,15 +98,22 @@ const clearSigned = "-----BEGIN PGP SIGNED MESSAGE-----"
 // Keys and signatures must be good at that time. What the dates in the file say
 // is judged by [Release.Judge].
 func (k Keys) Verify(inRelease []byte, at time.Time) (*Release, error) {
+	r, _, err := k.verify(inRelease, at)
+	return r, err
+}
+
+// verify also returns the id of the key that signed.
+func (k Keys) verify(inRelease []byte, at time.Time) (r *Release, by uint64, err error) {
 	// apt refuses text around the signed one too: somebody could read it.
 	block, rest := clearsign.Decode(inRelease)
 	if block == nil || len(bytes.TrimSpace(rest)) > 0 || !bytes.HasPrefix(inRelease, []byte(clearSigned)) {
-		return nil, errors.New("InRelease: not one clear-signed text and nothing else")
+		return nil, 0, errors.New("InRelease: not one clear-signed text and nothing else")
 	}
-	if err := k.signed(block, at); err != nil {
-		return nil, fmt.Errorf("InRelease: signature: %w", err)
+	if by, err = k.signed(block, at); err != nil {
+		return nil, 0, fmt.Errorf("InRelease: signature: %w", err)
 	}
-	return parseRelease(string(block.Plaintext))
+	r, err = parseRelease(string(block.Plaintext))
+	return r, by, err
 }
 
 // ReadVerified reads an InRelease whose signature was checked before.
@@ -118,25 +125,30 @@ func ReadVerified(inRelease []byte) (*Release, error) {
 	return parseRelease(string(block.Plaintext))
 }
 
-// Signers returns whose keys have signed an InRelease file: the fingerprints of
-// primary keys, in capitals, each once.
+// Signers returns whose keys have signed an InRelease file: the fingerprints of primary
+// keys and of the subkeys that they signed with, in capitals, each once. People know the
+// first from gpg and the second from apt.
 func (k Keys) Signers(inRelease []byte, at time.Time) []string {
 	var all []string
 	for _, one := range k {
-		name := fmt.Sprintf("%X", one.PrimaryKey.Fingerprint)
-		if slices.Contains(all, name) {
+		_, by, err := (Keys{one}).verify(inRelease, at)
+		if err != nil {
 			continue
 		}
-		if _, err := (Keys{one}).Verify(inRelease, at); err == nil {
-			all = append(all, name)
+		all = append(all, fmt.Sprintf("%X", one.PrimaryKey.Fingerprint))
+		for _, sub := range one.Subkeys {
+			if sub.PublicKey.KeyId == by {
+				all = append(all, fmt.Sprintf("%X", sub.PublicKey.Fingerprint))
+			}
 		}
 	}
-	return all
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
-// signed wants one good signature. An archive signs with its old and its new
-// key for years, and a machine that lacks one of them has the other.
-func (k Keys) signed(block *clearsign.Block, at time.Time) error {
+// signed wants one good signature, and returns the id of its key. An archive signs with
+// its old and its new key for years, and a machine that lacks one of them has the other.
+func (k Keys) signed(block *clearsign.Block, at time.Time) (by uint64, err error) {
 	config := &packet.Config{Time: func() time.Time { return at }}
 	packets := packet.NewReader(block.ArmoredSignature.Body)
 	var why error
@@ -147,26 +159,25 @@ func (k Keys) signed(block *clearsign.Block, at time.Time) error {
 			break
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		sig, ok := p.(*packet.Signature)
 		if !ok {
-			return errors.New("something else stands among the signatures")
+			return 0, errors.New("something else stands among the signatures")
 		}
-		err = k.good(block, sig, config)
-		if err == nil {
-			return nil
+		if err = k.good(block, sig, config); err == nil {
+			return *sig.IssuerKeyId, nil
 		}
 		why = errors.Join(why, err)
 		unknown = unknown && errors.Is(err, pgperrors.ErrUnknownIssuer)
 	}
 	switch {
 	case why == nil:
-		return errors.New("there is none")
+		return 0, errors.New("there is none")
 	case unknown:
-		return fmt.Errorf("%w: %w", ErrUnknownKey, why)
+		return 0, fmt.Errorf("%w: %w", ErrUnknownKey, why)
 	}
-	return why
+	return 0, why
 }
 
 // ErrUnknownKey is what a text ends with that may well be good, but was signed by none of

@@ -233,7 +233,7 @@ anybody has seen a plan, for up to 90 days: only to newer versions, only from
 repositories that the named keys sign, with nothing removed. This is what lets a test
 ring go first by itself; an owned server could choose among such upgrades on these
 machines, and no more. --draft prints the text to be signed elsewhere.`,
-		Example: "patchcycle trust pre-approve cycle/servers/2026-11.1 --repository-key 4CB50190207B4758A3F73A796ED0E7B82643E131 --key ~/.ssh/id_ed25519",
+		Example: "patchcycle trust pre-approve cycle/servers/2026-11.1 --repository-key B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8 --key ~/.ssh/id_ed25519",
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },
 	}
 	countFlag(c, &o.days, "days", 90, "for how long")
