@@ -76,7 +76,7 @@ func (p *Planning) admittedBefore(ctx context.Context, in contract.AdmitIn, pol 
 		}
 	}
 	out := summary(d.before, itemsOf(d.was), pol, looks[d.before.Hash()])
-	out.Signed = p.Granting.insists()
+	p.Granting.asks(&out, d.before.Kind)
 	words := fmt.Sprintf("%d of %s are in the plan now, as ring %s, after all others; people approve it before it begins.",
 		n, phrase.Count(len(in.Assets), "machine"), ring)
 	return p.answer(ctx, in, out, n, words)

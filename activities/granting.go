@@ -56,6 +56,13 @@ const keptRings = 4
 // insists reports whether approvals have to be signed.
 func (g *Granting) insists() bool { return g != nil && g.Root().Mode == trust.ModeGrants }
 
+// asks notes whether approvals of a plan have to be signed, and by how many people.
+func (g *Granting) asks(out *contract.PlanSummary, kind patching.Kind) {
+	if out.Signed = g.insists(); out.Signed {
+		out.Quorum = g.Root().Quorum.Of(kind)
+	}
+}
+
 // vote is what came of a signature.
 type vote struct {
 	person  trust.Person

@@ -107,7 +107,7 @@ func (p *Planning) keep(ctx context.Context, s contract.CycleState, pol *policy.
 		return contract.PlanSummary{}, fmt.Errorf("keep plan: %w", err)
 	}
 	out := summary(d.made, d.items, pol, look)
-	out.Signed = p.Granting.insists()
+	p.Granting.asks(&out, d.made.Kind)
 	return out, nil
 }
 

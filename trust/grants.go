@@ -139,9 +139,9 @@ const (
 )
 
 func (r Root) quorumOf(g Grants) (quorumRule, error) {
-	q := quorumRule{role: RoleApprover, scope: g.Policy, need: r.Quorum.Monthly, author: g.Author, made: g.Made, words: "a monthly cycle"}
+	q := quorumRule{role: RoleApprover, scope: g.Policy, need: r.Quorum.Of(g.Kind), author: g.Author, made: g.Made, words: "a monthly cycle"}
 	if g.Kind == patching.Emergency {
-		q.need, q.words = r.Quorum.Emergency, "an emergency"
+		q.words = "an emergency"
 	}
 	if g.BreakGlass != "" {
 		if r.Quorum.BreakGlass == 0 {

@@ -79,6 +79,14 @@ type Quorum struct {
 	Root int `json:"root,omitzero"`
 }
 
+// Of returns how many approvers a cycle of that kind takes.
+func (q Quorum) Of(kind patching.Kind) int {
+	if kind == patching.Emergency {
+		return q.Emergency
+	}
+	return q.Monthly
+}
+
 // NewRoot returns the first trust root of a fleet, in mode dispatcher.
 func NewRoot(fleet string, keys Keys) Root {
 	return Root{

@@ -106,8 +106,8 @@ func (c *cycle) nextReminder() (time.Time, string) {
 }
 
 func (c *cycle) remind(ctx workflow.Context, what string) error {
-	words := fmt.Sprintf("%s still waits for approval of plan %s: %d of %d approvals.",
-		c.s.ID, c.s.Plan.Hash.Short(), len(c.s.Votes), max(1, c.s.Rules.Approval.Quorum))
+	words := fmt.Sprintf("%s still waits for approval of plan %s%s: %d of %d approvals.",
+		c.s.ID, c.s.Plan.Hash.Short(), askedWords(c.s), len(c.s.Votes), c.s.Quorum())
 	switch what {
 	case waitRemind:
 		c.s.Reminded = 1

@@ -152,7 +152,7 @@ func (c *cycle) fits(rule contract.VerbRule, a contract.Act) string {
 // act finds out who sent it and whether it counts, then does it.
 func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, signal int) (contract.Answer, error) {
 	rule, _ := contract.RuleOf(verb)
-	answer := contract.Answer{Quorum: c.s.Rules.Approval.Quorum, Votes: len(c.s.Votes)}
+	answer := contract.Answer{Quorum: c.s.Quorum(), Votes: len(c.s.Votes)}
 	if verb == contract.VerbApprove {
 		// One vote at a time: of two by the same person that are judged at once both
 		// would stand on record as counted. Nobody waits here who wants to stop.
@@ -195,7 +195,7 @@ func (c *cycle) act(ctx workflow.Context, verb contract.Verb, a contract.Act, si
 	if err != nil {
 		return contract.Answer{}, err
 	}
-	answer.NotNow, answer.Votes = !answer.Accepted, len(c.s.Votes)
+	answer.NotNow, answer.Votes, answer.Quorum = !answer.Accepted, len(c.s.Votes), c.s.Quorum()
 	return answer, c.show(ctx)
 }
 
@@ -290,18 +290,16 @@ func (c *cycle) vote(a contract.Act, by contract.VerifyActOut) string {
 	if by.By != "" {
 		who += " (by " + string(by.By) + ")"
 	}
-	quorum := c.quorum()
 	if by.Paper != "" {
 		c.s.Signed = &contract.SignedVotes{
 			Plan: a.Plan, Paper: by.Paper, Persons: by.Persons, Quorum: by.Quorum, BreakGlass: a.BreakGlass != "",
 		}
-		quorum = max(quorum, by.Quorum)
 		who += ", signed with " + by.Key
 	}
 	if c.agreed() {
 		return fmt.Sprintf("Approved by %s. The plan %s has the approvals that it needs.", who, a.Plan.Short())
 	}
-	return fmt.Sprintf("Approved by %s; %d of %d approvals.", who, len(c.s.Votes), quorum)
+	return fmt.Sprintf("Approved by %s; %d of %d approvals.", who, len(c.s.Votes), c.s.Quorum())
 }
 
 // end settles how the cycle closes and tells the ring that runs. The first

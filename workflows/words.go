@@ -39,8 +39,8 @@ func Words(s contract.CycleState) string {
 	case patching.PhaseTest:
 		return fmt.Sprintf("Patching the test ring (%s). Nobody has to act.", testWords(s))
 	case patching.PhaseApproval:
-		return fmt.Sprintf("Waiting for approval of plan %s by someone other than its author, %s%s: %d of %d approvals. An approver has to act by %s.",
-			s.Plan.Hash.Short(), s.Author, beforeTestWords(s)+againWords(s), len(s.Votes), max(1, s.Rules.Approval.Quorum), clock(expiry(s)))
+		return fmt.Sprintf("Waiting for approval of plan %s%s by someone other than its author, %s%s: %d of %d approvals. An approver has to act by %s.",
+			s.Plan.Hash.Short(), askedWords(s), s.Author, beforeTestWords(s)+againWords(s), len(s.Votes), s.Quorum(), clock(expiry(s)))
 	case patching.PhaseDeploy:
 		return fmt.Sprintf("Patching ring after ring (%s). Nobody has to act.", ringsWords(s))
 	case patching.PhaseRollBack:
@@ -157,7 +157,23 @@ func testWords(s contract.CycleState) string {
 	if ring.StandIns != "" {
 		return words + ": " + ring.StandIns
 	}
+	if s.Plan.Unsigned != "" {
+		return words + ", as people approved"
+	}
 	return words + ", under its pre-approval"
+}
+
+// askedWords says which rings an approval lets through.
+func askedWords(s contract.CycleState) string {
+	rings := s.AskedRings()
+	if len(rings) == 0 {
+		return ""
+	}
+	noun := "ring"
+	if len(rings) > 1 {
+		noun = "rings"
+	}
+	return fmt.Sprintf(" (%s %s)", noun, phrase.Few(rings, 3))
 }
 
 // beforeTestWords says why the test ring itself waits for an approval.

@@ -159,7 +159,7 @@ func (s *server) show(ctx context.Context, st standing) (wire.CycleDetail, error
 	if err := json.Unmarshal(st.cycle.State, &state); err != nil {
 		return out, fmt.Errorf("state of %s: %w", id, err)
 	}
-	out.CloseBy, out.Quorum = state.CloseBy, state.Rules.Approval.Quorum
+	out.CloseBy, out.Quorum = state.CloseBy, state.Quorum()
 	if out.Votes, err = s.votes(ctx, st.cycle, state); err != nil {
 		return out, err
 	}

@@ -153,6 +153,19 @@ func (s *CycleState) Admit(made PlanSummary, by patching.AccountName) {
 	}
 }
 
+// Quorum is how many approvals the plan takes: as many as the policy asks for, or the
+// trust root if that is more. Break-glass has a quorum of its own.
+func (s CycleState) Quorum() int {
+	n := max(1, s.Rules.Approval.Quorum, s.Plan.Quorum)
+	if v := s.Signed; v != nil && v.Plan == s.Plan.Hash {
+		if v.BreakGlass {
+			return v.Quorum
+		}
+		n = max(n, v.Quorum)
+	}
+	return n
+}
+
 // Tested reports whether the test ring, the first, is done.
 func (s CycleState) Tested() bool {
 	return slices.ContainsFunc(s.Rings, func(r RingState) bool { return r.Ended })
@@ -213,9 +226,11 @@ type PlanSummary struct {
 	// proposed beside it.
 	Remediation string
 	Proposes    string
-	// Signed says that approvals have to be signed. Unsigned is why people are asked
-	// before the first ring although the policy does not ask for it.
+	// Signed says that approvals have to be signed, and Quorum by how many people at
+	// least. Unsigned is why people are asked before the first ring although the policy
+	// does not ask for it.
 	Signed   bool   `json:",omitempty"`
+	Quorum   int    `json:",omitempty"`
 	Unsigned string `json:",omitempty"`
 }
 
