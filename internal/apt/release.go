@@ -102,7 +102,8 @@ func (k Keys) Verify(inRelease []byte, at time.Time) (*Release, error) {
 	return r, err
 }
 
-// verify also returns the id of the key that signed.
+// verify also returns the id of the key that signed. The zero time stands for when each
+// signature was made.
 func (k Keys) verify(inRelease []byte, at time.Time) (r *Release, by uint64, err error) {
 	// apt refuses text around the signed one too: somebody could read it.
 	block, rest := clearsign.Decode(inRelease)
@@ -127,11 +128,13 @@ func ReadVerified(inRelease []byte) (*Release, error) {
 
 // Signers returns whose keys have signed an InRelease file: the fingerprints of primary
 // keys and of the subkeys that they signed with, in capitals, each once. People know the
-// first from gpg and the second from apt.
-func (k Keys) Signers(inRelease []byte, at time.Time) []string {
+// first from gpg and the second from apt. Keys must have been good when they signed:
+// whether they are today is for apt to judge, which took the file, and no matter of the
+// machine's clock. (The file's own date is no time for that: Debian signs minutes later.)
+func (k Keys) Signers(inRelease []byte) []string {
 	var all []string
 	for _, one := range k {
-		_, by, err := (Keys{one}).verify(inRelease, at)
+		_, by, err := (Keys{one}).verify(inRelease, time.Time{})
 		if err != nil {
 			continue
 		}
@@ -149,7 +152,6 @@ func (k Keys) Signers(inRelease []byte, at time.Time) []string {
 // signed wants one good signature, and returns the id of its key. An archive signs with
 // its old and its new key for years, and a machine that lacks one of them has the other.
 func (k Keys) signed(block *clearsign.Block, at time.Time) (by uint64, err error) {
-	config := &packet.Config{Time: func() time.Time { return at }}
 	packets := packet.NewReader(block.ArmoredSignature.Body)
 	var why error
 	unknown := true
@@ -165,7 +167,11 @@ func (k Keys) signed(block *clearsign.Block, at time.Time) (by uint64, err error
 		if !ok {
 			return 0, errors.New("something else stands among the signatures")
 		}
-		if err = k.good(block, sig, config); err == nil {
+		when := at
+		if when.IsZero() {
+			when = sig.CreationTime
+		}
+		if err = k.good(block, sig, &packet.Config{Time: func() time.Time { return when }}); err == nil {
 			return *sig.IssuerKeyId, nil
 		}
 		why = errors.Join(why, err)

@@ -41,8 +41,8 @@ func TestAnIndexIsSignedByThePrimaryKeyAndByTheSubkeyThatSignedIt(t *testing.T) 
 	keys := apt.Keys{archive, stranger}
 	_, err := keys.Verify(sign(sub.PrivateKey), day)
 	require.NoError(t, err)
-	require.ElementsMatch(t, []string{fingerprint(archive.PrimaryKey), fingerprint(sub.PublicKey)}, keys.Signers(sign(sub.PrivateKey), day))
-	require.Equal(t, []string{fingerprint(archive.PrimaryKey)}, keys.Signers(sign(archive.PrivateKey), day))
-	require.Empty(t, apt.Keys{stranger}.Signers(sign(sub.PrivateKey), day))
-	require.Empty(t, keys.Signers([]byte("Suite: stable\n"), day))
+	require.ElementsMatch(t, []string{fingerprint(archive.PrimaryKey), fingerprint(sub.PublicKey)}, keys.Signers(sign(sub.PrivateKey)))
+	require.Equal(t, []string{fingerprint(archive.PrimaryKey)}, keys.Signers(sign(archive.PrivateKey)))
+	require.Empty(t, apt.Keys{stranger}.Signers(sign(sub.PrivateKey)))
+	require.Empty(t, keys.Signers([]byte("Suite: stable\n")))
 }
