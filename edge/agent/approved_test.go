@@ -213,6 +213,37 @@ func TestUnderAPreApprovalNothingIsTakenBackThatTheMachineWasNotGiven(t *testing
 	assert.Equal(t, "2", b.box.installed["openssl"])
 }
 
+// Serves G5: a bundle that says of a version in place that it came from a flawed one does
+// not make that the way back.
+func TestUnderAPreApprovalNothingGoesBackToAVersionThatWasNotThere(t *testing.T) {
+	b, ana := underGrants(t)
+	one := func(patches ...patching.Patch) patching.Bundle {
+		return patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: patches}}}
+	}
+	d := b.draft(trust.Apply, one(upgrade("openssl", "1", "2"), upgrade("nginx", "0.5", "7"))) // 7 is there
+	b.preApprove(&d, ana)
+	assert.Equal(t, patching.Patched, b.order(d).Outcome)
+	back := b.draft(trust.Revert, one(upgrade("openssl", "1", "2"), upgrade("nginx", "0.5", "7")))
+	back.ID, back.Warrant = "o-2", d.Warrant
+	assert.Contains(t, b.order(back).Detail, "not the way back")
+	assert.Equal(t, map[string]string{"openssl": "2", "nginx": "7", "linux": "5"}, b.box.installed)
+}
+
+func TestWhatAFirstTryBroughtIsTakenBackAfterTheSecond(t *testing.T) {
+	b, ana := underGrants(t)
+	d := b.draft(trust.Apply, twoSteps())
+	b.preApprove(&d, ana)
+	assert.Equal(t, patching.Patched, b.order(d).Outcome)
+	b.box.installed["linux"] = "5" // its last package is gone again
+	again := d
+	again.ID = "o-2"
+	assert.Equal(t, patching.Patched, b.order(again).Outcome)
+	back := b.draft(trust.Revert, twoSteps())
+	back.ID, back.Warrant = "o-3", d.Warrant
+	assert.Equal(t, patching.RolledBack, b.order(back).Outcome)
+	assert.Equal(t, map[string]string{"openssl": "1", "nginx": "7", "linux": "5"}, b.box.installed)
+}
+
 // A trust root whose root key changed twice while the agent was running is still
 // the one that it starts with again.
 func TestTwoChangesOfTheRootKeyAreRemembered(t *testing.T) {
