@@ -131,23 +131,41 @@ func TestTheModeIsRaisedOnTheMachineAloneAndLoweredByNobody(t *testing.T) {
 }
 
 func TestAnApproverWhoLeavesTheTrustRootTakesWhatHasNotStartedAlong(t *testing.T) {
-	b, ana := underGrants(t)
-	d := b.draft(trust.Apply, small())
-	b.grant(&d, ana)
-	b.clock.now = tonight.Add(-2 * time.Hour)
-	b.office.issue(d)
-	b.turn()
-	require.NotNil(t, b.agent.state.find("o-1"), "accepted before its window")
+	for _, verb := range []trust.Verb{trust.Apply, trust.Revert, trust.Reboot} {
+		t.Run(string(verb), func(t *testing.T) {
+			b, ana := underGrants(t)
+			d := b.draft(verb, small())
+			if verb == trust.Revert {
+				b.box.installed["openssl"] = "2"
+			}
+			b.grant(&d, ana)
+			b.clock.now = tonight.Add(-2 * time.Hour)
+			b.office.issue(d)
+			b.turn()
+			require.NotNil(t, b.agent.state.find("o-1"), "accepted before its window")
 
-	next := b.office.root.Bump(1)
-	next.Approvers = []trust.Approver{{Account: "ben", Key: newApprover(t, 12).key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}}}
-	b.office.root, b.office.newRoot = next, next.Seal(b.office.keys.Root)
-	b.until(tonight)
-	b.office.permit("o-1")
-	end := b.untilFinal("o-1")
-	assert.Equal(t, patching.Deferred, end.Outcome)
-	assert.Contains(t, end.Detail, "no approver's key")
-	assert.Empty(t, b.box.wrote)
+			next := b.office.root.Bump(1)
+			next.Approvers = []trust.Approver{{Account: "ben", Key: newApprover(t, 12).key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}}}
+			b.office.root, b.office.newRoot = next, next.Seal(b.office.keys.Root)
+			b.until(tonight)
+			b.office.permit("o-1")
+			boot := b.box.Boot()
+			end := b.untilFinal("o-1")
+			assert.NotEqual(t, patching.Patched, end.Outcome)
+			assert.Contains(t, end.Detail, "no approver's key")
+			assert.Empty(t, b.box.wrote)
+			assert.Equal(t, boot, b.box.Boot(), "it did not restart")
+		})
+	}
+}
+
+func TestAPreApprovedMachineRestarts(t *testing.T) {
+	b, ana := underGrants(t)
+	d := b.draft(trust.Reboot, small())
+	b.preApprove(&d, ana)
+	boot := b.box.Boot()
+	assert.Equal(t, patching.StageFinished, b.order(d).Stage)
+	assert.NotEqual(t, boot, b.box.Boot())
 }
 
 // Serves G5, Q15.
