@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/store"
@@ -206,24 +207,42 @@ func (g *Granting) notes(ctx context.Context) ([]trust.Note, error) {
 	return notes, nil
 }
 
-// signed is a paper with the delegations that its signatures need.
+// signed is a paper with the delegations that its signatures may go back to: a deputy
+// has several, for other times and policies.
 func signed(p patching.Paper, notes []trust.Note) trust.Signed {
 	s := trust.Signed{Document: p.Document}
+	var keys []trust.PersonKey
 	for _, sig := range p.Signatures {
 		s.Signatures = append(s.Signatures, sig.Signature)
-		key, err := trust.PersonSignature(sig.Signature).Key()
-		if err != nil {
-			continue
+		if key, err := trust.PersonSignature(sig.Signature).Key(); err == nil {
+			keys = append(keys, key)
 		}
-		at := slices.IndexFunc(notes, func(n trust.Note) bool {
-			d, err := trust.ReadDelegation(n.Document)
-			return err == nil && d.Key == key
-		})
-		if at >= 0 {
-			s.Notes = append(s.Notes, notes[at])
+	}
+	policy, made := about(p)
+	for _, n := range notes {
+		d, err := trust.ReadDelegation(n.Document)
+		if err == nil && slices.Contains(keys, d.Key) && d.Covers(policy, made) && len(s.Notes) < trust.MaxNotes {
+			s.Notes = append(s.Notes, n)
 		}
 	}
 	return s
+}
+
+// about says which policy a paper is of, and when it was made: by that it is judged who
+// could sign for whom.
+func about(p patching.Paper) (policy patching.PolicyName, made time.Time) {
+	switch p.Kind {
+	case patching.PaperGrants:
+		if g, err := trust.ReadGrants(p.Document); err == nil {
+			return g.Policy, g.Made
+		}
+	case patching.PaperPreApproval:
+		if a, err := trust.ReadPreApproval(p.Document); err == nil {
+			return a.Policy, a.NotBefore
+		}
+	case patching.PaperDelegation: // nobody signs one in another's name
+	}
+	return "", time.Time{}
 }
 
 // warrant gives the drafts of a cycle what they rest on, where people have signed for

@@ -400,13 +400,39 @@ func TestADelegateSignsForAnApproverWhoIsAway(t *testing.T) {
 	}
 }
 
+// A deputy who is to sign at Christmas as well can still sign today, and what was signed
+// today still counts then.
+func TestASecondDelegationSpoilsNotTheFirst(t *testing.T) {
+	h := newSignatories(t)
+	h.enrol(8)
+	s := h.begin(monthly, patching.Monthly)
+	h.plan(&s)
+	s.Rings = []contract.RingState{{Name: "test", Ended: true}}
+	h.delegate("cy", "dee")
+	h.now = h.now.Add(time.Minute)
+	h.delegateFrom("cy", "dee", h.now.AddDate(0, 0, 20))
+	require.Empty(t, h.vote(s, "dee").Refused)
+	h.now = h.now.Add(time.Minute)
+	h.delegateFrom("cy", "dee", h.now.AddDate(0, 0, 40))
+	require.Equal(t, 2, h.vote(s, "ben").Persons)
+	h.release(s, "early")
+	for _, d := range h.desk.drafts(trust.Apply) {
+		require.NoError(t, h.taken(d))
+	}
+}
+
 // delegate has somebody sign that another signs for them.
 func (h *signatories) delegate(of, to patching.AccountName) {
 	h.t.Helper()
-	at := h.now.UTC().Truncate(time.Millisecond)
+	h.delegateFrom(of, to, h.now.Add(-time.Hour))
+}
+
+func (h *signatories) delegateFrom(of, to patching.AccountName, from time.Time) {
+	h.t.Helper()
+	at := from.UTC().Truncate(time.Millisecond)
 	note := trust.Delegation{
 		V: 1, Fleet: "acme", From: of, To: to, Key: h.key(to), Scopes: []string{"*"},
-		NotBefore: at.Add(-time.Hour), NotAfter: at.AddDate(0, 0, 14), Reason: "holiday",
+		NotBefore: at, NotAfter: at.AddDate(0, 0, 14), Reason: "holiday",
 	}
 	sig, err := trust.Sign(trust.DelegationPaper, note.Text(), h.keys[of])
 	require.NoError(h.t, err)
