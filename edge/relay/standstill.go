@@ -18,7 +18,7 @@ func (r *Relay) watchHold(ctx context.Context) {
 	for {
 		own := holdfile.Read(r.opts.Dir)
 		r.mu.Lock()
-		if (r.own == nil) != (own == nil) || own != nil && *r.own != *own {
+		if !own.Same(r.own) {
 			r.own, r.heldNew = own, true
 		}
 		r.mu.Unlock()
