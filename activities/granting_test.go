@@ -400,6 +400,43 @@ func TestADelegateSignsForAnApproverWhoIsAway(t *testing.T) {
 	}
 }
 
+// Serves G6, Q15: a signature that does not count is not kept either, for it would count
+// with machines, and beside the next one.
+func TestTheSignatureOfWhoMayNotApproveIsNotKept(t *testing.T) {
+	for why, c := range map[string]struct {
+		by    patching.AccountName
+		spoil func(*signatories) func(*contract.VerifyActIn)
+	}{
+		"brought machines in": {"cy", func(*signatories) func(*contract.VerifyActIn) {
+			return func(in *contract.VerifyActIn) { in.Admitted = []patching.AccountName{"cy"} }
+		}},
+		"is the deputy of another and brought machines in": {"dee", func(h *signatories) func(*contract.VerifyActIn) {
+			h.delegate("cy", "dee")
+			return func(in *contract.VerifyActIn) { in.Admitted = []patching.AccountName{"dee"} }
+		}},
+		"has no account any more": {"cy", func(h *signatories) func(*contract.VerifyActIn) {
+			gone, err := h.Account(h.ctx, "cy")
+			require.NoError(h.t, err)
+			gone.Revoked = h.now
+			require.NoError(h.t, h.PutAccount(h.ctx, gone))
+			return func(*contract.VerifyActIn) {}
+		}},
+	} {
+		t.Run(why, func(t *testing.T) {
+			h := newSignatories(t)
+			h.enrol(8)
+			s := h.begin(monthly, patching.Monthly)
+			h.plan(&s)
+			s.Rings = []contract.RingState{{Name: "test", Ended: true}}
+			require.NotEmpty(t, h.vote(s, c.by, c.spoil(h)).Refused)
+			papers, err := h.Papers(h.ctx, patching.PaperGrants, string(s.ID))
+			require.NoError(t, err)
+			require.Empty(t, papers)
+			require.Equal(t, 1, h.vote(s, "ben").Persons)
+		})
+	}
+}
+
 // A deputy who is to sign at Christmas as well can still sign today, and what was signed
 // today still counts then.
 func TestASecondDelegationSpoilsNotTheFirst(t *testing.T) {
