@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -86,6 +87,9 @@ func diagnoseSlice(ctx context.Context, s DiagnoseStore, of store.Slice) (diagno
 		}
 		names[c.Bundle] = nil
 		text, err := s.Content(ctx, c.Bundle)
+		if errors.Is(err, store.ErrNotFound) {
+			continue // it will not come back, and the ring waits for us
+		}
 		if err != nil {
 			return diagnosed{}, fmt.Errorf("bundle %s: %w", c.Bundle.Short(), err)
 		}

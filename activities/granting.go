@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/store"
@@ -65,10 +66,12 @@ func (g *Granting) asks(out *contract.PlanSummary, kind patching.Kind) {
 
 // vote is what came of a signature.
 type vote struct {
-	person  trust.Person
-	paper   patching.Digest
-	grants  trust.Grants
-	persons []trust.Person // who count by now, with this one
+	person trust.Person
+	grants trust.Grants
+	signed patching.Paper // the grants, with this signature alone
+	paper  patching.Digest
+	// persons are who count by now, with this one, once it was kept.
+	persons []trust.Person
 	quorum  int
 }
 
@@ -78,9 +81,9 @@ func (v vote) brokeGlass() bool {
 	return v.grants.BreakGlass != "" && len(v.persons) >= v.quorum
 }
 
-// count judges a signature over grants of a plan and keeps it. Refused says in words
-// why it does not count.
-func (g *Granting) count(ctx context.Context, made patching.Plan, rings []patching.RingName, breakGlass string, armored string) (v vote, refused string, err error) {
+// judge says whose signature over grants of a plan it is. Refused says in words why it
+// does not count. Nothing is kept yet.
+func (g *Granting) judge(ctx context.Context, made patching.Plan, rings []patching.RingName, breakGlass string, armored string) (v vote, refused string, err error) {
 	sig, err := trust.ParseSignature([]byte(armored))
 	if err != nil {
 		return v, err.Error(), nil //nolint:nilerr // told to who sent it
@@ -89,33 +92,43 @@ func (g *Granting) count(ctx context.Context, made patching.Plan, rings []patchi
 	if behind, err := g.behind(ctx, root); err != nil || behind != "" {
 		return v, behind, err
 	}
-	grants := trust.GrantsFor(root, made, rings, breakGlass)
+	v.grants = trust.GrantsFor(root, made, rings, breakGlass)
 	notes, err := g.notes(ctx)
 	if err != nil {
 		return v, "", err
 	}
-	if v.person, err = root.Signer(sig, grants, notes); err != nil {
+	if v.person, err = root.Signer(sig, v.grants, notes); err != nil {
 		return v, fmt.Sprintf("%v. What has to be signed is the text of: patchcycle cycle plan grants %s.", err, made.Cycle), nil
 	}
-	paper := patching.Paper{
-		Kind: patching.PaperGrants, Subject: string(made.Cycle), Document: grants.Text(), At: g.Now().UTC(),
+	v.signed = patching.Paper{
+		Kind: patching.PaperGrants, Subject: string(made.Cycle), Document: v.grants.Text(), At: g.Now().UTC(),
 		Signatures: []patching.PaperSignature{{Account: v.person.Account, Key: v.person.Key.Fingerprint(), Signature: sig, At: g.Now().UTC()}},
 	}
-	v.paper, v.grants = paper.Digest(), grants
-	if err := g.Store.SignPaper(ctx, paper); err != nil {
-		return v, "", err
+	v.paper = v.signed.Digest()
+	return v, "", nil
+}
+
+// count keeps a signature and says who has signed by now. From here on it counts with
+// machines too: who may not approve must have been refused before.
+func (g *Granting) count(ctx context.Context, v *vote) error {
+	if err := g.Store.SignPaper(ctx, v.signed); err != nil {
+		return err
 	}
-	papers, err := g.Store.Papers(ctx, patching.PaperGrants, string(made.Cycle))
+	papers, err := g.Store.Papers(ctx, patching.PaperGrants, v.signed.Subject)
 	if err != nil {
-		return v, "", err
+		return err
+	}
+	notes, err := g.notes(ctx)
+	if err != nil {
+		return err
 	}
 	for _, p := range papers {
 		if p.Digest() == v.paper {
-			v.persons, v.quorum, err = root.Votes(signed(p, notes), grants)
-			return v, "", err
+			v.persons, v.quorum, err = g.Root().Votes(signed(p, notes), v.grants)
+			return err
 		}
 	}
-	return v, "", fmt.Errorf("the grants %s were kept and are not there", v.paper.Short())
+	return fmt.Errorf("the grants %s were kept and are not there", v.paper.Short())
 }
 
 // behind says in words why nobody can sign yet; empty: they can. Under a root that has yet
@@ -206,24 +219,42 @@ func (g *Granting) notes(ctx context.Context) ([]trust.Note, error) {
 	return notes, nil
 }
 
-// signed is a paper with the delegations that its signatures need.
+// signed is a paper with the delegations that its signatures may go back to: a deputy
+// has several, for other times and policies.
 func signed(p patching.Paper, notes []trust.Note) trust.Signed {
 	s := trust.Signed{Document: p.Document}
+	var keys []trust.PersonKey
 	for _, sig := range p.Signatures {
 		s.Signatures = append(s.Signatures, sig.Signature)
-		key, err := trust.PersonSignature(sig.Signature).Key()
-		if err != nil {
-			continue
+		if key, err := trust.PersonSignature(sig.Signature).Key(); err == nil {
+			keys = append(keys, key)
 		}
-		at := slices.IndexFunc(notes, func(n trust.Note) bool {
-			d, err := trust.ReadDelegation(n.Document)
-			return err == nil && d.Key == key
-		})
-		if at >= 0 {
-			s.Notes = append(s.Notes, notes[at])
+	}
+	policy, made := about(p)
+	for _, n := range notes {
+		d, err := trust.ReadDelegation(n.Document)
+		if err == nil && slices.Contains(keys, d.Key) && d.Covers(policy, made) && len(s.Notes) < trust.MaxNotes {
+			s.Notes = append(s.Notes, n)
 		}
 	}
 	return s
+}
+
+// about says which policy a paper is of, and when it was made: by that it is judged who
+// could sign for whom.
+func about(p patching.Paper) (policy patching.PolicyName, made time.Time) {
+	switch p.Kind {
+	case patching.PaperGrants:
+		if g, err := trust.ReadGrants(p.Document); err == nil {
+			return g.Policy, g.Made
+		}
+	case patching.PaperPreApproval:
+		if a, err := trust.ReadPreApproval(p.Document); err == nil {
+			return a.Policy, a.NotBefore
+		}
+	case patching.PaperDelegation: // nobody signs one in another's name
+	}
+	return "", time.Time{}
 }
 
 // warrant gives the drafts of a cycle what they rest on, where people have signed for

@@ -400,13 +400,76 @@ func TestADelegateSignsForAnApproverWhoIsAway(t *testing.T) {
 	}
 }
 
+// Serves G6, Q15: a signature that does not count is not kept either, for it would count
+// with machines, and beside the next one.
+func TestTheSignatureOfWhoMayNotApproveIsNotKept(t *testing.T) {
+	for why, c := range map[string]struct {
+		by    patching.AccountName
+		spoil func(*signatories) func(*contract.VerifyActIn)
+	}{
+		"brought machines in": {"cy", func(*signatories) func(*contract.VerifyActIn) {
+			return func(in *contract.VerifyActIn) { in.Admitted = []patching.AccountName{"cy"} }
+		}},
+		"is the deputy of another and brought machines in": {"dee", func(h *signatories) func(*contract.VerifyActIn) {
+			h.delegate("cy", "dee")
+			return func(in *contract.VerifyActIn) { in.Admitted = []patching.AccountName{"dee"} }
+		}},
+		"has no account any more": {"cy", func(h *signatories) func(*contract.VerifyActIn) {
+			gone, err := h.Account(h.ctx, "cy")
+			require.NoError(h.t, err)
+			gone.Revoked = h.now
+			require.NoError(h.t, h.PutAccount(h.ctx, gone))
+			return func(*contract.VerifyActIn) {}
+		}},
+	} {
+		t.Run(why, func(t *testing.T) {
+			h := newSignatories(t)
+			h.enrol(8)
+			s := h.begin(monthly, patching.Monthly)
+			h.plan(&s)
+			s.Rings = []contract.RingState{{Name: "test", Ended: true}}
+			require.NotEmpty(t, h.vote(s, c.by, c.spoil(h)).Refused)
+			papers, err := h.Papers(h.ctx, patching.PaperGrants, string(s.ID))
+			require.NoError(t, err)
+			require.Empty(t, papers)
+			require.Equal(t, 1, h.vote(s, "ben").Persons)
+		})
+	}
+}
+
+// A deputy who is to sign at Christmas as well can still sign today, and what was signed
+// today still counts then.
+func TestASecondDelegationSpoilsNotTheFirst(t *testing.T) {
+	h := newSignatories(t)
+	h.enrol(8)
+	s := h.begin(monthly, patching.Monthly)
+	h.plan(&s)
+	s.Rings = []contract.RingState{{Name: "test", Ended: true}}
+	h.delegate("cy", "dee")
+	h.now = h.now.Add(time.Minute)
+	h.delegateFrom("cy", "dee", h.now.AddDate(0, 0, 20))
+	require.Empty(t, h.vote(s, "dee").Refused)
+	h.now = h.now.Add(time.Minute)
+	h.delegateFrom("cy", "dee", h.now.AddDate(0, 0, 40))
+	require.Equal(t, 2, h.vote(s, "ben").Persons)
+	h.release(s, "early")
+	for _, d := range h.desk.drafts(trust.Apply) {
+		require.NoError(t, h.taken(d))
+	}
+}
+
 // delegate has somebody sign that another signs for them.
 func (h *signatories) delegate(of, to patching.AccountName) {
 	h.t.Helper()
-	at := h.now.UTC().Truncate(time.Millisecond)
+	h.delegateFrom(of, to, h.now.Add(-time.Hour))
+}
+
+func (h *signatories) delegateFrom(of, to patching.AccountName, from time.Time) {
+	h.t.Helper()
+	at := from.UTC().Truncate(time.Millisecond)
 	note := trust.Delegation{
 		V: 1, Fleet: "acme", From: of, To: to, Key: h.key(to), Scopes: []string{"*"},
-		NotBefore: at.Add(-time.Hour), NotAfter: at.AddDate(0, 0, 14), Reason: "holiday",
+		NotBefore: at, NotAfter: at.AddDate(0, 0, 14), Reason: "holiday",
 	}
 	sig, err := trust.Sign(trust.DelegationPaper, note.Text(), h.keys[of])
 	require.NoError(h.t, err)

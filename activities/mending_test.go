@@ -1,12 +1,14 @@
 package activities_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/patchcycle/patchcycle/activities"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/patching/diagnose"
 	"github.com/patchcycle/patchcycle/store"
@@ -151,4 +153,24 @@ func TestACyclesFailuresAreDiagnosedAndTheirTasksSayWhatTheyShare(t *testing.T) 
 	require.Len(t, tasks, tokyo)
 	require.Contains(t, tasks[0].Tried, "machines at the site tokyo")
 	require.True(t, strings.HasPrefix(tasks[0].Steps, "Look after the site tokyo"), tasks[0].Steps)
+}
+
+// forgetful is a store that lost its contents.
+type forgetful struct{ activities.WaveStore }
+
+func (forgetful) Content(context.Context, patching.Digest) ([]byte, error) {
+	return nil, store.ErrNotFound
+}
+
+// A ring whose bundle nobody has any more comes to its end all the same.
+func TestALostBundleKeepsNobodyFromKnowingWhatFailed(t *testing.T) {
+	h := newHouse(t)
+	s, _ := h.early()
+	for _, d := range h.ring(s.ID, "early") {
+		h.ended(s.ID, d, patching.Failed, patching.ReasonInstallFailed, "nginx: postinst")
+	}
+	h.waves.Store = forgetful{h.waves.Store}
+	out, err := h.waves.Diagnose(h.ctx, contract.SliceIn{Cycle: s.ID, Ring: "early"})
+	require.NoError(t, err)
+	require.Contains(t, out.Words, "failed.")
 }

@@ -64,6 +64,12 @@ func (p *People) Verify(ctx context.Context, in contract.VerifyActIn) (contract.
 			out.Refused, out.NotNow = string(out.Account)+" has approved it already; a person counts once.", true
 		}
 	}
+	if out.Refused == "" && v.paper != "" {
+		if err := p.Granting.count(ctx, &v); err != nil {
+			return contract.VerifyActOut{}, err
+		}
+		out.Persons, out.Quorum = len(v.persons), v.quorum
+	}
 	if err := p.record(ctx, in, out); err != nil || out.Refused != "" || !v.brokeGlass() {
 		return out, err
 	}
@@ -102,7 +108,7 @@ func (p *People) sender(ctx context.Context, in contract.VerifyActIn) (contract.
 	return out, nil
 }
 
-// signed counts the signature of an approval. Without one it counts on the server's
+// signed says who has signed an approval. Without a signature it counts on the server's
 // word, unless the trust root asks for more.
 func (p *People) signed(ctx context.Context, in contract.VerifyActIn, out contract.VerifyActOut) (contract.VerifyActOut, vote, error) {
 	switch {
@@ -126,14 +132,13 @@ func (p *People) signed(ctx context.Context, in contract.VerifyActIn, out contra
 		out.Refused, out.NotNow = "another plan counts by now: look at it again.", true
 		return out, vote{}, nil
 	}
-	v, refused, err := p.Granting.count(ctx, made, in.Rings, in.Act.BreakGlass, in.Act.Signature)
+	v, refused, err := p.Granting.judge(ctx, made, in.Rings, in.Act.BreakGlass, in.Act.Signature)
 	if err != nil {
 		return out, v, err
 	}
 	out.Refused = refused
 	if refused == "" {
 		out.Account, out.By, out.Key, out.Paper = v.person.Account, v.person.By, v.person.Key.Fingerprint(), v.paper
-		out.Persons, out.Quorum = len(v.persons), v.quorum
 	}
 	return out, v, nil
 }
@@ -173,7 +178,8 @@ func (p *People) refuse(ctx context.Context, in contract.VerifyActIn, out contra
 		return fmt.Sprintf("it takes one of the roles %v, and %s has %v.", rule.May, account.Name, account.Roles), nil
 	case in.Verb == contract.VerbApprove && account.Name == in.Author && in.Act.BreakGlass == "":
 		return "the author of a cycle cannot approve it.", nil
-	case in.Verb == contract.VerbApprove && slices.Contains(in.Admitted, account.Name) && in.Act.BreakGlass == "":
+	case in.Verb == contract.VerbApprove && in.Act.BreakGlass == "" &&
+		(slices.Contains(in.Admitted, account.Name) || slices.Contains(in.Admitted, out.By)):
 		return "whoever brought machines into a cycle cannot approve it.", nil
 	}
 	return p.outside(ctx, rule, account, in)

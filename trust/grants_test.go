@@ -203,6 +203,37 @@ func TestADelegateSignsForWhoDelegatedAndTheTwoCountOnce(t *testing.T) {
 	}
 }
 
+// Serves Q15.
+func TestADelegateOfSeveralSignsByTheDelegationThatHolds(t *testing.T) {
+	o := newOffice(t)
+	note := func(from person, name patching.AccountName, change func(*Delegation)) Note {
+		d := Delegation{
+			V: 1, Fleet: "acme", From: name, To: "eve", Key: o.eve.key, Scopes: []string{"policy:servers"},
+			NotBefore: o.plan.Made.Add(-time.Hour), NotAfter: o.plan.Made.Add(time.Hour), Reason: "holiday",
+		}
+		if change != nil {
+			change(&d)
+		}
+		return Note{Document: d.Text(), Signature: from.sign(t, DelegationPaper, d.Text())}
+	}
+	holds := note(o.ana, "ana", nil)
+	for name, other := range map[string]Note{
+		"one that has not begun":        note(o.ana, "ana", func(d *Delegation) { d.NotBefore = o.plan.Made.Add(time.Minute) }),
+		"one that is over":              note(o.ana, "ana", func(d *Delegation) { d.NotAfter = o.plan.Made.Add(-time.Minute) }),
+		"one for another policy":        note(o.ana, "ana", func(d *Delegation) { d.Scopes = []string{"policy:laptops"} }),
+		"one by who may not themselves": note(o.cy, "cy", nil),
+		"one to another, that is over":  note(o.ana, "ana", func(d *Delegation) { d.Key = o.cy.key; d.NotAfter = o.plan.Made.Add(-time.Minute) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, notes := range [][]Note{{other, holds}, {holds, other}} {
+				s := o.signed(t, o.grants(), o.eve, o.ben)
+				s.Notes = notes
+				require.NoError(t, o.take(o.ordered(t, o.draft(), o.warrant(t, s))))
+			}
+		})
+	}
+}
+
 func TestAKeyOfHardwareCountsIfSomebodyTouchedIt(t *testing.T) {
 	o := newOffice(t)
 	for flags, counts := range map[byte]bool{1: true, 5: true, 0: false, 4: false} {

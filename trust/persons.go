@@ -39,8 +39,9 @@ type Delegation struct {
 // a change of the trust root.
 const MaxDelegation = 45 * 24 * time.Hour
 
-// maxNotes bounds the work that one document can cause, as [maxSignatures] does.
-const maxNotes = maxSignatures
+// MaxNotes is how many delegations a document may come with. It bounds the work that one
+// can cause, as [maxSignatures] does.
+const MaxNotes = maxSignatures
 
 // Text is what is signed.
 func (d Delegation) Text() []byte { return Canonical(d) }
@@ -80,7 +81,7 @@ func (s Signed) signers(paper Paper) ([]PersonKey, error) {
 		return nil, refuse(WhySize, "a document of %d bytes, want 1 to %d", len(s.Document), MaxEnvelope)
 	case len(s.Signatures) == 0:
 		return nil, refuse(WhySignature, "nobody has signed it")
-	case len(s.Signatures) > maxSignatures || len(s.Notes) > maxNotes:
+	case len(s.Signatures) > maxSignatures || len(s.Notes) > MaxNotes:
 		return nil, refuse(WhySize, "%d signatures and %d delegations, at most %d each are checked", len(s.Signatures), len(s.Notes), maxSignatures)
 	}
 	var keys []PersonKey
@@ -212,53 +213,71 @@ func (p Person) overlaps(o Person) bool {
 	return slices.ContainsFunc(behind(p), func(a patching.AccountName) bool { return a != "" && slices.Contains(behind(o), a) })
 }
 
-// person finds out whom a key signs for.
+// person finds out whom a key signs for. Of several delegations to a key the first one
+// counts by which it may sign: one that is over, or for another policy, is no obstacle.
 func (r Root) person(k PersonKey, notes []Note, q quorumRule) (Person, error) {
-	p := Person{Key: k}
-	a, known := r.approver(k)
-	if known {
-		p.Account = a.Account
-	} else {
-		d, by, err := r.delegated(k, notes, q)
-		if err != nil {
-			return p, err
-		}
-		a, p.Account, p.By = by, d.From, d.To
+	if a, known := r.approver(k); known {
+		p := Person{Account: a.Account, Key: k}
+		return p, q.admits(p, a)
 	}
-	switch {
-	case !slices.Contains(a.Roles, q.role):
-		return p, refuse(WhyQuorum, "%s is no %s in the trust root", a.Account, q.role)
-	case !covers(a.Scopes, q.scope):
-		return p, refuse(WhyQuorum, "policy %.64q is outside of what %s may approve", q.scope, a.Account)
-	case q.author != "" && (p.Account == q.author || p.By == q.author):
-		return p, refuse(WhyQuorum, "%s is the plan's author, who cannot approve it", q.author)
-	}
-	return p, nil
-}
-
-// delegated finds the note that lets a key sign, and the approver who wrote it.
-func (r Root) delegated(k PersonKey, notes []Note, q quorumRule) (Delegation, Approver, error) {
-	unknown := refuse(WhyQuorum, "%s is no approver's key", k.Fingerprint())
+	no := Person{Key: k}
+	var first error
 	for _, n := range notes {
 		d, err := r.Delegates(n)
 		if err != nil {
-			return d, Approver{}, err
+			return no, err
 		}
-		switch {
-		case d.Key != k:
+		if d.Key != k {
 			continue
-		case q.made.Before(d.NotBefore) || q.made.After(d.NotAfter):
-			return d, Approver{}, refuse(WhyQuorum, "the delegation from %s to %s holds from %s to %s, and the plan is of %s", d.From, d.To,
-				d.NotBefore.Format(time.RFC3339), d.NotAfter.Format(time.RFC3339), q.made.Format(time.RFC3339))
-		case !covers(d.Scopes, q.scope):
-			return d, Approver{}, refuse(WhyQuorum, "the delegation from %s to %s is not for policy %.64q", d.From, d.To, q.scope)
 		}
 		// The roles and scopes are those of who delegates, by the key that signed.
 		by, _ := n.Signature.Key()
 		a, _ := r.approver(by)
-		return d, a, nil
+		p := Person{Account: d.From, By: d.To, Key: k}
+		if err = d.admits(q); err == nil {
+			err = q.admits(p, a)
+		}
+		if err == nil {
+			return p, nil
+		}
+		if first == nil {
+			no, first = p, err
+		}
 	}
-	return Delegation{}, Approver{}, unknown
+	if first == nil {
+		first = refuse(WhyQuorum, "%s is no approver's key", k.Fingerprint())
+	}
+	return no, first
+}
+
+// admits says why the person does not count, who signs by the key of a.
+func (q quorumRule) admits(p Person, a Approver) error {
+	switch {
+	case !slices.Contains(a.Roles, q.role):
+		return refuse(WhyQuorum, "%s is no %s in the trust root", a.Account, q.role)
+	case !covers(a.Scopes, q.scope):
+		return refuse(WhyQuorum, "policy %.64q is outside of what %s may approve", q.scope, a.Account)
+	case q.author != "" && (p.Account == q.author || p.By == q.author):
+		return refuse(WhyQuorum, "%s is the plan's author, who cannot approve it", q.author)
+	}
+	return nil
+}
+
+// admits says why nobody signs by the delegation what the rule is for.
+func (d Delegation) admits(q quorumRule) error {
+	switch {
+	case d.Covers(q.scope, q.made):
+		return nil
+	case !covers(d.Scopes, q.scope):
+		return refuse(WhyQuorum, "the delegation from %s to %s is not for policy %.64q", d.From, d.To, q.scope)
+	}
+	return refuse(WhyQuorum, "the delegation from %s to %s holds from %s to %s, and the plan is of %s", d.From, d.To,
+		d.NotBefore.Format(time.RFC3339), d.NotAfter.Format(time.RFC3339), q.made.Format(time.RFC3339))
+}
+
+// Covers reports whether the delegation is for a policy's papers that were made then.
+func (d Delegation) Covers(p patching.PolicyName, made time.Time) bool {
+	return covers(d.Scopes, p) && !made.Before(d.NotBefore) && !made.After(d.NotAfter)
 }
 
 func (r Root) approver(k PersonKey) (Approver, bool) {

@@ -122,12 +122,13 @@ func (p PreApproval) Covers(b patching.Bundle) error {
 	return nil
 }
 
-// Undoes says why one bundle does not lead back to where the other began; nil: it
-// does, or a part of the way.
-func Undoes(back, forth patching.Bundle) error {
+// Undoes says why a bundle does not lead back to where others began; nil: it does, or a
+// part of the way. Forth are the patches that the machine was given: what had come there
+// otherwise is not taken back.
+func Undoes(back patching.Bundle, forth []patching.Patch) error {
 	type step struct{ name, arch, from, to string }
 	undo := map[step]bool{}
-	for _, p := range forth.Patches() {
+	for _, p := range forth {
 		undo[step{p.Name, p.Arch, p.To, p.From}] = true
 	}
 	for _, p := range back.Patches() {

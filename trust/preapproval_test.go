@@ -134,9 +134,10 @@ func TestGoingBackUnderAPreApprovalLeadsToWhatWasThere(t *testing.T) {
 	bundle := func(patches ...patching.Patch) patching.Bundle {
 		return patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: patches}}}
 	}
-	forth := bundle(
-		patching.Patch{Action: patching.Upgrade, Name: "openssl", Arch: "amd64", From: "1", To: "2"},
-		patching.Patch{Action: patching.Install, Name: "libssl3", Arch: "amd64", To: "2"})
+	forth := []patching.Patch{
+		{Action: patching.Upgrade, Name: "openssl", Arch: "amd64", From: "1", To: "2"},
+		{Action: patching.Install, Name: "libssl3", Arch: "amd64", To: "2"},
+	}
 	back := func(name, from, to string) patching.Bundle {
 		return bundle(patching.Patch{Action: patching.Downgrade, Name: name, Arch: "amd64", From: from, To: to})
 	}

@@ -108,6 +108,48 @@ func TestMachinesThatComeInWhileTheLastRingEndsDoNotMissTheCycle(t *testing.T) {
 	require.Equal(t, map[patching.Outcome]int{patching.Patched: 54}, w.run(t, contract.CycleState{}).Outcomes)
 }
 
+// Serves U1: an approval that comes while another machine joins the ring that is asked
+// about does not let that machine be patched, which nobody has seen.
+func TestAMachineThatJoinsARingWhileItIsApprovedIsApprovedToo(t *testing.T) {
+	w := newWorld(t)
+	w.rings[1].Approve = true
+	var late *answer
+	w.env.OnActivity(contract.AdmitMachines.Name, mock.Anything, mock.Anything).
+		Return(func(_ context.Context, in contract.AdmitIn) (contract.AdmitOut, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if len(w.admitted) == 0 {
+				return w.admit(in)
+			}
+			require.True(t, in.State.Undecided("added-1"))
+			w.revision = in.State.Plan.Revision + 1
+			w.machines = append(w.machines, &machine{
+				id: "late", ring: "added-1", site: "berlin", after: 5 * time.Minute, outcome: patching.Patched, state: patching.DeploymentPlanned,
+			})
+			out := contract.AdmitOut{Plan: in.State.Plan, Admitted: 1, Words: "It comes in."}
+			out.Plan.Hash, out.Plan.Revision = w.hash(), w.revision
+			return out, nil
+		}).After(time.Hour)
+	w.whenPhase(patching.PhaseApproval, func() {
+		w.approve("ben")
+		w.whenPhase(patching.PhaseDeploy, func() {
+			w.act(contract.VerbAdmit, "olga", contract.Act{Assets: []patching.AssetID{"new-1"}, Reason: "installed last night"})
+			w.whenPhase(patching.PhaseApproval, func() {
+				w.act(contract.VerbAdmit, "olga", contract.Act{Assets: []patching.AssetID{"late"}, Reason: "this one too"})
+				w.at(time.Minute, func() { w.approve("ben") })
+				w.at(24*time.Hour, func() {
+					require.Zero(t, w.released("added-1"), "nobody has seen the machine that came last")
+					late = w.approve("ben")
+				})
+			})
+		})
+	})
+	out := w.run(t, contract.CycleState{})
+	require.Equal(t, map[patching.Outcome]int{patching.Patched: 54}, out.Outcomes)
+	require.NotNil(t, late, "the cycle was over before anybody had seen the machine that came last")
+	require.True(t, late.Accepted, late.Words)
+}
+
 func TestMachinesDoNotComeIn(t *testing.T) {
 	w := newWorld(t)
 	w.rings[1].Approve = true

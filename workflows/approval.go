@@ -26,21 +26,18 @@ func (c *cycle) approval(ctx workflow.Context) (patching.Phase, error) {
 			return "", err
 		}
 	}
-	settled := func() bool { return c.agreed() || c.s.SentBack || c.s.Ending != nil }
-	for !settled() {
-		at, what := c.nextReminder()
-		ok, err := awaitUntil(ctx, at, what, func() bool { return settled() || c.tooLong(ctx) })
-		if err != nil {
+	for {
+		if again, err := c.awaitPeople(ctx); err != nil || again {
+			return patching.PhaseApproval, err
+		}
+		// Machines that are being brought in may join the ring that is asked about: then
+		// nobody has seen them, and who agreed looks at that plan anew.
+		stands := func() bool { return !c.planning.IsLocked() || c.s.SentBack || c.s.Ending != nil }
+		if err := workflow.Await(ctx, stands); err != nil {
 			return "", err
 		}
-		if ok && !settled() {
-			return patching.PhaseApproval, nil // in a new run
-		}
-		if ok {
+		if c.settled() {
 			break
-		}
-		if err := c.remind(ctx, what); err != nil {
-			return "", err
 		}
 	}
 	c.s.Asked = time.Time{}
@@ -63,6 +60,30 @@ func (c *cycle) approval(ctx workflow.Context) (patching.Phase, error) {
 	}
 	return patching.PhaseDeploy, nil
 }
+
+// awaitPeople waits until people have decided, or nobody did in time. Again is set when
+// the history has grown too long: a new run waits on.
+func (c *cycle) awaitPeople(ctx workflow.Context) (again bool, err error) {
+	for !c.settled() {
+		at, what := c.nextReminder()
+		ok, err := awaitUntil(ctx, at, what, func() bool { return c.settled() || c.tooLong(ctx) })
+		switch {
+		case err != nil:
+			return false, err
+		case ok && !c.settled():
+			return true, nil
+		case ok:
+			return false, nil
+		}
+		if err := c.remind(ctx, what); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// settled reports whether people have decided about the plan, or need not any more.
+func (c *cycle) settled() bool { return c.agreed() || c.s.SentBack || c.s.Ending != nil }
 
 // agreed reports whether the quorum has agreed to the plan that counts.
 func (c *cycle) agreed() bool {

@@ -119,7 +119,7 @@ func (a *Agent) begin(ctx context.Context, w *work, b patching.Bundle) error {
 	w.baseline(health)
 	if w.Order.Verb == trust.Apply {
 		a.mu.Lock()
-		a.state.Tried = &tried{w.Order.Cycle, w.Order.Bundle}
+		a.state.Tried = a.state.Tried.then(w.Order, already)
 		a.mu.Unlock()
 	}
 	w.Phase, w.Tries, w.Since = phaseInstall, 0, a.cfg.Clock.Now().UTC()

@@ -4,16 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
-// tried is what this machine did last that nobody had seen: going back from it
+// tried is what this machine was given last: going back from it under a pre-approval
 // leads to what was there before, and to nothing else.
 type tried struct {
 	Cycle  patching.CycleID `json:"cycle"`
 	Bundle patching.Digest  `json:"bundle"`
+	// Already are the numbers of the bundle's patches that were in place before: of these
+	// the bundle alone says from where they came, and whoever made it may lie.
+	Already []int `json:"already,omitempty"`
+}
+
+// then is what has been tried once an order begins that finds some of its patches in
+// place. What an earlier order brought there for the same bundle is not of before.
+func (t *tried) then(o trust.Order, already []int) *tried {
+	if t != nil && t.Cycle == o.Cycle && t.Bundle == o.Bundle {
+		already = slices.DeleteFunc(slices.Clone(already), func(n int) bool { return !slices.Contains(t.Already, n) })
+	}
+	return &tried{o.Cycle, o.Bundle, already}
+}
+
+// given returns those of a bundle's patches that the machine was given.
+func (t *tried) given(b patching.Bundle) (out []patching.Patch) {
+	for n, p := range b.Patches() {
+		if !slices.Contains(t.Already, n) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // approved looks once more at what an order rests on, before anything is touched: a
@@ -40,7 +63,10 @@ func (e *outsideApproval) Unwrap() error { return e.error }
 
 // preApproved holds a bundle to the rule under which nobody has to have seen it.
 func (a *Agent) preApproved(ctx context.Context, w *work, b patching.Bundle, p trust.PreApproval, before *tried) error {
-	if w.Order.Verb == trust.Revert {
+	switch w.Order.Verb {
+	case trust.Reboot:
+		return nil // it installs nothing
+	case trust.Revert:
 		return a.leadsBack(ctx, w.Order, b, before)
 	}
 	if err := p.Covers(b); err != nil {
@@ -91,8 +117,7 @@ func (a *Agent) comeWithUpgrades(ctx context.Context, b patching.Bundle) error {
 	return nil
 }
 
-// leadsBack checks that a bundle undoes what the machine did last under a
-// pre-approval.
+// leadsBack checks that a bundle undoes what the machine was given last.
 func (a *Agent) leadsBack(ctx context.Context, o trust.Order, back patching.Bundle, before *tried) error {
 	if before == nil || before.Cycle != o.Cycle {
 		return &outsideApproval{fmt.Errorf("nothing was done here in %s that could be taken back", o.Cycle)}
@@ -101,7 +126,7 @@ func (a *Agent) leadsBack(ctx context.Context, o trust.Order, back patching.Bund
 	if err != nil {
 		return err
 	}
-	if err := trust.Undoes(back, forth); err != nil {
+	if err := trust.Undoes(back, before.given(forth)); err != nil {
 		return &outsideApproval{err}
 	}
 	return nil

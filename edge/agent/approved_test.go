@@ -131,23 +131,41 @@ func TestTheModeIsRaisedOnTheMachineAloneAndLoweredByNobody(t *testing.T) {
 }
 
 func TestAnApproverWhoLeavesTheTrustRootTakesWhatHasNotStartedAlong(t *testing.T) {
-	b, ana := underGrants(t)
-	d := b.draft(trust.Apply, small())
-	b.grant(&d, ana)
-	b.clock.now = tonight.Add(-2 * time.Hour)
-	b.office.issue(d)
-	b.turn()
-	require.NotNil(t, b.agent.state.find("o-1"), "accepted before its window")
+	for _, verb := range []trust.Verb{trust.Apply, trust.Revert, trust.Reboot} {
+		t.Run(string(verb), func(t *testing.T) {
+			b, ana := underGrants(t)
+			d := b.draft(verb, small())
+			if verb == trust.Revert {
+				b.box.installed["openssl"] = "2"
+			}
+			b.grant(&d, ana)
+			b.clock.now = tonight.Add(-2 * time.Hour)
+			b.office.issue(d)
+			b.turn()
+			require.NotNil(t, b.agent.state.find("o-1"), "accepted before its window")
 
-	next := b.office.root.Bump(1)
-	next.Approvers = []trust.Approver{{Account: "ben", Key: newApprover(t, 12).key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}}}
-	b.office.root, b.office.newRoot = next, next.Seal(b.office.keys.Root)
-	b.until(tonight)
-	b.office.permit("o-1")
-	end := b.untilFinal("o-1")
-	assert.Equal(t, patching.Deferred, end.Outcome)
-	assert.Contains(t, end.Detail, "no approver's key")
-	assert.Empty(t, b.box.wrote)
+			next := b.office.root.Bump(1)
+			next.Approvers = []trust.Approver{{Account: "ben", Key: newApprover(t, 12).key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}}}
+			b.office.root, b.office.newRoot = next, next.Seal(b.office.keys.Root)
+			b.until(tonight)
+			b.office.permit("o-1")
+			boot := b.box.Boot()
+			end := b.untilFinal("o-1")
+			assert.NotEqual(t, patching.Patched, end.Outcome)
+			assert.Contains(t, end.Detail, "no approver's key")
+			assert.Empty(t, b.box.wrote)
+			assert.Equal(t, boot, b.box.Boot(), "it did not restart")
+		})
+	}
+}
+
+func TestAPreApprovedMachineRestarts(t *testing.T) {
+	b, ana := underGrants(t)
+	d := b.draft(trust.Reboot, small())
+	b.preApprove(&d, ana)
+	boot := b.box.Boot()
+	assert.Equal(t, patching.StageFinished, b.order(d).Stage)
+	assert.NotEqual(t, boot, b.box.Boot())
 }
 
 // Serves G5, Q15.
@@ -211,6 +229,37 @@ func TestUnderAPreApprovalNothingIsTakenBackThatTheMachineWasNotGiven(t *testing
 	back.ID = "o-3"
 	assert.Contains(t, b.order(back).Detail, "not the way back")
 	assert.Equal(t, "2", b.box.installed["openssl"])
+}
+
+// Serves G5: a bundle that says of a version in place that it came from a flawed one does
+// not make that the way back.
+func TestUnderAPreApprovalNothingGoesBackToAVersionThatWasNotThere(t *testing.T) {
+	b, ana := underGrants(t)
+	one := func(patches ...patching.Patch) patching.Bundle {
+		return patching.Bundle{Manager: "apt", Steps: []patching.Step{{Patches: patches}}}
+	}
+	d := b.draft(trust.Apply, one(upgrade("openssl", "1", "2"), upgrade("nginx", "0.5", "7"))) // 7 is there
+	b.preApprove(&d, ana)
+	assert.Equal(t, patching.Patched, b.order(d).Outcome)
+	back := b.draft(trust.Revert, one(upgrade("openssl", "1", "2"), upgrade("nginx", "0.5", "7")))
+	back.ID, back.Warrant = "o-2", d.Warrant
+	assert.Contains(t, b.order(back).Detail, "not the way back")
+	assert.Equal(t, map[string]string{"openssl": "2", "nginx": "7", "linux": "5"}, b.box.installed)
+}
+
+func TestWhatAFirstTryBroughtIsTakenBackAfterTheSecond(t *testing.T) {
+	b, ana := underGrants(t)
+	d := b.draft(trust.Apply, twoSteps())
+	b.preApprove(&d, ana)
+	assert.Equal(t, patching.Patched, b.order(d).Outcome)
+	b.box.installed["linux"] = "5" // its last package is gone again
+	again := d
+	again.ID = "o-2"
+	assert.Equal(t, patching.Patched, b.order(again).Outcome)
+	back := b.draft(trust.Revert, twoSteps())
+	back.ID, back.Warrant = "o-3", d.Warrant
+	assert.Equal(t, patching.RolledBack, b.order(back).Outcome)
+	assert.Equal(t, map[string]string{"openssl": "1", "nginx": "7", "linux": "5"}, b.box.installed)
 }
 
 // A trust root whose root key changed twice while the agent was running is still

@@ -124,6 +124,11 @@ func (a *Agent) remains(ctx context.Context, w *work, b patching.Bundle) (words 
 func (a *Agent) restartOnly(ctx context.Context, w *work) error {
 	switch w.Phase {
 	case phaseBegin:
+		if end, err := a.approved(ctx, w, patching.Bundle{}); err != nil {
+			return a.failBy(ctx, w, err, patching.ReasonPreflight)
+		} else if end != nil {
+			return a.fail(ctx, w, *end)
+		}
 		health, err := a.health(ctx)
 		if err != nil {
 			return a.failBy(ctx, w, err, patching.ReasonPreflight)

@@ -357,6 +357,17 @@ func TestWhatTheLineSaysOfAHoldIsHeeded(t *testing.T) {
 	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
 }
 
+func TestAHoldThatIsSaidAgainIsNoNews(t *testing.T) {
+	b := newBench(t)
+	said := func() uplink.PollResponse {
+		until := tonight.Add(time.Hour).In(time.FixedZone("", 20700)) // as it is read: a zone of its own each time
+		return uplink.PollResponse{Hold: &uplink.Hold{By: "sue", Reason: "stocktaking", Until: until}}
+	}
+	assert.True(t, b.agent.Take(said()))
+	assert.False(t, b.agent.Take(said()))
+	assert.True(t, b.agent.Take(uplink.PollResponse{}), "it was lifted")
+}
+
 func TestWhoWasHeldUntilTheWindowsEndSaysSo(t *testing.T) {
 	b := newBench(t)
 	b.apply(small())

@@ -35,7 +35,7 @@ type state struct {
 	// Told is the agent's version that the last inventory told.
 	Told  string            `json:"told,omitempty"`
 	Known []patching.Digest `json:"known,omitempty"`
-	// Tried is what was done last under a pre-approval; nil: nothing.
+	// Tried is what was done last; nil: nothing.
 	Tried *tried `json:"tried,omitempty"`
 	// ClockOff is how far ahead of the server's this machine's clock was when the
 	// server last said what it shows; 0: close enough.

@@ -80,7 +80,7 @@ func (a *Agent) takeHold(h *uplink.Hold) (news bool) {
 	if h != nil {
 		is = &Hold{By: clip(h.By, 200), Reason: clip(h.Reason, 200), Until: h.Until}
 	}
-	news = (is == nil) != (a.said == nil) || is != nil && *is != *a.said
+	news = !is.Same(a.said)
 	if a.said = is; news {
 		a.log.Warn("what the server says of a hold has changed", zap.Any("hold", is))
 	}

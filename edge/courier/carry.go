@@ -57,11 +57,12 @@ func (c *Courier) parcels() http.Handler {
 
 // plain refuses paths that could mean one thing to our list and another to the server.
 // What is left is judged, and asked for, in the one spelling that we give it: apt
-// writes %2b for +.
+// writes %2b for +, and %253a for the %3a that stands for a version's colon in the names
+// of some archives' packages.
 func plain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := r.URL
-		odd := strings.ContainsFunc(u.Path, func(c rune) bool { return c == '%' || c == '\\' || !unicode.IsPrint(c) })
+		odd := strings.ContainsFunc(colon.Replace(u.Path), func(c rune) bool { return c == '%' || c == '\\' || !unicode.IsPrint(c) })
 		if odd || u.IsAbs() || u.RawQuery != "" || u.ForceQuery || path.Clean(u.Path) != u.Path || r.Method == http.MethodHead {
 			notCarried(w, r)
 			return
@@ -70,6 +71,10 @@ func plain(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// colon takes out the only percent sign of a name that means nothing else to whoever
+// should unescape it twice.
+var colon = strings.NewReplacer("%3a", "", "%3A", "")
 
 func notCarried(w http.ResponseWriter, _ *http.Request) {
 	uplink.WriteError(w, &uplink.Error{Status: http.StatusForbidden, Words: "the courier carries no such request"})

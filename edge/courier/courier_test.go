@@ -126,12 +126,14 @@ func TestAPathThatIsNotInTheClosedListIsNotCarried(t *testing.T) {
 		{Parcels(letters), request("GET", snapshot)},
 		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/pool/g/gcc_12.2.0-14+deb12u1_amd64.deb")},
 		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/pool/o/openssl_3.0.22-1%7edeb12u2%2bb1_amd64.deb")}, // as apt writes it
+		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/pool/n/nginx_1%253a1.22_amd64.deb")},                // of a file called nginx_1%3a1.22
 	} {
 		status, said := say(t, want.socket, want.request)
 		require.Equal(t, http.StatusOK, status, "%s: %s", want.request, said)
 	}
-	require.Len(t, f.got(), 6)
+	require.Len(t, f.got(), 7)
 	require.Equal(t, "GET /snapshot/0a/debian/1f/pool/o/openssl_3.0.22-1~deb12u2+b1_amd64.deb", f.got()[5])
+	require.Equal(t, "GET /snapshot/0a/debian/1f/pool/n/nginx_1%253a1.22_amd64.deb", f.got()[6])
 	for _, never := range []struct{ socket, request string }{
 		{letters, request("POST", uplink.EnrolPath)}, // a person enrols, and names the server
 		{letters, request("GET", uplink.PollPath)},
@@ -159,6 +161,8 @@ func TestAPathThatIsNotInTheClosedListIsNotCarried(t *testing.T) {
 		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/%2e%2e/%2e%2e/x")},
 		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f//x")},
 		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/%252e%252e/x")},
+		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/%25253a/x")},
+		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/%25%253a2e/x")},
 		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/a%5c..%5cx")},
 		{Parcels(letters), request("GET", "/snapshot/0a/debian/1f/a%00b")},
 		{Parcels(letters), request("GET", "/snapshot/0a%2fdebian/1f%0d%0aHost:%20elsewhere/x")},
@@ -169,7 +173,7 @@ func TestAPathThatIsNotInTheClosedListIsNotCarried(t *testing.T) {
 		if !strings.HasPrefix(never.request, "OPTIONS * ") { // to that Go itself says nothing, with 200
 			require.NotEqual(t, http.StatusOK, status, "%s: %s", never.request, said)
 		}
-		require.Len(t, f.got(), 6, never.request)
+		require.Len(t, f.got(), 7, never.request)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -186,6 +187,32 @@ func TestPackagesComeThroughThePipeAsTheyAreAlsoAfterTheCourierWasKilled(t *test
 	require.Equal(t, whole, got)
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
+// Serves Q13: at 32 kB a second a kernel takes longer than any silence is borne.
+func TestAPipeIsCutWhenNothingComesAndNotWhileAPackageDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		apt, near := net.Pipe()
+		far, server := net.Pipe()
+		ended := make(chan error, 1)
+		go func() { ended <- pipe(t.Context(), near, func(context.Context) (net.Conn, error) { return far, nil }) }()
+		go func() { _, _ = apt.Write([]byte("GET")) }()
+		_, err := server.Read(make([]byte, 3))
+		require.NoError(t, err)
+		go func() {
+			for range 30 {
+				time.Sleep(time.Minute)
+				_, _ = server.Write([]byte("x"))
+			}
+		}()
+		for n := range 30 {
+			_, err := apt.Read(make([]byte, 1))
+			require.NoError(t, err, "after %d minutes", n)
+		}
+		last := time.Now()
+		require.NoError(t, <-ended)
+		require.Equal(t, pipeIdle, time.Since(last))
+	})
 }
 
 func TestAHandThatHasANetworkRefusesToBeOne(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -98,11 +97,13 @@ func pipe(ctx context.Context, near net.Conn, dial func(context.Context) (net.Co
 	return nil
 }
 
-// pour copies until either end is closed, or nothing comes.
-func pour(to io.Writer, from net.Conn) {
+// pour copies until either end is closed, or nothing comes by either way: who waits for
+// a package says nothing meanwhile, however long that takes on a slow line.
+func pour(to, from net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
-		_ = from.SetReadDeadline(time.Now().Add(pipeIdle))
+		until := time.Now().Add(pipeIdle)
+		_ = errors.Join(from.SetReadDeadline(until), to.SetReadDeadline(until))
 		n, err := from.Read(buf)
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {

@@ -47,9 +47,12 @@ func (k Keeper) Judge(ctx context.Context, reaches func(context.Context) (bool, 
 		return Nothing, k.disarm(ctx)
 	}
 	version, status, err := k.installed(ctx)
+	silent := fmt.Sprintf("it had not reported in %s after it was installed.", k.Now().Sub(r.Began).Round(time.Second))
 	switch {
 	case err != nil:
 		return Again, err
+	case status == "installed" && version == r.From && k.cutOff():
+		return Back, k.end(ctx, r, PutBack, silent)
 	case status == "installed" && version == r.From:
 		return Nothing, k.end(ctx, r, Void, "dpkg did not replace it.")
 	case status == "installed" && version != r.To:
@@ -61,7 +64,6 @@ func (k Keeper) Judge(ctx context.Context, reaches func(context.Context) (bool, 
 		return Waits, nil
 	}
 	r.Tries++
-	silent := fmt.Sprintf("it had not reported in %s after it was installed.", k.Now().Sub(r.Began).Round(time.Second))
 	back := k.putBack(ctx)
 	if back == nil {
 		return Back, k.end(ctx, r, PutBack, silent)
@@ -108,6 +110,10 @@ func (k Keeper) putBack(ctx context.Context) error {
 	_, err := k.Run(ctx, 10*time.Minute, "dpkg", "--force-confold", "--force-downgrade", "--install", k.file(packageFile))
 	return err
 }
+
+// cutOff reports whether the power went while a release was put back: the sign of it is
+// then still there. It is taken away, for it would keep the next release off probation.
+func (k Keeper) cutOff() bool { return os.Remove(k.file(busyFile)) == nil }
 
 func oneLine(err error) string {
 	words := strings.Join(strings.Fields(err.Error()), " ")

@@ -177,11 +177,15 @@ func TestWhatAJudgeFindsDecidesWhatHeDoes(t *testing.T) {
 		"whether anybody answers cannot be said": {
 			answer: func(context.Context) (bool, error) { return false, errors.New("no such unit") }, want: Back, state: PutBack, version: "1.0",
 		},
-		"somebody has dpkg's lock":           {before: func(d *desk) { d.refuse = 1 }, want: Again, state: Open, version: "1.1"},
-		"somebody installed a third":         {before: func(d *desk) { d.install(d.release("1.2", "")) }, want: Nothing, state: Void, version: "1.2"},
-		"it was not replaced after all":      {before: func(d *desk) { d.install(d.release("1.0", "")) }, want: Nothing, state: Void, version: "1.0"},
-		"somebody removed it":                {before: func(d *desk) { d.remove() }, want: Nothing, state: Void, version: "1.1"},
-		"its script failed and it is broken": {before: func(d *desk) { d.halve() }, want: Back, state: PutBack, version: "1.0"},
+		"somebody has dpkg's lock":      {before: func(d *desk) { d.refuse = 1 }, want: Again, state: Open, version: "1.1"},
+		"somebody installed a third":    {before: func(d *desk) { d.install(d.release("1.2", "")) }, want: Nothing, state: Void, version: "1.2"},
+		"it was not replaced after all": {before: func(d *desk) { d.install(d.release("1.0", "")) }, want: Nothing, state: Void, version: "1.0"},
+		"somebody removed it":           {before: func(d *desk) { d.remove() }, want: Nothing, state: Void, version: "1.1"},
+		"the power went as it had been put back": {
+			before: func(d *desk) { d.install(d.release("1.0", "")); d.busy() }, want: Back, state: PutBack, version: "1.0",
+		},
+		"the power went before it was put back": {before: func(d *desk) { d.busy() }, want: Back, state: PutBack, version: "1.0"},
+		"its script failed and it is broken":    {before: func(d *desk) { d.halve() }, want: Back, state: PutBack, version: "1.0"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			d := newDesk(t)
@@ -198,11 +202,18 @@ func TestWhatAJudgeFindsDecidesWhatHeDoes(t *testing.T) {
 			require.Equal(t, c.want == Again, err != nil)
 			require.Equal(t, c.state, d.record().State)
 			require.Equal(t, c.state == Open, d.armed())
+			require.NoFileExists(t, d.keeper.file(busyFile), "the next release is on probation again")
 			version, _, err := d.keeper.installed(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, c.version, version)
 		})
 	}
+}
+
+// busy leaves what a judge leaves who was cut off.
+func (d *desk) busy() {
+	d.t.Helper()
+	require.NoError(d.t, os.WriteFile(d.keeper.file(busyFile), nil, 0o600))
 }
 
 func (d *desk) remove() {

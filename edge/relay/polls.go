@@ -342,7 +342,7 @@ func (r *Relay) note(resp uplink.PollResponse) {
 	if !resp.At.IsZero() {
 		r.serverAt, r.heardAt = resp.At, time.Now()
 	}
-	if (r.held == nil) != (resp.Hold == nil) || r.held != nil && *r.held != *resp.Hold {
+	if !resp.Hold.Same(r.held) {
 		r.held, r.heldNew = resp.Hold, true
 	}
 }

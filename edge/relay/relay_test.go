@@ -3,6 +3,8 @@ package relay_test
 import (
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
 	"reflect"
 	"sync"
 	"testing"
@@ -310,6 +312,24 @@ func TestAFileInTheRelaysFolderHoldsItsSite(t *testing.T) {
 	require.Equal(t, &own, poll(0).Hold)
 	require.NoError(t, holdfile.Lift(dir))
 	eventually(t, "it is lifted", func() bool { return poll(0).Hold.By == "the server" })
+}
+
+// Serves Q6: the machines of a site are not told every second what they know.
+func TestAHoldWhoseEndIsWrittenInAnotherZoneIsNewsOnce(t *testing.T) {
+	dir := t.TempDir()
+	r := start(t, newServer(t), func(o *relay.Options) { o.Dir = dir })
+	d := newDevice(1)
+	poll := func(wait int) uplink.PollResponse {
+		resp, err := r.link.Poll(t.Context(), uplink.PollRequest{Devices: []uplink.PollDevice{d.poll(0)}, WaitSeconds: wait})
+		require.NoError(t, err)
+		return resp
+	}
+	text := `{"by": "sue", "reason": "stocktaking", "until": "2099-01-01T00:00:00+05:45"}`
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hold"), []byte(text), 0o644))
+	eventually(t, "it is known", func() bool { return poll(0).Hold != nil })
+	began := time.Now()
+	require.Equal(t, "sue", poll(4).Hold.By)
+	require.Greater(t, time.Since(began), 3*time.Second)
 }
 
 func TestABundleTravelsOnceAndASiteHasItWithoutALine(t *testing.T) {

@@ -150,7 +150,9 @@ func (s *shelf) refreshKept(ctx context.Context, now time.Time, within time.Dura
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.stall)
 	defer cancel()
-	return s.once(ctx, "kept", func(context.Context) error {
+	return s.once(ctx, "kept", func(ctx context.Context) error { // others wait for it too, when this asker leaves
+		ctx, cancel := context.WithTimeout(ctx, s.stall)
+		defer cancel()
 		body, err := s.get(ctx, http.MethodGet, patching.SnapshotPath, 0, keptMost)
 		if err != nil {
 			return err

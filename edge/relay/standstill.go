@@ -18,11 +18,14 @@ func (r *Relay) watchHold(ctx context.Context) {
 	for {
 		own := holdfile.Read(r.opts.Dir)
 		r.mu.Lock()
-		if (r.own == nil) != (own == nil) || own != nil && *r.own != *own {
+		changed := !own.Same(r.own)
+		if changed {
 			r.own, r.heldNew = own, true
 		}
 		r.mu.Unlock()
-		r.spread()
+		if changed { // the server's word is spread by who hears it, after the news that came with it
+			r.spread()
+		}
 		if pause.For(ctx, holdEvery) != nil {
 			return
 		}

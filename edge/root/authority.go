@@ -62,6 +62,9 @@ func OpenFolder(dir, fleet string, epoch int64) (*Folder, error) {
 		return nil, fmt.Errorf("trust root %s is of fleet %q, not %q: give the folder of this fleet", f.path(rootName), pinned.Fleet, fleet)
 	}
 	f.held = Authority{Root: pinned.Root, Envelope: envelope}
+	if err := f.promoteNamed(pinned.Root); err != nil {
+		return nil, err
+	}
 	if f.held.Keys, err = f.keys(pinned.Root); err != nil {
 		return nil, err
 	}
@@ -134,17 +137,18 @@ func (f *Folder) Adopt(envelope []byte) (Authority, error) {
 	if err != nil {
 		return f.held, err
 	}
-	before := f.held.Keys
+	// The root first: after it, who starts here again puts its keys in place. A key in
+	// place that no root names yet would stop the server, and the one before it be lost.
+	if err := f.keep(next.Root, envelope); err != nil {
+		return f.held, err
+	}
 	f.held.Keys = keys
 	for _, kind := range promote {
-		// Before the root: one that names a key which is not in place stops the server,
-		// and a key in place that is not named yet is found again as the next one.
-		if err := os.Rename(f.nextKey(kind), f.path(string(kind)+".key")); err != nil {
-			f.held.Keys = before
-			return f.held, fmt.Errorf("put the new %s key in force: %w", kind, err)
+		if err := f.promote(kind); err != nil {
+			return f.held, err
 		}
 	}
-	return f.held, f.keep(next.Root, envelope)
+	return f.held, nil
 }
 
 // keep puts a root in force that was judged. The caller holds mu, or has f alone.

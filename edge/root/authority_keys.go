@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -18,6 +19,38 @@ const (
 )
 
 func (f *Folder) nextKey(kind KeyKind) string { return f.path(string(kind) + ".next.key") }
+
+// promote puts a next key in place of the one in force.
+func (f *Folder) promote(kind KeyKind) error {
+	if err := os.Rename(f.nextKey(kind), f.path(string(kind)+".key")); err != nil {
+		return fmt.Errorf("put the new %s key in force: %w", kind, err)
+	}
+	return nil
+}
+
+// promoteNamed puts next keys in place that a root in force names, where it does not name
+// those in place: the power may go between a root and its keys.
+func (f *Folder) promoteNamed(r trust.Root) error {
+	for kind, names := range map[KeyKind][]trust.PublicKey{DispatcherKey: r.DispatcherKeys, LeaseKey: r.LeaseKeys} {
+		next, err := trust.LoadKey(f.nextKey(kind))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return err
+		}
+		now, err := trust.LoadKey(f.path(string(kind) + ".key"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if named(names, next) && !named(names, now) {
+			if err := f.promote(kind); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // NextKey returns the public half of a key that can take the place of one in force,
 // and makes it if there is none yet. It signs nothing before a trust root names it.

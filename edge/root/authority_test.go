@@ -76,6 +76,46 @@ func TestTheServersKeysAreReplacedThroughTheTrustRoot(t *testing.T) {
 	require.Len(t, orders, 1)
 }
 
+// Serves Q13: the power may go at any instruction of a change of keys.
+func TestAServerThatIsKilledWhileItsKeysAreReplacedStartsAgain(t *testing.T) {
+	begin := func(t *testing.T) (dir string, f *root.Folder, public trust.PublicKey, envelope []byte) {
+		t.Helper()
+		dir = t.TempDir()
+		f, err := root.OpenFolder(dir, fleet, 1)
+		require.NoError(t, err)
+		home := takeRootKeyHome(t, dir)
+		public, err = f.NextKey(root.LeaseKey)
+		require.NoError(t, err)
+		next := f.Authority().Root.Bump(1)
+		next.LeaseKeys = []trust.PublicKey{public}
+		return dir, f, public, next.Seal(home)
+	}
+	t.Run("before the root is in force", func(t *testing.T) {
+		dir, f, public, envelope := begin(t)
+		roots := filepath.Join(dir, "roots")
+		require.NoError(t, os.RemoveAll(roots))
+		require.NoError(t, os.WriteFile(roots, nil, 0o600)) // what is in it cannot be written
+		_, err := f.Adopt(envelope)
+		require.Error(t, err)
+		again, err := root.OpenFolder(dir, fleet, 1)
+		require.NoError(t, err)
+		require.Equal(t, f.Authority().Envelope, again.Authority().Envelope)
+		require.Equal(t, f.Authority().Keys.Lease, again.Authority().Keys.Lease)
+		require.NoError(t, os.Remove(roots))
+		got, err := again.Adopt(envelope)
+		require.NoError(t, err)
+		require.Equal(t, public, got.Keys.Lease.Public())
+	})
+	t.Run("between the root and its key", func(t *testing.T) {
+		dir, _, public, envelope := begin(t)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "root.json"), envelope, 0o600))
+		again, err := root.OpenFolder(dir, fleet, 1)
+		require.NoError(t, err)
+		require.Equal(t, public, again.Authority().Keys.Lease.Public())
+		require.NoFileExists(t, filepath.Join(dir, "lease.next.key"))
+	})
+}
+
 func TestATrustRootIsNotPutInForceThat(t *testing.T) {
 	for name, change := range map[string]func(*trust.Root){
 		"names keys that the server does not have": func(r *trust.Root) { r.LeaseKeys = r.DispatcherKeys },

@@ -56,14 +56,11 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.HoldChanged(ctx); err != nil {
 		return err
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.presence.run(ctx)
-	}()
-	go s.lookAtHold(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { s.presence.run(ctx) })
+	beside.Go(func() { s.lookAtHold(ctx) })
 	s.commits.run(ctx)
-	<-done
+	beside.Wait() // whoever closes the store next must find nobody in it
 	return nil
 }
 

@@ -190,6 +190,15 @@ type Hold struct {
 // In reports whether nothing may start at now; a nil hold holds nothing.
 func (h *Hold) In(now time.Time) bool { return h != nil && (h.Until.IsZero() || now.Before(h.Until)) }
 
+// Same reports whether both say the same: an instant has many spellings, and those of a
+// file are a person's.
+func (h *Hold) Same(o *Hold) bool {
+	if h == nil || o == nil {
+		return h == o
+	}
+	return h.Version == o.Version && h.By == o.By && h.Reason == o.Reason && h.Until.Equal(o.Until)
+}
+
 // Empty reports whether nothing was new.
 func (r PollResponse) Empty() bool {
 	return len(r.Orders) == 0 && len(r.Leases) == 0 && len(r.Root) == 0 && len(r.Refused) == 0

@@ -2,6 +2,7 @@ package backups
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -215,4 +216,32 @@ func TestWhatDoesNotAnswerIsAskedAgainLater(t *testing.T) {
 	checked, err := h.Check(t.Context(), context.WithoutCancel(t.Context()), "others")
 	require.NoError(t, err)
 	require.Contains(t, checked.Trouble, "It does not answer")
+}
+
+// busy is a record that cannot be written for now.
+type busy struct {
+	*store.Store
+	err error
+}
+
+func (b *busy) PutBackups(ctx context.Context, source string, all []patching.Backup) error {
+	if b.err != nil {
+		return b.err
+	}
+	return b.Store.PutBackups(ctx, source, all)
+}
+
+// Serves G12: nobody relies on a backup at a place that is watched no more.
+func TestAPlaceThatIsNotListedAnyMoreIsForgottenAlsoIfThatFailedAtFirst(t *testing.T) {
+	h := newHouse(t, "web-1")
+	require.NoError(t, h.PutBackups(t.Context(), "old", []patching.Backup{{
+		Source: "old", Tool: "hook", Host: "web-1", Asset: "a1", Last: h.now, Verified: h.now, Proof: patching.ProofChecked, Checked: h.now, Asked: h.now,
+	}}))
+	record := &busy{h.Store, errors.New("the database is locked")}
+	h.Record = record
+	require.ErrorContains(t, h.Tend(t.Context()), "locked")
+	require.Len(t, h.backups(), 1)
+	record.err = nil
+	h.tend()
+	require.Empty(t, h.backups())
 }

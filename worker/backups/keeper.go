@@ -146,8 +146,7 @@ func (k *Keeper) repositories() []backups.Repository {
 	return slices.Clone(k.config)
 }
 
-// reload reads the file again. With a mistake in it what was in force stays. What a
-// place said that is not listed any more is forgotten: nobody watches it.
+// reload reads the file again. With a mistake in it what was in force stays.
 func (k *Keeper) reload(ctx context.Context) error {
 	config, err := backups.Read(k.File)
 	if errors.Is(err, fs.ErrNotExist) && len(config) == 0 {
@@ -166,26 +165,33 @@ func (k *Keeper) reload(ctx context.Context) error {
 		config[i].Cache = k.Cache
 	}
 	changed := k.states == nil || !slices.EqualFunc(config, k.config, func(a, b backups.Repository) bool { return a.Name == b.Name })
+	k.mu.Unlock()
+	if changed { // in force only then: else nobody would look again after a failure
+		if err := k.forget(ctx, config); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.config, k.trouble = config, ""
 	if k.states == nil {
 		k.states = map[string]*state{}
 	}
-	k.mu.Unlock()
-	if !changed {
-		return nil
-	}
+	return nil
+}
+
+// forget drops what places said that are not listed: nobody watches them any more.
+func (k *Keeper) forget(ctx context.Context, listed []backups.Repository) error {
 	rows, err := k.Record.Backups(ctx, store.BackupFilter{})
 	if err != nil {
 		return err
 	}
-	listed := func(name string) bool {
-		return slices.ContainsFunc(config, func(r backups.Repository) bool { return r.Name == name })
-	}
 	for _, b := range rows {
-		if !listed(b.Source) {
-			if err := k.Record.PutBackups(ctx, b.Source, nil); err != nil {
-				return err
-			}
+		if slices.ContainsFunc(listed, func(r backups.Repository) bool { return r.Name == b.Source }) {
+			continue
+		}
+		if err := k.Record.PutBackups(ctx, b.Source, nil); err != nil {
+			return err
 		}
 	}
 	return nil

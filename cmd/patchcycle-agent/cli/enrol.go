@@ -185,19 +185,9 @@ func connect(server, ca string) (*uplink.Client, error) {
 
 // authority says who vouches for a server: those of a file, or nil for the machine's.
 func authority(ca string) (*tls.Config, error) {
-	if ca == "" {
-		return nil, nil //nolint:nilnil // to TLS nil is the machine's own
-	}
-	text, err := os.ReadFile(ca)
+	secure, err := uplink.TrustFile(ca)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("certificate authority: %w: it is no secret, and the courier runs as a user of its own: chmod a+r %s", err, ca)
+		return nil, fmt.Errorf("%w: it is no secret, and the courier runs as a user of its own: chmod a+r %s", err, ca)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("certificate authority: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New("certificate authority: the file holds no PEM certificate")
-	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+	return secure, err
 }
