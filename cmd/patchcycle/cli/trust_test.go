@@ -46,6 +46,9 @@ func TestTheCeremonyGoesFromKeysToASignedApproval(t *testing.T) {
 	shown := h.ok("trust", "show", in("next.json"))
 	require.Contains(t, shown, "grants")
 	require.Contains(t, shown, "SHA256:")
+	for _, key := range []string{first, "root", "dispatcher", "lease"} { // whose holders see there what they sign
+		require.Contains(t, shown, key)
+	}
 	h.ok("trust", "publish", in("next.json"))
 	require.Equal(t, trust.ModeGrants, h.root.Mode)
 	require.Len(t, h.root.RootKeys, 2)
