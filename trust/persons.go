@@ -254,7 +254,7 @@ func (r Root) person(k PersonKey, notes []Note, q quorumRule) (Person, error) {
 func (q quorumRule) admits(p Person, a Approver) error {
 	switch {
 	case !slices.Contains(a.Roles, q.role):
-		return refuse(WhyQuorum, "%s is no %s in the trust root", a.Account, q.role)
+		return refuse(WhyQuorum, "%s does not have the role %s in the trust root", a.Account, q.role)
 	case !covers(a.Scopes, q.scope):
 		return refuse(WhyQuorum, "policy %.64q is outside of what %s may approve", q.scope, a.Account)
 	case q.author != "" && (p.Account == q.author || p.By == q.author):

@@ -49,7 +49,7 @@ func (s *server) enterUI(ctx context.Context, _ *struct{}) (wire.LoginLink, erro
 const checkIn = 5 * time.Second
 
 func (s *server) doctor(ctx context.Context, _ *struct{}) (wire.Doctor, error) {
-	checks := append([]func(context.Context) wire.Check{s.checkStore, s.checkPeople, s.checkMachines, s.checkPaths}, s.Checks...)
+	checks := append([]func(context.Context) wire.Check{s.checkStore, s.checkPeople, s.checkMachines, s.checkHold, s.checkPaths}, s.Checks...)
 	ctx, cancel := context.WithTimeout(ctx, checkIn)
 	defer cancel()
 	results := make([]chan wire.Check, len(checks))
@@ -101,6 +101,21 @@ func (s *server) checkPeople(ctx context.Context) wire.Check {
 		return wire.Check{Name: name, Words: "Nobody may approve a plan.", WayOut: "Add somebody: patchcycle user add NAME --role approver."}
 	}
 	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("People who may approve: %d.", approvers)}
+}
+
+// checkHold says whether somebody holds all machines: who wonders why nothing starts
+// looks here.
+func (s *server) checkHold(ctx context.Context) wire.Check {
+	const name = "hold"
+	is, err := s.hold(ctx, nil)
+	if err != nil {
+		return failed(name, err)
+	}
+	out := wire.Check{Name: name, OK: true, Words: is.Words}
+	if is.Held {
+		out.WayOut = "To let machines go on: patchcycle hold lift --reason WORDS."
+	}
+	return out
 }
 
 // staleAfter is from when on a machine that says nothing is worth a word.

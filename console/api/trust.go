@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,11 +115,14 @@ func (s *server) paperWords(p patching.Paper) string {
 	switch p.Kind {
 	case patching.PaperPreApproval:
 		if a, err := trust.ReadPreApproval(p.Document); err == nil {
+			if s.Trust != nil {
+				signed = fmt.Sprintf("Signed by %d of %d.", len(p.Signatures), s.Trust.Root().Quorum.Monthly)
+			}
 			return fmt.Sprintf("%s %d machines of policy %s, from %s until %s.", signed, a.Machines, a.Policy, a.NotBefore.Format(time.DateOnly), a.NotAfter.Format(time.DateOnly))
 		}
 	case patching.PaperDelegation:
 		if d, err := trust.ReadDelegation(p.Document); err == nil {
-			return fmt.Sprintf("%s signs for %s from %s until %s: %s", d.To, d.From, d.NotBefore.Format(time.DateOnly), d.NotAfter.Format(time.DateOnly), d.Reason)
+			return fmt.Sprintf("%s signs for %s from %s until %s: %s", d.To, d.From, d.NotBefore.Format(time.DateOnly), d.NotAfter.Add(-time.Second).Format(time.DateOnly), d.Reason)
 		}
 	case patching.PaperGrants:
 		if g, err := trust.ReadGrants(p.Document); err == nil {
@@ -224,7 +228,35 @@ func (s *server) draftPreApproval(ctx context.Context, in *newPreApprovalInput) 
 	if err := p.Validate(); err != nil {
 		return wire.PreApproval{}, invalid("body", "%v", err)
 	}
+	if p, err = s.begun(ctx, p); err != nil {
+		return wire.PreApproval{}, err
+	}
 	return wire.PreApproval{Namespace: string(trust.PreApprovalPaper), Text: string(p.Text()), Machines: machines}, nil
+}
+
+// signTogether is how long those who pre-approve the same may take to sign it.
+const signTogether = 7 * 24 * time.Hour
+
+// begun returns the text of a pre-approval that others have signed of late, where it says
+// the same but for its times: a text with times of its own would be another document, and
+// nobody would ever sign the one of the first.
+func (s *server) begun(ctx context.Context, p trust.PreApproval) (trust.PreApproval, error) {
+	papers, err := s.Store.Papers(ctx, patching.PaperPreApproval, string(p.Policy))
+	if err != nil {
+		return p, err
+	}
+	for _, one := range papers {
+		was, err := trust.ReadPreApproval(one.Document)
+		if err != nil || p.NotBefore.Sub(was.NotBefore) > signTogether || p.NotAfter.Sub(p.NotBefore) != was.NotAfter.Sub(was.NotBefore) {
+			continue
+		}
+		same := was
+		same.NotBefore, same.NotAfter, same.RevertUntil = p.NotBefore, p.NotAfter, p.RevertUntil
+		if bytes.Equal(same.Text(), p.Text()) {
+			return was, nil
+		}
+	}
+	return p, nil
 }
 
 func (s *server) deviceKeys(ctx context.Context) (map[patching.DeviceID]patching.Digest, error) {

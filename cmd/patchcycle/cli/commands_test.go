@@ -326,6 +326,20 @@ func TestTasksAndReportsOfACycle(t *testing.T) {
 	assert.Len(t, decode[reportOf](h, "report", "show").Tasks, 1)
 }
 
+// Who wonders why nothing starts sees that somebody holds all machines.
+func TestAHoldShowsWhereACycleStandsAndInTheDoctor(t *testing.T) {
+	h := newHouse(t)
+	h.cycle()
+	require.NotContains(t, h.ok("cycle", "show"), "payroll")
+	h.ok("hold", "--reason", "payroll")
+	require.Contains(t, h.ok("cycle", "show"), "Held by root")
+	out := h.run("doctor").out
+	require.Regexp(t, "ok +hold +Held by root", out)
+	require.Contains(t, out, "patchcycle hold lift --reason")
+	h.ok("hold", "lift", "--reason", "it is through")
+	require.NotContains(t, h.ok("cycle", "show"), "payroll")
+}
+
 func TestTheDoctorEndsWithCodeOneWhileSomethingIsWrong(t *testing.T) {
 	h := newHouse(t)
 	out := h.ok("doctor")

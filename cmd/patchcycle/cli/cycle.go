@@ -134,6 +134,15 @@ func (o cycleShowOptions) run(ctx context.Context, s *session, args []string) er
 	if err != nil {
 		return err
 	}
+	if one.Closed.IsZero() {
+		hold, err := c.Hold(ctx)
+		if err != nil {
+			return err
+		}
+		if hold.Held {
+			s.say("%s", clean(hold.Words))
+		}
+	}
 	s.printCycle(one, votes)
 	return nil
 }

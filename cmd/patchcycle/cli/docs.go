@@ -57,11 +57,16 @@ func visible(c *cobra.Command) []*cobra.Command {
 
 func index(b *bytes.Buffer, c *cobra.Command) {
 	for _, sub := range visible(c) {
-		if len(visible(sub)) == 0 || sub.Name() == "plan" {
+		if len(visible(sub)) == 0 || acts(sub) {
 			fmt.Fprintf(b, "| [`%s`](#%s) | %s |\n", strings.TrimPrefix(sub.CommandPath(), "patchcycle "), anchor(sub), sub.Short)
 		}
 		index(b, sub)
 	}
+}
+
+// acts says whether a command that holds others does something by itself, too.
+func acts(c *cobra.Command) bool {
+	return c.HasParent() && c.LocalNonPersistentFlags().HasAvailableFlags()
 }
 
 func anchor(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
@@ -77,7 +82,7 @@ func verbTable(b *bytes.Buffer) {
 func section(b *bytes.Buffer, c *cobra.Command, level int) {
 	fmt.Fprintf(b, "\n%s %s\n\n", strings.Repeat("#", level), c.CommandPath())
 	b.WriteString(markdown(cmp.Or(c.Long, c.Short+".")) + "\n")
-	if c.Runnable() && c.Args != nil && len(visible(c)) == 0 || c.Name() == "plan" {
+	if c.Runnable() && c.Args != nil && len(visible(c)) == 0 || acts(c) {
 		fmt.Fprintf(b, "\n```\n%s\n```\n", c.UseLine())
 	}
 	if c.Example != "" {

@@ -55,6 +55,8 @@ type house struct {
 	feeds string
 	// root is the trust root that the API shows; none is put in force.
 	root trust.Root
+	// late is how long after noon it is on the server.
+	late time.Duration
 }
 
 // Root, Envelope, Adopt and NextKey are a server's trust root.
@@ -78,7 +80,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
-	clock := func() time.Time { return noon }
+	clock := func() time.Time { return noon.Add(h.late) }
 	tables, err := urgency.Shipped()
 	require.NoError(t, err)
 	h.feeds = t.TempDir()

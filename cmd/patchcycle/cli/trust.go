@@ -79,6 +79,17 @@ func (s *session) printRoot(r trust.Root) {
 		"Root keys", fmt.Sprintf("%d, of which %d sign", len(r.RootKeys), max(1, r.Quorum.Root)),
 		"Quorum", fmt.Sprintf("monthly %d, emergency %d, break-glass: %s", r.Quorum.Monthly, r.Quorum.Emergency, breakGlass))
 	var rows [][]string
+	for _, of := range []struct {
+		what string
+		keys []trust.PublicKey
+	}{{"root", r.RootKeys}, {"dispatcher", r.DispatcherKeys}, {"lease", r.LeaseKeys}} {
+		for _, k := range of.keys {
+			rows = append(rows, []string{of.what, base64.StdEncoding.EncodeToString(k)})
+		}
+	}
+	s.say("")
+	s.table([]string{"KEY OF", "PUBLIC HALF"}, rows)
+	rows = nil
 	for _, a := range r.Approvers {
 		rows = append(rows, []string{string(a.Account), a.Key.Fingerprint(), strings.Join(a.Roles, ", "), strings.Join(a.Scopes, ", ")})
 	}

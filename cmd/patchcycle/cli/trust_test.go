@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -46,6 +47,9 @@ func TestTheCeremonyGoesFromKeysToASignedApproval(t *testing.T) {
 	shown := h.ok("trust", "show", in("next.json"))
 	require.Contains(t, shown, "grants")
 	require.Contains(t, shown, "SHA256:")
+	for _, key := range []string{first, "root", "dispatcher", "lease"} { // whose holders see there what they sign
+		require.Contains(t, shown, key)
+	}
 	h.ok("trust", "publish", in("next.json"))
 	require.Equal(t, trust.ModeGrants, h.root.Mode)
 	require.Len(t, h.root.RootKeys, 2)
@@ -72,6 +76,33 @@ func TestTheCeremonyGoesFromKeysToASignedApproval(t *testing.T) {
 	bad := h.run("cycle", "plan", "digest", in("plan"), "--grants", in("other"))
 	assert.Equal(t, ExitFailed, bad.code)
 	assert.Contains(t, bad.errs, "Do not sign it")
+}
+
+// Serves U1: who pre-approves second signs the text of the first, whatever the hour; in two
+// texts of one signature each nobody would have pre-approved anything.
+func TestTwoPeoplePreApproveInOneText(t *testing.T) {
+	h := newHouse(t)
+	made, _ := sealedPlan(t)
+	h.sealedCycle(made)
+	h.root.Mode, h.root.Quorum.Monthly = trust.ModeGrants, 2
+	keys := map[string]string{}
+	for _, name := range []string{"ben", "cy"} {
+		keys[name] = sshKey(t, name)
+		line, err := os.ReadFile(keys[name] + ".pub")
+		require.NoError(t, err)
+		key, err := trust.ParsePersonKey(string(line))
+		require.NoError(t, err)
+		h.root.Approvers = append(h.root.Approvers, trust.Approver{Account: patching.AccountName(name), Key: key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}})
+	}
+	sign := func(name string, more ...string) string {
+		return h.ok(append([]string{"trust", "pre-approve", string(cycleID), "--repository-key", strings.Repeat("A1", 20), "--key", keys[name]}, more...)...)
+	}
+	require.Contains(t, sign("ben"), "Signed by 1 of 2.")
+	h.late = 30 * time.Hour
+	require.Contains(t, sign("cy"), "Signed by 2 of 2.")
+	require.Contains(t, sign("cy", "--days", "30"), "Signed by 1 of 2.", "that is another text")
+	h.late = 30 * 24 * time.Hour
+	require.Contains(t, sign("cy"), "Signed by 1 of 2.", "a renewal has times of its own")
 }
 
 // sealedCycle puts a cycle on record that waits for the approval of a plan.
