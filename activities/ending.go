@@ -39,7 +39,8 @@ func (w *Waves) End(ctx context.Context, in contract.EndSliceIn) (int, error) {
 
 // endSilent ends the machines that kept silent for too long, counting only time
 // in which the server and the machine's relay listened: behind a dead path
-// silence says nothing about a machine, and nothing about a patch.
+// silence says nothing about a machine, and nothing about a patch. Nor does that of a
+// machine which may not start because somebody holds all of them.
 func (w *Waves) endSilent(ctx context.Context, in contract.EndSliceIn, end store.EndSpec) (int, error) {
 	rows, err := w.Store.Deployments(ctx, store.DeploymentFilter{Cycle: in.Cycle, Ring: in.Ring, Wave: in.Wave, States: in.States})
 	if err != nil {
@@ -50,11 +51,18 @@ func (w *Waves) endSilent(ctx context.Context, in contract.EndSliceIn, end store
 		return 0, err
 	}
 	listening := listening{store: w.Store, now: w.Now(), known: map[listenKey]time.Duration{}}
+	holds, err := w.Store.Holds(ctx, manyHolds)
+	if err != nil {
+		return 0, err
+	}
 	var mute []patching.Deployment
 	for _, d := range rows {
 		silent, err := silent(ctx, d, assets[d.Asset], &listening)
 		if err != nil {
 			return 0, err
+		}
+		if d.State == patching.DeploymentReleased {
+			silent -= patching.HeldBetween(holds, lastHeard(d, assets[d.Asset]), listening.now)
 		}
 		if silent >= in.Silence {
 			mute = append(mute, d)
@@ -62,6 +70,10 @@ func (w *Waves) endSilent(ctx context.Context, in contract.EndSliceIn, end store
 	}
 	return endMute(ctx, w.Store, mute, assets, end)
 }
+
+// manyHolds is how many words about holds are looked back at: more were not said while a
+// machine was waited for.
+const manyHolds = 1000
 
 // endByPath ends machines as asked, but for those to whom the path was down: what
 // they have done meanwhile they could not say.

@@ -69,7 +69,11 @@ func (w *Waves) look(ctx context.Context, in contract.AwaitTallyIn) (contract.Ta
 	if ring, err = w.Store.Tally(ctx, of); err != nil {
 		return contract.Tallies{}, false, fmt.Errorf("count ring %s: %w", in.Ring, err)
 	}
-	now := contract.Tallies{Slice: slice, Ring: ring}
+	hold, err := w.Store.Hold(ctx)
+	if err != nil {
+		return contract.Tallies{}, false, err
+	}
+	now := contract.Tallies{Slice: slice, Ring: ring, Held: hold.Words(w.Now())}
 	if !late && !matters(in.Known, now, in.Answered) { // the shared count was old news
 		return now, false, nil
 	}

@@ -24,6 +24,8 @@ type WaveStore interface {
 	AddDecision(ctx context.Context, d store.DecisionRow) error
 	Assets(ctx context.Context, f store.AssetFilter) ([]patching.Asset, error)
 	ListenedSince(ctx context.Context, part string, since, now time.Time) (time.Duration, error)
+	Hold(ctx context.Context) (patching.Hold, error)
+	Holds(ctx context.Context, limit int) ([]patching.Hold, error)
 	Epoch(ctx context.Context) (int64, error)
 	AppendAudit(ctx context.Context, e patching.AuditEntry) (patching.AuditEntry, error)
 	TryAgain(ctx context.Context, orders []store.StagedOrder, now time.Time) error

@@ -214,12 +214,15 @@ func TestSilenceCountsOnlyWhileServerAndRelayListened(t *testing.T) {
 	for name, c := range map[string]struct {
 		server, relay [2]time.Duration // when they listened
 		heard         time.Duration    // when the machine was last heard; 0: not since
+		held          [2]time.Duration // when somebody held all machines
 		silent        bool
 	}{
 		"both listened all the time":              {server: [2]time.Duration{0, after}, relay: [2]time.Duration{0, after}, silent: true},
 		"the server was down for a while":         {server: [2]time.Duration{20 * time.Minute, after}, relay: [2]time.Duration{0, after}},
 		"the relay was down for a while":          {server: [2]time.Duration{0, after}, relay: [2]time.Duration{0, 25 * time.Minute}},
 		"the machine was heard not long ago":      {server: [2]time.Duration{0, after}, relay: [2]time.Duration{0, after}, heard: 20 * time.Minute},
+		"all machines were held for a while":      {server: [2]time.Duration{0, after}, relay: [2]time.Duration{0, after}, held: [2]time.Duration{10 * time.Minute, 25 * time.Minute}},
+		"all machines were held for a moment":     {server: [2]time.Duration{0, after}, relay: [2]time.Duration{0, after}, held: [2]time.Duration{10 * time.Minute, 12 * time.Minute}, silent: true},
 		"the machine was heard, then fell silent": {server: [2]time.Duration{0, after}, relay: [2]time.Duration{0, after}, heard: 8 * time.Minute, silent: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,6 +237,10 @@ func TestSilenceCountsOnlyWhileServerAndRelayListened(t *testing.T) {
 			if c.heard > 0 {
 				h.now = began.Add(c.heard)
 				h.report(n, func(r *patching.Report) { r.Relay = "berlin-1" })
+			}
+			if c.held[1] > 0 {
+				require.NoError(t, h.Store.SayHold(h.ctx, patching.Hold{Version: 1, By: "olga", Reason: "payroll", At: began.Add(c.held[0])}))
+				require.NoError(t, h.Store.SayHold(h.ctx, patching.Hold{Version: 2, By: "olga", Lifted: true, Reason: "through", At: began.Add(c.held[1])}))
 			}
 			h.listened("server", began.Add(c.server[0]), began.Add(c.server[1]))
 			h.listened("relay/berlin-1", began.Add(c.relay[0]), began.Add(c.relay[1]))

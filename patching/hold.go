@@ -23,6 +23,29 @@ func (h Hold) Holds(now time.Time) bool {
 	return h.Version > 0 && !h.Lifted && (h.Until.IsZero() || now.Before(h.Until))
 }
 
+// HeldBetween returns for how long nothing could start between two instants, by all that
+// was said of it, the newest first.
+func HeldBetween(said []Hold, from, to time.Time) (sum time.Duration) {
+	next := to // when the word after this one was said
+	for _, h := range said {
+		begins, ends := h.At, next
+		if next = h.At; h.Lifted {
+			continue
+		}
+		if !h.Until.IsZero() && h.Until.Before(ends) {
+			ends = h.Until
+		}
+		if begins.Before(from) {
+			begins = from
+		}
+		if ends.After(to) {
+			ends = to
+		}
+		sum += max(0, ends.Sub(begins))
+	}
+	return sum
+}
+
 // Words say who holds, since when, until when and why; empty: nobody does.
 func (h Hold) Words(now time.Time) string {
 	if !h.Holds(now) {

@@ -107,6 +107,21 @@ func TestSilentMachinesEndAsUnreachableAndHoldNobodyUpForEver(t *testing.T) {
 	require.Equal(t, 49, out.Outcomes[patching.Patched])
 }
 
+// Serves Q6, Q15: a hold that lasts longer than machines may be silent ends nothing. Whom
+// it kept from starting goes on when it is lifted, and so do the batches that come later.
+func TestAHoldForLongerThanTheSilenceLimitEndsNoMachine(t *testing.T) {
+	w := newWorld(t)
+	w.whenPhase(patching.PhaseApproval, func() { w.approve("ben") })
+	w.rings[1].Batch = 2
+	w.whenPhase(patching.PhaseDeploy, func() { w.holdUntil = w.env.Now().Add(5 * w.rules.Silence) })
+	out := w.run(t, contract.CycleState{})
+	require.Equal(t, map[patching.Outcome]int{patching.Patched: 52}, out.Outcomes)
+	require.False(t, w.holdUntil.IsZero())
+	for _, m := range w.machines[12:] {
+		require.False(t, m.released.IsZero())
+	}
+}
+
 // Serves U4 and G5: shadow mode plans and reports but installs nothing.
 func TestShadowModeReleasesNothing(t *testing.T) {
 	w := newWorld(t)

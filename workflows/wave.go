@@ -95,7 +95,10 @@ func (w *wave) awaitBatch(ctx workflow.Context) error {
 		if err != nil || !answered {
 			return err
 		}
-		if tallies.Slice.Open() > 0 && !workflow.Now(ctx).Before(s.Until) {
+		switch late := tallies.Slice.Open() > 0 && !workflow.Now(ctx).Before(s.Until); {
+		case late && tallies.Held != "":
+			s.Until = workflow.Now(ctx).Add(w.in.Silence)
+		case late:
 			// Those who kept silent are judged before the gate is asked.
 			if err := w.endSilent(ctx); err != nil {
 				return err

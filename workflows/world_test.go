@@ -52,6 +52,7 @@ type world struct {
 	windowAt  time.Duration // how long after the start the first window opens
 	windowIs  time.Duration // how long it is
 	onePage   int           // waves that a ring gets at once; 0: as many as it asks for
+	holdUntil time.Time     // until then somebody holds all machines
 	deaf      bool          // the server never listened: nobody's silence counts
 	heard     bool          // machines are heard of all the time, whatever becomes of their orders
 	opened    time.Time
@@ -419,7 +420,7 @@ func (w *world) release(in contract.ReleaseIn) (contract.ReleaseOut, error) {
 // settle lets the machines answer whose time has come.
 func (w *world) settle(now time.Time) {
 	for _, m := range w.machines {
-		if m.state == patching.DeploymentReleased && m.after >= 0 && !now.Before(m.released.Add(m.after)) {
+		if m.state == patching.DeploymentReleased && m.after >= 0 && !now.Before(w.unheld(m).Add(m.after)) {
 			m.state, m.ended = patching.DeploymentDone, m.outcome
 			if m.tries > 0 {
 				m.ended = m.again
@@ -463,14 +464,18 @@ func (w *world) await(_ context.Context, in contract.AwaitTallyIn) (contract.Tal
 	defer w.mu.Unlock()
 	once(&w.onAwait)
 	now := w.env.Now()
-	return contract.Tallies{Slice: w.tally(in.SliceIn, now), Ring: w.tally(contract.SliceIn{Cycle: in.Cycle, Ring: in.Ring}, now)}, nil
+	t := contract.Tallies{Slice: w.tally(in.SliceIn, now), Ring: w.tally(contract.SliceIn{Cycle: in.Cycle, Ring: in.Ring}, now)}
+	if now.Before(w.holdUntil) {
+		t.Held = "Held by olga."
+	}
+	return t, nil
 }
 
 func (w *world) end(in contract.EndSliceIn) (int, error) {
 	once(&w.onEnd)
 	n := 0
 	for _, m := range w.in(in.SliceIn) {
-		silent := !in.Silent || !w.deaf && !w.heard && w.env.Now().Sub(m.released) >= in.Silence
+		silent := !in.Silent || !w.deaf && !w.heard && w.env.Now().Sub(w.unheld(m)) >= in.Silence
 		if slices.Contains(in.States, m.state) && silent {
 			m.state, m.ended, m.reason = patching.DeploymentDone, in.Outcome, in.Reason
 			if in.ByPath && w.deaf {
@@ -693,3 +698,11 @@ func (quiet) Debug(string, ...any) {}
 func (quiet) Info(string, ...any)  {}
 func (quiet) Warn(string, ...any)  {}
 func (quiet) Error(string, ...any) {}
+
+// unheld is from when on a machine can be expected to say something.
+func (w *world) unheld(m *machine) time.Time {
+	if w.holdUntil.After(m.released) {
+		return w.holdUntil
+	}
+	return m.released
+}

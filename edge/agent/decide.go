@@ -167,17 +167,19 @@ func (s situation) consider(w *work, now time.Time) action {
 		return wait
 	}
 	if s.held(now) != "" {
+		// It asks for its permit as if it had none: a machine that says nothing would be
+		// taken for one that cannot.
 		wait.until = earlier(wait.until, now.Add(s.limits.RetryMax))
-		return wait
+		return s.considerAsking(w, side, wait, now)
 	}
-	return s.considerLease(w, side, wait, now)
-}
-
-// considerLease: the order could start if it had a permit that can be used.
-func (s situation) considerLease(w *work, side *side, wait action, now time.Time) action {
 	if side.lease != nil {
 		return action{do: start, work: w.Order.ID}
 	}
+	return s.considerAsking(w, side, wait, now)
+}
+
+// considerAsking: the order could start if it had a permit that can be used.
+func (s situation) considerAsking(w *work, side *side, wait action, now time.Time) action {
 	// The permit comes by itself when the wave releases this machine; asking is
 	// for the case that it was lost.
 	since := w.Order.Window.Start

@@ -368,6 +368,19 @@ func TestAHoldThatIsSaidAgainIsNoNews(t *testing.T) {
 	assert.True(t, b.agent.Take(uplink.PollResponse{}), "it was lifted")
 }
 
+// Serves Q6, Q15: what says nothing is taken for dead.
+func TestWhoIsHeldIsHeardOfMeanwhile(t *testing.T) {
+	b := newBench(t)
+	b.apply(small())
+	b.office.permit("o-1")
+	b.office.hold = &uplink.Hold{By: "olga", Reason: "payroll"}
+	b.until(tonight.Add(time.Hour))
+	assert.Empty(t, b.box.wrote)
+	assert.GreaterOrEqual(t, b.office.requests, 4, "in an hour")
+	b.office.hold, b.office.grantLease = nil, true
+	assert.Equal(t, patching.Patched, b.untilFinal("o-1").Outcome)
+}
+
 func TestWhoWasHeldUntilTheWindowsEndSaysSo(t *testing.T) {
 	b := newBench(t)
 	b.apply(small())

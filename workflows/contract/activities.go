@@ -270,6 +270,9 @@ type AwaitTallyIn struct {
 type Tallies struct {
 	Slice patching.Tally
 	Ring  patching.Tally
+	// Held says who holds all machines, and why; empty: nobody does. Who is held does not
+	// answer, and need not.
+	Held string `json:",omitempty"`
 }
 
 // EndSliceIn ends all deployments of a slice that are still in one of the states.
