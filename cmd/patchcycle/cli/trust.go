@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -218,10 +219,10 @@ a draft (patchcycle trust draft --dispatcher-key KEY).`,
 }
 
 type preApproveOptions struct {
-	days      int
-	keys      []string
-	key, file string
-	draft     bool
+	days  int
+	keys  []string
+	key   string
+	draft bool
 }
 
 func newTrustPreApprove(e *env) *cobra.Command {
@@ -270,19 +271,35 @@ func (o preApproveOptions) run(ctx context.Context, s *session, cycle string) er
 	if err != nil {
 		return Fail(ExitFailed, "", "what the server wants signed: %v", err)
 	}
-	ring, err := trust.NewPreApproved(trust.Signed{}, is.Machines)
-	if err != nil || ring.Root() != p.Root {
-		return Fail(ExitFailed, "Do not sign it; tell whoever runs the server.", "the machines do not come to the root that is to be signed")
+	if err := o.check(p, is.Machines, s.now); err != nil {
+		return Fail(ExitFailed, "Do not sign it; tell whoever runs the server.", "%v", err)
 	}
 	s.note("%d machines of policy %s until %s, upgrades signed by %s:", p.Machines, p.Policy, s.when(p.NotAfter), strings.Join(p.Keys, ", "))
 	for _, m := range is.Machines {
 		s.note("  %s, %s", m.Device, m.Rule)
 	}
-	sig, err := s.signatureFor(ctx, is.Namespace, is.Text, o.key, o.file)
+	sig, err := s.signatureFor(ctx, string(trust.PreApprovalPaper), is.Text, o.key, "")
 	if err != nil {
 		return err
 	}
 	return s.handIn(ctx, wire.NewPaper{Kind: patching.PaperPreApproval, Document: is.Text, Machines: is.Machines, Signature: sig})
+}
+
+// check says why the server wants something else signed than was asked for. With
+// repositories of its own choice it could have anything installed.
+func (o preApproveOptions) check(p trust.PreApproval, machines []trust.PreApproved, now time.Time) error {
+	ring, err := trust.NewPreApproved(trust.Signed{}, machines)
+	if err != nil || ring.Root() != p.Root || len(machines) != p.Machines {
+		return errors.New("the machines do not come to the root that is to be signed")
+	}
+	if keys := slices.Sorted(slices.Values(o.keys)); !slices.Equal(keys, p.Keys) {
+		return fmt.Errorf("the text to sign names the repository keys %s, you named %s", strings.Join(p.Keys, ", "), strings.Join(keys, ", "))
+	}
+	// A day more, for clocks that differ.
+	if latest := now.AddDate(0, 0, o.days+1); p.NotAfter.After(latest) {
+		return fmt.Errorf("the text to sign is valid until %s, you gave it %d days", p.NotAfter.Format(time.RFC3339), o.days)
+	}
+	return nil
 }
 
 func (s *session) handIn(ctx context.Context, p wire.NewPaper) error {

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/trust"
+)
+
+// owned has the house's server answer otherwise where a path ends like that: its owner
+// chooses the text that is to be signed.
+func (h *house) owned(path string, change func(text string) string) {
+	h.t.Helper()
+	honest, err := url.Parse(h.url)
+	require.NoError(h.t, err)
+	srv := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(honest) },
+		ModifyResponse: func(r *http.Response) error {
+			if !strings.HasSuffix(r.Request.URL.Path, path) || r.StatusCode != http.StatusOK {
+				return nil
+			}
+			text, err := io.ReadAll(r.Body)
+			if err != nil {
+				return err
+			}
+			var fields map[string]any
+			if err := json.Unmarshal(text, &fields); err != nil {
+				return err
+			}
+			said, _ := fields["text"].(string)
+			fields["text"] = change(said)
+			if text, err = json.Marshal(fields); err != nil {
+				return err
+			}
+			r.Body = io.NopCloser(bytes.NewReader(text))
+			r.Header.Set("Content-Length", strconv.Itoa(len(text)))
+			return nil
+		},
+	})
+	h.t.Cleanup(srv.Close)
+	h.env["PATCHCYCLE_SERVER"] = srv.URL
+}
+
+// Serves Q15: one signature would suffice with a reason that the approver never gave, and
+// the author could give it.
+func TestAnApproverSignsNoOtherGrantsThanWereAskedFor(t *testing.T) {
+	h := newHouse(t)
+	ben := sshKey(t, "ben")
+	key, err := trust.ParsePersonKey(string(read(t, ben+".pub")))
+	require.NoError(t, err)
+	h.root.Approvers = []trust.Approver{{Account: "ben", Key: key, Roles: []string{trust.RoleApprover, trust.RoleBreakGlass}, Scopes: []string{"*"}}}
+	h.root.Quorum.BreakGlass, h.root.Mode = 1, trust.ModeGrants
+	made, _ := sealedPlan(t)
+	h.sealedCycle(made)
+	for what, change := range map[string]func(*trust.Grants){
+		"break-glass":   func(g *trust.Grants) { g.BreakGlass = "nobody is there" },
+		"close by":      func(g *trust.Grants) { g.NotAfter = g.NotAfter.AddDate(0, 0, 9) },
+		"go back until": func(g *trust.Grants) { g.RevertUntil = g.RevertUntil.AddDate(0, 0, 9) },
+		"author":        func(g *trust.Grants) { g.Author = "" },
+	} {
+		h.owned("/grants", func(text string) string {
+			g, err := trust.ReadGrants([]byte(text))
+			require.NoError(t, err)
+			change(&g)
+			return string(g.Text())
+		})
+		r := h.run("cycle", "approve", string(cycleID), "--plan", string(made.Hash()), "--key", ben)
+		assert.Equal(t, ExitFailed, r.code, what)
+		assert.Contains(t, r.errs, what)
+		assert.Contains(t, r.errs, "tell whoever runs the server")
+	}
+	assert.Empty(t, h.engine.acts)
+	h.owned("/grants", func(text string) string { return text })
+	h.ok("cycle", "approve", string(cycleID), "--plan", string(made.Hash()), "--key", ben, "--break-glass", "it burns")
+}
+
+// Serves Q15: whose packages are installed unseen is for who signs to say.
+func TestAPreApprovalIsSignedForTheRepositoriesAndDaysThatWereNamed(t *testing.T) {
+	h := newHouse(t)
+	ben := sshKey(t, "ben")
+	key, err := trust.ParsePersonKey(string(read(t, ben+".pub")))
+	require.NoError(t, err)
+	h.root.Approvers = []trust.Approver{{Account: "ben", Key: key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}}}
+	made, _ := sealedPlan(t)
+	h.sealedCycle(made)
+	const debian, other = "4CB50190207B4758A3F73A796ED0E7B82643E131", "0000000000000000000000000000000000000000"
+	args := []string{"trust", "pre-approve", string(cycleID), "--repository-key", debian, "--days", "30", "--key", ben}
+	for what, change := range map[string]func(*trust.PreApproval){
+		"0000":         func(p *trust.PreApproval) { p.Keys = []string{other, debian} },
+		other:          func(p *trust.PreApproval) { p.Keys = []string{other} },
+		"30 days":      func(p *trust.PreApproval) { p.NotAfter = p.NotAfter.AddDate(0, 0, 60); p.RevertUntil = p.NotAfter },
+		"the machines": func(p *trust.PreApproval) { p.Root = patching.DigestOf([]byte("x")) },
+	} {
+		h.owned("/pre-approvals", func(text string) string {
+			p, err := trust.ReadPreApproval([]byte(text))
+			require.NoError(t, err)
+			change(&p)
+			return string(p.Text())
+		})
+		r := h.run(args...)
+		assert.Equal(t, ExitFailed, r.code, what)
+		assert.Contains(t, r.errs, what)
+		assert.Contains(t, r.errs, "tell whoever runs the server")
+	}
+	h.owned("/pre-approvals", func(text string) string { return text })
+	require.Contains(t, h.ok(args...), "Signed by 1")
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return text
+}
