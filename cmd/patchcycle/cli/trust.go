@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/durable"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -45,7 +48,7 @@ func showTrust(ctx context.Context, s *session, args []string, asJSON bool) erro
 	}
 	r, err := trust.ReadRoot(text)
 	if err != nil {
-		return Fail(ExitFailed, "", "%v", err)
+		return Fail(ExitFailed, "", "%v", of(args, err))
 	}
 	if asJSON {
 		return orJSON(s, r, nil)
@@ -71,6 +74,16 @@ func (s *session) rootText(ctx context.Context, args []string) (text []byte, beh
 	return []byte(is.Envelope), is.Behind, err
 }
 
+// of names the file that an error is about, where there is one.
+func of(files []string, err error) error {
+	if len(files) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s: %w", files[0], err)
+}
+
+// printRoot prints all of a root: its holders sign what they see here, and compare the
+// keys with what each of them noted.
 func (s *session) printRoot(r trust.Root) {
 	breakGlass := "there is none"
 	if r.Quorum.BreakGlass > 0 {
@@ -80,6 +93,17 @@ func (s *session) printRoot(r trust.Root) {
 		"Root keys", fmt.Sprintf("%d, of which %d sign", len(r.RootKeys), max(1, r.Quorum.Root)),
 		"Quorum", fmt.Sprintf("monthly %d, emergency %d, break-glass: %s", r.Quorum.Monthly, r.Quorum.Emergency, breakGlass))
 	var rows [][]string
+	for _, group := range []struct {
+		whose string
+		keys  []trust.PublicKey
+	}{{"a holder of the root", r.RootKeys}, {"the server, for orders", r.DispatcherKeys}, {"the server, for start permits", r.LeaseKeys}} {
+		for _, k := range group.keys {
+			rows = append(rows, []string{group.whose, base64.StdEncoding.EncodeToString(k)})
+		}
+	}
+	s.say("")
+	s.table([]string{"WHOSE KEY", "AS IT WAS PRINTED"}, rows)
+	rows = nil
 	for _, a := range r.Approvers {
 		rows = append(rows, []string{string(a.Account), a.Key.Fingerprint(), strings.Join(a.Roles, ", "), strings.Join(a.Scopes, ", ")})
 	}
@@ -133,7 +157,7 @@ server: carry the draft to the computer that has the key, and back.`,
 			}
 			signed, err := trust.AddSignature(text, holder)
 			if err != nil {
-				return Fail(ExitFailed, "", "%v", err)
+				return Fail(ExitFailed, "", "%v", of(args, err))
 			}
 			r, err := trust.ReadRoot(signed)
 			if err != nil {
@@ -157,7 +181,29 @@ func (s *session) keepFile(name string, text []byte) error {
 		_, err := s.out.Write(append(text, '\n'))
 		return err
 	}
-	if err := os.WriteFile(name, append(text, '\n'), 0o600); err != nil {
+	if behind, err := filepath.EvalSymlinks(name); err == nil {
+		name = behind
+	}
+	switch is, err := os.Stat(name); {
+	case err != nil: // there is none yet
+	case !is.Mode().IsRegular():
+		return Fail(ExitFailed, "Name a file, or - for standard output.", "%s is no file", name)
+	case is.Size() > 0:
+		// A mistyped name is a key, or a policy.
+		before, err := s.read(name)
+		if err != nil {
+			return err
+		}
+		if _, err := trust.ReadRoot(bytes.TrimSpace(before)); err != nil {
+			return Fail(ExitFailed, "Name a new file.", "%s is there already, and is no trust root", name)
+		}
+	}
+	// Whole or not at all: it has the signatures of people who have gone home.
+	err := durable.Replace(name, 0o600, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+	if err != nil {
 		return Fail(ExitFailed, "", "%v", err)
 	}
 	s.note("Written to %s.", name)
@@ -179,6 +225,9 @@ started.`,
 			api, err := s.client()
 			if err != nil {
 				return err
+			}
+			if _, err := trust.ReadRoot(text); err != nil {
+				return Fail(ExitFailed, "", "%v", of(args, err))
 			}
 			is, err := api.PutTrustRoot(c.Context(), text)
 			if err != nil {
