@@ -140,7 +140,7 @@ func (s *server) signPaper(ctx context.Context, in *newPaperInput) (wire.Papers,
 	if in.Body.Kind == patching.PaperDelegation {
 		p, err = s.delegation(in.Body, sig)
 	} else {
-		p, err = s.preApproval(in.Body, sig)
+		p, err = s.preApproval(ctx, in.Body, sig)
 	}
 	if err != nil {
 		return wire.Papers{}, err
@@ -169,12 +169,17 @@ func (s *server) delegation(in wire.NewPaper, sig trust.PersonSignature) (patchi
 	return s.paper(in.Kind, string(d.From), in.Document, d.From, sig), nil
 }
 
-func (s *server) preApproval(in wire.NewPaper, sig trust.PersonSignature) (patching.Paper, error) {
+func (s *server) preApproval(ctx context.Context, in wire.NewPaper, sig trust.PersonSignature) (patching.Paper, error) {
 	p, err := trust.ReadPreApproval([]byte(in.Document))
 	if err != nil {
 		return patching.Paper{}, invalid("body.document", "%v", err)
 	}
-	who, err := s.Trust.Root().PreApprover(sig, p, nil)
+	papers, err := s.Store.Papers(ctx, patching.PaperDelegation, "")
+	if err != nil {
+		return patching.Paper{}, err
+	}
+	root := s.Trust.Root()
+	who, err := root.PreApprover(sig, p, root.Notes(papers))
 	if err != nil {
 		return patching.Paper{}, invalid("body.signature", "%v", err)
 	}

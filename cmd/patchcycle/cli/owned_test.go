@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -116,6 +117,21 @@ func TestAPreApprovalIsSignedForTheRepositoriesAndDaysThatWereNamed(t *testing.T
 		assert.Contains(t, r.errs, "tell whoever runs the server")
 	}
 	h.owned("/pre-approvals", func(text string) string { return text })
+	require.Contains(t, h.ok(args...), "Signed by 1")
+}
+
+// Who signs for an approver signs what that one would.
+func TestADelegateSignsAPreApproval(t *testing.T) {
+	h := newHouse(t)
+	ben, dee := sshKey(t, "ben"), sshKey(t, "dee")
+	key, err := trust.ParsePersonKey(string(read(t, ben+".pub")))
+	require.NoError(t, err)
+	h.root.Approvers = []trust.Approver{{Account: "ben", Key: key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}}}
+	made, _ := sealedPlan(t)
+	h.sealedCycle(made)
+	args := []string{"trust", "pre-approve", string(cycleID), "--repository-key", "4CB50190207B4758A3F73A796ED0E7B82643E131", "--key", dee}
+	require.Contains(t, h.run(args...).errs, "no approver's key")
+	h.ok("trust", "delegate", "--from", "ben", "--to", "dee", "--to-key", dee+".pub", "--until", noon.AddDate(0, 0, 9).Format(time.DateOnly), "--reason", "holiday", "--key", ben)
 	require.Contains(t, h.ok(args...), "Signed by 1")
 }
 
