@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -229,7 +230,45 @@ func (s *server) draftPreApproval(ctx context.Context, in *newPreApprovalInput) 
 	if err := p.Validate(); err != nil {
 		return wire.PreApproval{}, invalid("body", "%v", err)
 	}
+	if p, err = s.begun(ctx, p); err != nil {
+		return wire.PreApproval{}, err
+	}
 	return wire.PreApproval{Namespace: string(trust.PreApprovalPaper), Text: string(p.Text()), Machines: machines}, nil
+}
+
+// joinFor is for how long a pre-approval that lacks signatures is offered to the next who
+// sign: after that too little of its time is left.
+const joinFor = 14 * 24 * time.Hour
+
+// begun returns the pre-approval that others have signed already and that says the same
+// for the same number of days, or the one given: people who sign one after the other
+// sign one text.
+func (s *server) begun(ctx context.Context, p trust.PreApproval) (trust.PreApproval, error) {
+	papers, err := s.Store.Papers(ctx, patching.PaperPreApproval, string(p.Policy))
+	if err != nil {
+		return p, err
+	}
+	delegations, err := s.Store.Papers(ctx, patching.PaperDelegation, "")
+	if err != nil {
+		return p, err
+	}
+	root := s.Trust.Root()
+	notes := root.Notes(delegations)
+	for _, paper := range papers {
+		is, err := trust.ReadPreApproval(paper.Document)
+		if err != nil || is.NotBefore.After(p.NotBefore) || p.NotBefore.Sub(is.NotBefore) > joinFor {
+			continue
+		}
+		same, length := is, is.NotAfter.Sub(is.NotBefore)
+		same.NotBefore, same.NotAfter, same.RevertUntil = p.NotBefore, p.NotBefore.Add(length), p.NotBefore.Add(length).Add(is.RevertUntil.Sub(is.NotAfter))
+		if !bytes.Equal(same.Text(), p.Text()) {
+			continue
+		}
+		if persons, need, err := root.Approves(trust.SignedPaper(paper, notes), is); err == nil && len(persons) < need {
+			return is, nil
+		}
+	}
+	return p, nil
 }
 
 func (s *server) deviceKeys(ctx context.Context) (map[patching.DeviceID]patching.Digest, error) {

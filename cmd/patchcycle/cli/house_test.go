@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,6 +56,8 @@ type house struct {
 	feeds string
 	// root is the trust root that the API shows; none is put in force.
 	root trust.Root
+	// later is how much later than noon it is.
+	later atomic.Int64
 }
 
 // Root, Envelope, Adopt and NextKey are a server's trust root.
@@ -78,7 +81,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
-	clock := func() time.Time { return noon }
+	clock := func() time.Time { return noon.Add(time.Duration(h.later.Load())) }
 	tables, err := urgency.Shipped()
 	require.NoError(t, err)
 	h.feeds = t.TempDir()

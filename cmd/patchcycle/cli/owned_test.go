@@ -135,6 +135,30 @@ func TestADelegateSignsAPreApproval(t *testing.T) {
 	require.Contains(t, h.ok(args...), "Signed by 1")
 }
 
+// Serves U1: by as many people as a monthly cycle takes, who sign one after the other.
+func TestSeveralPeopleSignOnePreApproval(t *testing.T) {
+	h := newHouse(t)
+	keys := map[patching.AccountName]string{}
+	for _, name := range []patching.AccountName{"ben", "dee"} {
+		keys[name] = sshKey(t, string(name))
+		key, err := trust.ParsePersonKey(string(read(t, keys[name]+".pub")))
+		require.NoError(t, err)
+		h.root.Approvers = append(h.root.Approvers, trust.Approver{Account: name, Key: key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}})
+	}
+	h.root.Quorum.Monthly = 2
+	made, _ := sealedPlan(t)
+	h.sealedCycle(made)
+	sign := func(as patching.AccountName, more ...string) string {
+		return h.ok(append([]string{"trust", "pre-approve", string(cycleID), "--repository-key", "4CB50190207B4758A3F73A796ED0E7B82643E131", "--key", keys[as]}, more...)...)
+	}
+	require.Contains(t, sign("ben"), "Signed by 1")
+	h.later.Store(int64(time.Hour))
+	require.Contains(t, sign("dee", "--days", "30"), "Signed by 1", "what is not the same is another one")
+	require.Contains(t, sign("dee"), "Signed by 2")
+	h.later.Store(int64(2 * time.Hour))
+	require.Contains(t, sign("dee"), "Signed by 1", "the next one is begun when this one holds")
+}
+
 func read(t *testing.T, file string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(file)
