@@ -9,6 +9,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -153,6 +155,14 @@ func TestSeveralPeopleSignOnePreApproval(t *testing.T) {
 	}
 	require.Contains(t, sign("ben"), "Signed by 1")
 	h.later.Store(int64(time.Hour))
+	text := filepath.Join(t.TempDir(), "text")
+	draft := h.ok("trust", "pre-approve", string(cycleID), "--repository-key", "4CB50190207B4758A3F73A796ED0E7B82643E131", "--days", "60", "--draft")
+	require.NoError(t, os.WriteFile(text, []byte(draft), 0o600))
+	out, err := exec.Command("ssh-keygen", "-Y", "sign", "-f", keys["ben"], "-n", string(trust.PreApprovalPaper), text).CombinedOutput()
+	require.NoError(t, err, string(out))
+	elsewhere := []string{"trust", "pre-approve", string(cycleID), "--repository-key", "4CB50190207B4758A3F73A796ED0E7B82643E131", "--days", "60", "--text", text}
+	require.Contains(t, h.run(elsewhere...).errs, "go together")
+	require.Contains(t, h.ok(append(elsewhere, "--signature", text+".sig")...), "Signed by 1")
 	require.Contains(t, sign("dee", "--days", "30"), "Signed by 1", "what is not the same is another one")
 	require.Contains(t, sign("dee"), "Signed by 2")
 	h.later.Store(int64(2 * time.Hour))

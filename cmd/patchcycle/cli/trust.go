@@ -268,10 +268,11 @@ a draft (patchcycle trust draft --dispatcher-key KEY).`,
 }
 
 type preApproveOptions struct {
-	days  int
-	keys  []string
-	key   string
-	draft bool
+	days            int
+	keys            []string
+	key             string
+	text, signature string
+	draft           bool
 }
 
 func newTrustPreApprove(e *env) *cobra.Command {
@@ -282,7 +283,8 @@ func newTrustPreApprove(e *env) *cobra.Command {
 anybody has seen a plan, for up to 90 days: only to newer versions, only from
 repositories that the named keys sign, with nothing removed. This is what lets a test
 ring go first by itself; an owned server could choose among such upgrades on these
-machines, and no more. --draft prints the text to be signed elsewhere.`,
+machines, and no more. --draft prints the text to be signed elsewhere; hand it in with
+its signature: --text FILE --signature FILE.sig`,
 		Example: "patchcycle trust pre-approve cycle/servers/2026-11.1 --repository-key B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8 --key ~/.ssh/id_ed25519",
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },
 	}
@@ -290,6 +292,8 @@ machines, and no more. --draft prints the text to be signed elsewhere.`,
 	c.Flags().StringSliceVar(&o.keys, "repository-key", nil, "fingerprints of the keys that sign the repositories (gpg --show-keys FILE)")
 	c.Flags().StringVar(&o.key, "key", "", "sign with this OpenSSH key")
 	c.Flags().BoolVar(&o.draft, "draft", false, "print what would be signed, and sign nothing")
+	c.Flags().StringVar(&o.text, "text", "", "the file of a text that --draft printed, and that was signed elsewhere")
+	c.Flags().StringVar(&o.signature, "signature", "", "the file of its signature")
 	required(c, "repository-key")
 	return c
 }
@@ -298,7 +302,11 @@ func (o preApproveOptions) run(ctx context.Context, s *session, cycle string) er
 	switch {
 	case len(o.keys) == 0:
 		return usage(s.cmd, "say whose packages: --repository-key FINGERPRINT")
-	case o.key == "" && !o.draft:
+	case (o.text == "") != (o.signature == ""):
+		return usage(s.cmd, "--text and --signature go together")
+	case o.key != "" && o.signature != "":
+		return usage(s.cmd, "%v", errTwoWays)
+	case o.key == "" && o.signature == "" && !o.draft:
 		return usage(s.cmd, "say what to sign with: --key FILE")
 	}
 	c, err := s.client()
@@ -316,9 +324,17 @@ func (o preApproveOptions) run(ctx context.Context, s *session, cycle string) er
 		_, err := io.WriteString(s.out, is.Text)
 		return err
 	}
+	var files []string
+	if o.text != "" { // the machines are the server's to say, and come to the root that the text has
+		text, err := s.read(o.text)
+		if err != nil {
+			return err
+		}
+		is.Text, files = string(text), []string{o.text}
+	}
 	p, err := trust.ReadPreApproval([]byte(is.Text))
 	if err != nil {
-		return Fail(ExitFailed, "", "what the server wants signed: %v", err)
+		return Fail(ExitFailed, "", "%v", of(files, err))
 	}
 	if err := o.check(p, is.Machines, s.now); err != nil {
 		return Fail(ExitFailed, "Do not sign it; tell whoever runs the server.", "%v", err)
@@ -327,7 +343,7 @@ func (o preApproveOptions) run(ctx context.Context, s *session, cycle string) er
 	for _, m := range is.Machines {
 		s.note("  %s, %s", m.Device, m.Rule)
 	}
-	sig, err := s.signatureFor(ctx, string(trust.PreApprovalPaper), is.Text, o.key, "")
+	sig, err := s.signatureFor(ctx, string(trust.PreApprovalPaper), is.Text, o.key, o.signature)
 	if err != nil {
 		return err
 	}
