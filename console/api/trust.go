@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -119,7 +120,8 @@ func (s *server) paperWords(p patching.Paper) string {
 		}
 	case patching.PaperDelegation:
 		if d, err := trust.ReadDelegation(p.Document); err == nil {
-			return fmt.Sprintf("%s signs for %s from %s until %s: %s", d.To, d.From, d.NotBefore.Format(time.DateOnly), d.NotAfter.Format(time.DateOnly), d.Reason)
+			last := d.NotAfter.Add(-time.Millisecond) // people name the last day, which ends at midnight
+			return fmt.Sprintf("%s signs for %s (%s) from %s until %s: %s", d.To, d.From, strings.Join(d.Scopes, ", "), d.NotBefore.Format(time.DateOnly), last.Format(time.DateOnly), d.Reason)
 		}
 	case patching.PaperGrants:
 		if g, err := trust.ReadGrants(p.Document); err == nil {

@@ -133,7 +133,10 @@ func TestADelegateSignsAPreApproval(t *testing.T) {
 	h.sealedCycle(made)
 	args := []string{"trust", "pre-approve", string(cycleID), "--repository-key", "4CB50190207B4758A3F73A796ED0E7B82643E131", "--key", dee}
 	require.Contains(t, h.run(args...).errs, "no approver's key")
-	h.ok("trust", "delegate", "--from", "ben", "--to", "dee", "--to-key", dee+".pub", "--until", noon.AddDate(0, 0, 9).Format(time.DateOnly), "--reason", "holiday", "--key", ben)
+	last := noon.AddDate(0, 0, 9).Format(time.DateOnly)
+	delegate := []string{"trust", "delegate", "--from", "ben", "--to", "dee", "--to-key", dee + ".pub", "--until", last, "--reason", "holiday", "--key", ben}
+	require.Contains(t, h.run(append(delegate, "--scope", "polcy:demo")...).errs, "--scope polcy:demo: want policy:NAME or *")
+	require.Contains(t, h.ok(append(delegate, "--scope", "policy:demo")...), "dee signs for ben (policy:demo) from 2026-11-20 until "+last)
 	require.Contains(t, h.ok(args...), "Signed by 1")
 }
 

@@ -417,6 +417,9 @@ func (o delegateOptions) run(ctx context.Context, s *session) error {
 			return usage(s.cmd, "give --%s", f.name)
 		}
 	}
+	if scope := noScope(o.scopes); scope != "" {
+		return usage(s.cmd, "--scope %s: want policy:NAME or *", scope)
+	}
 	line, err := s.read(o.toKey)
 	if err != nil {
 		return err

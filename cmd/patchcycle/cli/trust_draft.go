@@ -137,12 +137,20 @@ func (s *session) approver(text string) (trust.Approver, error) {
 	if scopes != "" {
 		a.Scopes = strings.Split(scopes, "+")
 	}
-	for _, scope := range a.Scopes {
-		if policy, ok := strings.CutPrefix(scope, "policy:"); scope != "*" && !(ok && patching.ValidName(policy)) {
-			return a, usage(s.cmd, "--approver %s: %q is no scope, want policy:NAME or *", text, scope)
-		}
+	if scope := noScope(a.Scopes); scope != "" {
+		return a, usage(s.cmd, "--approver %s: %q is no scope, want policy:NAME or *", text, scope)
 	}
 	return a, nil
+}
+
+// noScope returns the first that no policy is in: who has it could never sign.
+func noScope(scopes []string) string {
+	for _, scope := range scopes {
+		if policy, ok := strings.CutPrefix(scope, "policy:"); scope != "*" && (!ok || !patching.ValidName(policy)) {
+			return scope
+		}
+	}
+	return ""
 }
 
 func (o trustDraftOptions) count(s *session, q *trust.Quorum) error {
