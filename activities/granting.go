@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/store"
@@ -124,7 +123,7 @@ func (g *Granting) count(ctx context.Context, v *vote) error {
 	}
 	for _, p := range papers {
 		if p.Digest() == v.paper {
-			v.persons, v.quorum, err = g.Root().Votes(signed(p, notes), v.grants)
+			v.persons, v.quorum, err = g.Root().Votes(trust.SignedPaper(p, notes), v.grants)
 			return err
 		}
 	}
@@ -195,7 +194,7 @@ func (g *Granting) signedGrants(ctx context.Context, cycle patching.CycleID) ([]
 	}
 	all := make([]trust.Signed, len(papers))
 	for i, p := range papers {
-		all[i] = signed(p, notes)
+		all[i] = trust.SignedPaper(p, notes)
 	}
 	return all, nil
 }
@@ -206,55 +205,7 @@ func (g *Granting) notes(ctx context.Context) ([]trust.Note, error) {
 	if err != nil {
 		return nil, err
 	}
-	var notes []trust.Note
-	root := g.Root()
-	for _, p := range papers {
-		for _, s := range p.Signatures {
-			n := trust.Note{Document: p.Document, Signature: s.Signature}
-			if _, err := root.Delegates(n); err == nil { // one that does not count any more spoils no other
-				notes = append(notes, n)
-			}
-		}
-	}
-	return notes, nil
-}
-
-// signed is a paper with the delegations that its signatures may go back to: a deputy
-// has several, for other times and policies.
-func signed(p patching.Paper, notes []trust.Note) trust.Signed {
-	s := trust.Signed{Document: p.Document}
-	var keys []trust.PersonKey
-	for _, sig := range p.Signatures {
-		s.Signatures = append(s.Signatures, sig.Signature)
-		if key, err := trust.PersonSignature(sig.Signature).Key(); err == nil {
-			keys = append(keys, key)
-		}
-	}
-	policy, made := about(p)
-	for _, n := range notes {
-		d, err := trust.ReadDelegation(n.Document)
-		if err == nil && slices.Contains(keys, d.Key) && d.Covers(policy, made) && len(s.Notes) < trust.MaxNotes {
-			s.Notes = append(s.Notes, n)
-		}
-	}
-	return s
-}
-
-// about says which policy a paper is of, and when it was made: by that it is judged who
-// could sign for whom.
-func about(p patching.Paper) (policy patching.PolicyName, made time.Time) {
-	switch p.Kind {
-	case patching.PaperGrants:
-		if g, err := trust.ReadGrants(p.Document); err == nil {
-			return g.Policy, g.Made
-		}
-	case patching.PaperPreApproval:
-		if a, err := trust.ReadPreApproval(p.Document); err == nil {
-			return a.Policy, a.NotBefore
-		}
-	case patching.PaperDelegation: // nobody signs one in another's name
-	}
-	return "", time.Time{}
+	return g.Root().Notes(papers), nil
 }
 
 // warrant gives the drafts of a cycle what they rest on, where people have signed for
@@ -317,7 +268,7 @@ func (g *Granting) ring(ctx context.Context, cycle patching.CycleID, name patchi
 		if err != nil {
 			return nil, err
 		}
-		return trust.NewPreApproved(signed(*p, notes), machines)
+		return trust.NewPreApproved(trust.SignedPaper(*p, notes), machines)
 	})
 }
 
@@ -330,7 +281,7 @@ func (g *Granting) granted(ctx context.Context, made patching.Plan, ring patchin
 	}
 	root := g.Root()
 	for _, p := range papers {
-		s := signed(p, notes)
+		s := trust.SignedPaper(p, notes)
 		if root.Lapsed(ring, []trust.Signed{s}) != "" {
 			continue
 		}
@@ -415,7 +366,7 @@ func (g *Granting) preApproval(ctx context.Context, policy patching.PolicyName, 
 		if err != nil || p.Epoch != root.Epoch || now.Before(p.NotBefore) || now.After(p.NotAfter) {
 			continue
 		}
-		if persons, need, err := root.Approves(signed(papers[i], notes), p); err == nil && len(persons) >= need {
+		if persons, need, err := root.Approves(trust.SignedPaper(papers[i], notes), p); err == nil && len(persons) >= need {
 			return &papers[i], p, nil
 		}
 	}

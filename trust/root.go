@@ -126,6 +126,8 @@ func (r Root) validate() error {
 		return refuse(WhyForm, "trust root: root, dispatcher and lease keys must be given")
 	case r.Quorum.Monthly < 1 || r.Quorum.Emergency < 1 || r.Quorum.BreakGlass < 0:
 		return refuse(WhyForm, "trust root: a quorum is at least 1")
+	case max(r.Quorum.Monthly, r.Quorum.Emergency, r.Quorum.BreakGlass, r.Quorum.Root) > maxSignatures:
+		return refuse(WhyForm, "trust root: a quorum is at most %d: no more signatures are checked", maxSignatures)
 	case r.Quorum.Root < 0 || r.Quorum.Root > len(r.RootKeys):
 		return refuse(WhyForm, "trust root: %d of %d root keys cannot sign", r.Quorum.Root, len(r.RootKeys))
 	}

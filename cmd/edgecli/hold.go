@@ -19,6 +19,8 @@ type Hold struct {
 	Dir  *string
 	JSON *bool
 	Now  func() time.Time
+	// Heeded says why nobody looks for the file in that folder; nil: somebody may.
+	Heeded func(dir string) error
 
 	by, reason string
 	length     time.Duration
@@ -40,6 +42,11 @@ func (h Hold) Command() *cobra.Command {
 }
 
 func (h *Hold) run(c *cobra.Command) error {
+	if h.Heeded != nil {
+		if err := h.Heeded(*h.Dir); err != nil {
+			return err
+		}
+	}
 	if h.lift {
 		if err := holdfile.Lift(*h.Dir); err != nil {
 			return err
@@ -48,8 +55,11 @@ func (h *Hold) run(c *cobra.Command) error {
 	}
 	// Others read the file, and show it.
 	held := uplink.Hold{By: Line(h.by), Reason: Line(h.reason)}
-	if held.By == "" || held.Reason == "" || h.length < 0 {
+	switch {
+	case held.By == "" || held.Reason == "":
 		return Usage("say who and why: --by NAME --reason WORDS")
+	case h.length < 0:
+		return Usage("--for %s: it would be over: give a time such as 48h", h.length)
 	}
 	if h.length > 0 {
 		held.Until = h.Now().Add(h.length)

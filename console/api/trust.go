@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -122,7 +123,8 @@ func (s *server) paperWords(p patching.Paper) string {
 		}
 	case patching.PaperDelegation:
 		if d, err := trust.ReadDelegation(p.Document); err == nil {
-			return fmt.Sprintf("%s signs for %s from %s until %s: %s", d.To, d.From, d.NotBefore.Format(time.DateOnly), d.NotAfter.Add(-time.Second).Format(time.DateOnly), d.Reason)
+			last := d.NotAfter.Add(-time.Millisecond) // people name the last day, which ends at midnight
+			return fmt.Sprintf("%s signs for %s (%s) from %s until %s: %s", d.To, d.From, strings.Join(d.Scopes, ", "), d.NotBefore.Format(time.DateOnly), last.Format(time.DateOnly), d.Reason)
 		}
 	case patching.PaperGrants:
 		if g, err := trust.ReadGrants(p.Document); err == nil {
@@ -144,7 +146,7 @@ func (s *server) signPaper(ctx context.Context, in *newPaperInput) (wire.Papers,
 	if in.Body.Kind == patching.PaperDelegation {
 		p, err = s.delegation(in.Body, sig)
 	} else {
-		p, err = s.preApproval(in.Body, sig)
+		p, err = s.preApproval(ctx, in.Body, sig)
 	}
 	if err != nil {
 		return wire.Papers{}, err
@@ -173,12 +175,17 @@ func (s *server) delegation(in wire.NewPaper, sig trust.PersonSignature) (patchi
 	return s.paper(in.Kind, string(d.From), in.Document, d.From, sig), nil
 }
 
-func (s *server) preApproval(in wire.NewPaper, sig trust.PersonSignature) (patching.Paper, error) {
+func (s *server) preApproval(ctx context.Context, in wire.NewPaper, sig trust.PersonSignature) (patching.Paper, error) {
 	p, err := trust.ReadPreApproval([]byte(in.Document))
 	if err != nil {
 		return patching.Paper{}, invalid("body.document", "%v", err)
 	}
-	who, err := s.Trust.Root().PreApprover(sig, p, nil)
+	papers, err := s.Store.Papers(ctx, patching.PaperDelegation, "")
+	if err != nil {
+		return patching.Paper{}, err
+	}
+	root := s.Trust.Root()
+	who, err := root.PreApprover(sig, p, root.Notes(papers))
 	if err != nil {
 		return patching.Paper{}, invalid("body.signature", "%v", err)
 	}
@@ -234,26 +241,36 @@ func (s *server) draftPreApproval(ctx context.Context, in *newPreApprovalInput) 
 	return wire.PreApproval{Namespace: string(trust.PreApprovalPaper), Text: string(p.Text()), Machines: machines}, nil
 }
 
-// signTogether is how long those who pre-approve the same may take to sign it.
-const signTogether = 7 * 24 * time.Hour
+// joinFor is for how long a pre-approval that lacks signatures is offered to the next who
+// sign: after that too little of its time is left.
+const joinFor = 14 * 24 * time.Hour
 
-// begun returns the text of a pre-approval that others have signed of late, where it says
-// the same but for its times: a text with times of its own would be another document, and
-// nobody would ever sign the one of the first.
+// begun returns the pre-approval that others have signed already and that says the same
+// for the same number of days, or the one given: people who sign one after the other
+// sign one text.
 func (s *server) begun(ctx context.Context, p trust.PreApproval) (trust.PreApproval, error) {
 	papers, err := s.Store.Papers(ctx, patching.PaperPreApproval, string(p.Policy))
 	if err != nil {
 		return p, err
 	}
-	for _, one := range papers {
-		was, err := trust.ReadPreApproval(one.Document)
-		if err != nil || p.NotBefore.Sub(was.NotBefore) > signTogether || p.NotAfter.Sub(p.NotBefore) != was.NotAfter.Sub(was.NotBefore) {
+	delegations, err := s.Store.Papers(ctx, patching.PaperDelegation, "")
+	if err != nil {
+		return p, err
+	}
+	root := s.Trust.Root()
+	notes := root.Notes(delegations)
+	for _, paper := range papers {
+		is, err := trust.ReadPreApproval(paper.Document)
+		if err != nil || is.NotBefore.After(p.NotBefore) || p.NotBefore.Sub(is.NotBefore) > joinFor {
 			continue
 		}
-		same := was
-		same.NotBefore, same.NotAfter, same.RevertUntil = p.NotBefore, p.NotAfter, p.RevertUntil
-		if bytes.Equal(same.Text(), p.Text()) {
-			return was, nil
+		same, length := is, is.NotAfter.Sub(is.NotBefore)
+		same.NotBefore, same.NotAfter, same.RevertUntil = p.NotBefore, p.NotBefore.Add(length), p.NotBefore.Add(length).Add(is.RevertUntil.Sub(is.NotAfter))
+		if !bytes.Equal(same.Text(), p.Text()) {
+			continue
+		}
+		if persons, need, err := root.Approves(trust.SignedPaper(paper, notes), is); err == nil && len(persons) < need {
+			return is, nil
 		}
 	}
 	return p, nil

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
@@ -89,7 +90,7 @@ func (f *File) grow(order []patching.RingName, leaves map[patching.RingName][]wi
 		if err != nil {
 			return err
 		}
-		if line := fmt.Sprintf("ring\t%s\t%d\t%s\n", name, len(machines), root); !strings.Contains(f.Text, line) {
+		if line := fmt.Sprintf("\nring\t%s\t%d\t%s\n", name, len(machines), root); !strings.Contains(f.Text, line) {
 			return fmt.Errorf("ring %s: its %d machines come to the root %s, which the plan's text does not name. Do not approve it; tell whoever runs the server", name, len(machines), root)
 		}
 		f.Rings = append(f.Rings, trust.RingGrant{Ring: name, Root: root, Machines: len(machines)})
@@ -97,8 +98,10 @@ func (f *File) grow(order []patching.RingName, leaves map[patching.RingName][]wi
 	return nil
 }
 
-// Check says why grants are not what this plan comes to; nil: they are.
-func (f File) Check(g trust.Grants) error {
+// Check says why grants are not what this plan comes to; nil: they are. All of a text
+// that is to be signed follows from the plan, but for fleet and epoch, which are the
+// trust root's: what is not compared here, whoever owns the server chooses.
+func (f File) Check(g trust.Grants, breakGlass string) error {
 	const tell = "Do not sign it; tell whoever runs the server"
 	if g.Plan != f.Hash {
 		return fmt.Errorf("the text to sign is for plan %s, and the plan comes to %s. %s", g.Plan.Short(), f.Hash.Short(), tell)
@@ -108,12 +111,40 @@ func (f File) Check(g trust.Grants) error {
 			return fmt.Errorf("the text to sign has ring %s with %d machines and root %s, which is not what its machines come to. %s", r.Ring, r.Machines, r.Root.Short(), tell)
 		}
 	}
-	for _, field := range []string{
-		"cycle\t" + string(g.Cycle), "kind\t" + string(g.Kind), "author\t" + string(g.Author), "policy\t" + string(g.Policy) + "\t",
+	head := f.head()
+	policy, _, _ := strings.Cut(head["policy"], "\t")
+	for _, field := range []struct{ name, signed, plan string }{
+		{"cycle", string(g.Cycle), head["cycle"]},
+		{"kind", string(g.Kind), head["kind"]},
+		{"policy", string(g.Policy), policy},
+		{"author", string(g.Author), head["author"]},
+		{"made", stamp(g.Made), head["made"]},
+		{"close by", stamp(g.NotAfter), head["close by"]},
+		{"go back until", stamp(g.RevertUntil), stamp(g.NotAfter.Add(trust.RevertCover))},
+		// It has a quorum of its own, and the author may sign: who was not asked for that
+		// does not sign it.
+		{"break-glass", g.BreakGlass, breakGlass},
 	} {
-		if !strings.Contains("\n"+f.Text, "\n"+field) {
-			return fmt.Errorf("the text to sign says %q, and the plan does not. %s", strings.ReplaceAll(strings.TrimSpace(field), "\t", " "), tell)
+		if field.signed != field.plan {
+			return fmt.Errorf("the text to sign says %s %q, and not %q. %s", field.name, field.signed, field.plan, tell)
 		}
 	}
 	return nil
+}
+
+// stamp is a time as the plan's text has it, to the second.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// head is what the plan's text says before its first ring, by the word in front of it.
+func (f File) head() map[string]string {
+	head := map[string]string{}
+	before, _, _ := strings.Cut(f.Text, "\nring\t")
+	for line := range strings.SplitSeq(before, "\n") {
+		name, value, _ := strings.Cut(line, "\t")
+		if _, again := head[name]; again {
+			value = "twice" // no plan says it, and nothing is to be signed for one that does
+		}
+		head[name] = value
+	}
+	return head
 }

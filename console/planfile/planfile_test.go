@@ -57,7 +57,7 @@ func TestAPlanIsComputedAgainFromItsFile(t *testing.T) {
 	assert.Equal(t, made.Hash(), f.Hash)
 	root := trust.Root{Fleet: "acme", Epoch: 1}
 	g := trust.GrantsFor(root, made, []patching.RingName{"early"}, "")
-	require.NoError(t, f.Check(g))
+	require.NoError(t, f.Check(g, ""))
 	for name, change := range map[string]func(*trust.Grants){
 		"another plan":           func(g *trust.Grants) { g.Plan = patching.DigestOf([]byte("x")) },
 		"a ring with more in it": func(g *trust.Grants) { g.Rings[0].Machines = 3 },
@@ -65,13 +65,32 @@ func TestAPlanIsComputedAgainFromItsFile(t *testing.T) {
 		"a ring that is not there": func(g *trust.Grants) {
 			g.Rings = append(g.Rings, trust.RingGrant{Ring: "broad", Root: g.Rings[0].Root, Machines: 2})
 		},
-		"another author": func(g *trust.Grants) { g.Author = "eve" },
-		"another cycle":  func(g *trust.Grants) { g.Cycle = "cycle/demo/2027-01.1" },
+		"another author":        func(g *trust.Grants) { g.Author = "eve" },
+		"an author's beginning": func(g *trust.Grants) { g.Author = "an" },
+		"no author":             func(g *trust.Grants) { g.Author = "" },
+		"another cycle":         func(g *trust.Grants) { g.Cycle = "cycle/demo/2027-01.1" },
+		"a cycle's beginning":   func(g *trust.Grants) { g.Cycle = "cycle/demo/2026-11" },
+		"another policy":        func(g *trust.Grants) { g.Policy = "dem" },
+		"another kind":          func(g *trust.Grants) { g.Kind = patching.Emergency },
+		"another day":           func(g *trust.Grants) { g.Made = g.Made.AddDate(0, 0, -9) },
+		"a later deadline":      func(g *trust.Grants) { g.NotAfter = g.NotAfter.AddDate(0, 0, 9) },
+		"going back for longer": func(g *trust.Grants) { g.RevertUntil = g.RevertUntil.AddDate(0, 0, 9) },
+		"a reason nobody gave":  func(g *trust.Grants) { g.BreakGlass = "nobody is there" },
 	} {
 		other := trust.GrantsFor(root, made, []patching.RingName{"early"}, "")
 		change(&other)
-		assert.ErrorContains(t, f.Check(other), "tell whoever runs the server", name)
+		assert.ErrorContains(t, f.Check(other, ""), "tell whoever runs the server", name)
 	}
+}
+
+func TestGrantsOfBreakGlassAreThoseOfTheReasonThatWasGiven(t *testing.T) {
+	made, text := sealedPlan(t, nil)
+	f, err := Read(text)
+	require.NoError(t, err)
+	g := trust.GrantsFor(trust.Root{Fleet: "acme", Epoch: 1}, made, []patching.RingName{"early"}, "it burns")
+	require.NoError(t, f.Check(g, "it burns"))
+	require.ErrorContains(t, f.Check(g, "nobody is there"), "tell whoever runs the server")
+	require.ErrorContains(t, f.Check(g, ""), "it burns")
 }
 
 func TestAPlansFileIsRefusedThat(t *testing.T) {

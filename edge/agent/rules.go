@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +60,9 @@ func parseRules(text []byte) (rules Rules, err error) {
 	case err != nil || fields == nil:
 		return rules, fmt.Errorf("it holds no object; want %s", rulesShape)
 	}
+	if name := namedTwice(text); name != "" { // JSON has the last one count, and people read the first
+		return rules, fmt.Errorf("the field %q stands in it twice", name)
+	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		words, ok := listOfWords(fields[name])
 		switch {
@@ -85,6 +89,26 @@ func parseRules(text []byte) (rules Rules, err error) {
 		}
 	}
 	return rules, nil
+}
+
+// namedTwice returns a field that an object of JSON has more than once.
+func namedTwice(text []byte) string {
+	seen := map[string]bool{}
+	dec := json.NewDecoder(bytes.NewReader(text))
+	_, err := dec.Token()
+	for err == nil && dec.More() {
+		var name json.Token
+		var value json.RawMessage
+		if name, err = dec.Token(); err == nil {
+			err = dec.Decode(&value)
+		}
+		if field, ok := name.(string); ok && seen[field] {
+			return field
+		} else if ok {
+			seen[field] = true
+		}
+	}
+	return ""
 }
 
 func listOfWords(text []byte) (words []string, ok bool) {

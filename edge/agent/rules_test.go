@@ -74,6 +74,7 @@ func TestRulesAreAnErrorIfTheyAre(t *testing.T) {
 		"of no mode":             {`{"mode": null}`, 0o644, "null is no mode"},
 		"a list":                 {`["collect"]`, 0o644, "it holds no object"},
 		"empty":                  {``, 0o644, "it is not JSON"},
+		"of a field twice":       {`{"mode": "grants", "held": ["allowed"], "mode": "dispatcher"}`, 0o644, `the field "mode" stands in it twice`},
 		"more than one object":   {`{} {"allowed": []}`, 0o644, "it is not JSON"},
 		"anybody's to change":    {`{}`, 0o666, "chmod go-w"},
 	} {

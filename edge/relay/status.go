@@ -62,12 +62,21 @@ const statusEvery = 5 * time.Second
 // Stale reports whether nobody has written the status for too long.
 func (s Status) Stale(now time.Time) bool { return now.Sub(s.At) > 6*statusEvery }
 
+// Ran says that no relay has run in a folder; nil: one has. A hold in another one would
+// hold nobody.
+func Ran(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, statusFile)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no relay has run in %s: name its folder with --dir", dir)
+	}
+	return nil
+}
+
 // ReadStatus reads what the relay in a folder last said.
 func ReadStatus(dir string) (s Status, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, statusFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, fmt.Errorf("no relay has run in %s: name its folder with --dir", dir)
+	if err := Ran(dir); err != nil {
+		return s, err
 	}
+	text, err := os.ReadFile(filepath.Join(dir, statusFile))
 	if err == nil {
 		err = json.Unmarshal(text, &s)
 	}

@@ -335,7 +335,12 @@ func TestAnEnrolmentThatIsRefusedSaysWhy(t *testing.T) {
 		{"a server in the clear", "s3cret", []string{"enrol", "--server", "http://patch.example"}, ExitUsage, "https://"},
 		{"no token", "", []string{"enrol", "--server", url}, ExitUsage, "patchcycle enrol token"},
 		{"a wrong token", "guess", []string{"enrol", "--server", url}, ExitFailed, "this token lets nobody in"},
-		{"another trust root", "s3cret", []string{"enrol", "--server", url, "--fingerprint", "sha256:00"}, ExitFailed, "fingerprint"},
+		{"another trust root", "s3cret", []string{"enrol", "--server", url, "--fingerprint", "sha256:" + strings.Repeat("0", 64)}, ExitFailed, "fingerprint"},
+		{"a fingerprint that is cut off", "s3cret", []string{"enrol", "--server", url, "--fingerprint", "sha256:00"}, ExitUsage, "64 digits"},
+		{"a fingerprint that a script left empty", "s3cret", []string{"enrol", "--server", url, "--fingerprint", ""}, ExitUsage, "64 digits"},
+		{"a token in a file without end", "s3cret", []string{"enrol", "--server", url, "--token-file", "/dev/zero"}, ExitFailed, "/dev/zero: it has more than"},
+		{"authorities without end", "s3cret", []string{"enrol", "--server", url, "--ca", "/dev/zero"}, ExitUsage, "/dev/zero: it has more than"},
+		{"authorities that are none", "s3cret", []string{"enrol", "--server", url, "--ca", "/etc/passwd"}, ExitUsage, "/etc/passwd holds no PEM certificate"},
 		{"a flag that there is not", "", []string{"enrol", "--sever", url}, ExitUsage, "--sever"},
 		{"a command that there is not", "", []string{"enroll"}, ExitUsage, "enroll"},
 	} {

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/patchcycle/patchcycle/cmd/edgecli"
 	"github.com/patchcycle/patchcycle/edge/agent"
 	"github.com/patchcycle/patchcycle/edge/uplink"
+	"github.com/patchcycle/patchcycle/internal/unpack"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -35,7 +35,7 @@ func newEnrol(e *env) *cobra.Command {
 		Use: "enrol", Short: "Ask a server to take this machine in", Args: edgecli.NoArgs,
 		Long: `Ask a server to take this machine in. The key is made here and never leaves.
 
-The token is read from PATCHCYCLE_TOKEN, from --token-file, or from standard
+The token is read from --token-file, from PATCHCYCLE_TOKEN, or from standard
 input: on the command line everyone on this machine could read it. Compare the
 printed fingerprint with your server's, or give it with --fingerprint.
 
@@ -51,9 +51,16 @@ key or its journal is lost. Then it becomes a new one, and says so.`,
 	return c
 }
 
+// maxToken bounds what is read of a token, in bytes: one has 52.
+const maxToken = 4096
+
 func (o enrolOptions) run(c *cobra.Command) error {
-	if o.server == "" {
+	switch {
+	case o.server == "":
 		return edgecli.Usage("name the server: --server https://host:port")
+	case c.Flags().Changed("fingerprint") && !patching.Digest(o.fingerprint).Valid():
+		// Whoever gives one does not mean to believe who answers; a variable may be empty.
+		return edgecli.Usage("--fingerprint %q: want what \"patchcycle trust show\" prints, sha256: and 64 digits", o.fingerprint)
 	}
 	token, err := o.token(c.Context(), c.InOrStdin())
 	if err != nil {
@@ -150,15 +157,15 @@ func (o enrolOptions) unanswered(err error) error {
 // token reads the token from where it was given.
 func (o enrolOptions) token(ctx context.Context, in io.Reader) (string, error) {
 	text := o.Env("PATCHCYCLE_TOKEN")
-	if text == "" && o.tokenFile != "" {
-		b, err := os.ReadFile(o.tokenFile)
+	if o.tokenFile != "" { // who names one means it: the variable may be a person's for the server's program
+		b, err := unpack.ReadFile(o.tokenFile, maxToken)
 		if err != nil {
-			return "", fmt.Errorf("token: %w", err)
+			return "", fmt.Errorf("--token-file: %w", err)
 		}
 		text = string(b)
 	}
-	if text == "" {
-		b, err := read(ctx, in, 4096)
+	if text == "" && o.tokenFile == "" {
+		b, err := read(ctx, in, maxToken)
 		if err != nil {
 			return "", interrupted(ctx, fmt.Errorf("token: %w", err))
 		}

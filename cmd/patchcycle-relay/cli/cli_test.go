@@ -62,6 +62,16 @@ func TestWhatIsWrongOnTheCommandLineIsSaidWithTheWayOut(t *testing.T) {
 	assert.Contains(t, out, "patchcycle-relay")
 }
 
+func TestAHoldWhereNoRelayRunsIsNoHold(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mistyped")
+	for _, args := range [][]string{{"--by", "ana", "--reason", "stocktaking"}, {"--lift"}} {
+		code, _, errs := run(t.Context(), time.Now(), append([]string{"hold", "--dir", dir}, args...)...)
+		assert.Equal(t, ExitFailed, code)
+		assert.Contains(t, errs, "no relay has run in "+dir)
+	}
+	assert.NoDirExists(t, dir)
+}
+
 func TestASizeIsReadAndWritten(t *testing.T) {
 	for text, want := range map[string]int64{"20GB": 20e9, "1.5 MB": 15e5, "64kb": 64e3, "12": 12, "0": 0} {
 		var s size

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,8 +56,8 @@ type house struct {
 	feeds string
 	// root is the trust root that the API shows; none is put in force.
 	root trust.Root
-	// late is how long after noon it is on the server.
-	late time.Duration
+	// later is how much later than noon it is.
+	later atomic.Int64
 }
 
 // Root, Envelope, Adopt and NextKey are a server's trust root.
@@ -80,7 +81,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	h := &house{t: t, store: s, engine: &engine{answer: contract.Answer{Accepted: true, Words: "Done."}}}
-	clock := func() time.Time { return noon.Add(h.late) }
+	clock := func() time.Time { return noon.Add(time.Duration(h.later.Load())) }
 	tables, err := urgency.Shipped()
 	require.NoError(t, err)
 	h.feeds = t.TempDir()

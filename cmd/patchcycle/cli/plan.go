@@ -131,7 +131,7 @@ func (s *session) printOutlook(p wire.Plan) {
 	s.say("\nGoing back: %s", p.Outlook.WayBack.Words)
 }
 
-type planDigestOptions struct{ expect, grants string }
+type planDigestOptions struct{ expect, grants, breakGlass string }
 
 func newPlanDigest(e *env) *cobra.Command {
 	var o planDigestOptions
@@ -146,6 +146,7 @@ FILE checks a text that is to be signed against it. FILE may be - for standard i
 	}
 	c.Flags().StringVar(&o.expect, "expect", "", "end with code 1 if this is not the hash")
 	c.Flags().StringVar(&o.grants, "grants", "", "end with code 1 if this file, of cycle plan grants, is not what the plan's file comes to")
+	c.Flags().StringVar(&o.breakGlass, "break-glass", "", "the reason that this file has to give; without: it must give none")
 	return c
 }
 
@@ -189,7 +190,7 @@ func (o planDigestOptions) whole(s *session, text []byte) (patching.Digest, erro
 	if err != nil {
 		return "", err
 	}
-	return f.Hash, s.checkGrants(text, grants, "")
+	return f.Hash, s.checkGrants(text, grants, "", o.breakGlass)
 }
 
 type planGrantsOptions struct {

@@ -63,22 +63,22 @@ func (s *session) signGrants(ctx context.Context, c *client.Client, id patching.
 	if err != nil {
 		return err
 	}
-	if err := s.checkGrants(all, []byte(is.Text), act.Plan); err != nil {
+	if err := s.checkGrants(all, []byte(is.Text), act.Plan, act.BreakGlass); err != nil {
 		return err
 	}
-	act.Signature, err = s.signatureFor(ctx, is.Namespace, is.Text, key, file)
+	act.Signature, err = s.signatureFor(ctx, string(trust.GrantsPaper), is.Text, key, file)
 	return err
 }
 
 // checkGrants computes a plan again and says what is going to be signed.
-func (s *session) checkGrants(all, text []byte, plan patching.Digest) error {
+func (s *session) checkGrants(all, text []byte, plan patching.Digest, breakGlass string) error {
 	f, err := planfile.Read(all)
 	if err != nil {
 		return Fail(ExitFailed, "", "the plan: %v", err)
 	}
 	g, err := trust.ReadGrants(text)
 	if err == nil {
-		err = f.Check(g)
+		err = f.Check(g, breakGlass)
 	}
 	if err == nil && plan != "" && g.Plan != plan {
 		err = fmt.Errorf("the text to sign is for plan %s, you mean %s", g.Plan.Short(), plan.Short())

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -8,12 +9,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
+	"github.com/patchcycle/patchcycle/internal/durable"
 	"github.com/patchcycle/patchcycle/patching"
 	"github.com/patchcycle/patchcycle/trust"
 )
@@ -44,7 +48,7 @@ func showTrust(ctx context.Context, s *session, args []string, asJSON bool) erro
 	}
 	r, err := trust.ReadRoot(text)
 	if err != nil {
-		return Fail(ExitFailed, "", "%v", err)
+		return Fail(ExitFailed, "", "%v", of(args, err))
 	}
 	if asJSON {
 		return orJSON(s, r, nil)
@@ -70,6 +74,16 @@ func (s *session) rootText(ctx context.Context, args []string) (text []byte, beh
 	return []byte(is.Envelope), is.Behind, err
 }
 
+// of names the file that an error is about, where there is one.
+func of(files []string, err error) error {
+	if len(files) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s: %w", files[0], err)
+}
+
+// printRoot prints all of a root: its holders sign what they see here, and compare the
+// keys with what each of them noted.
 func (s *session) printRoot(r trust.Root) {
 	breakGlass := "there is none"
 	if r.Quorum.BreakGlass > 0 {
@@ -143,7 +157,7 @@ server: carry the draft to the computer that has the key, and back.`,
 			}
 			signed, err := trust.AddSignature(text, holder)
 			if err != nil {
-				return Fail(ExitFailed, "", "%v", err)
+				return Fail(ExitFailed, "", "%v", of(args, err))
 			}
 			r, err := trust.ReadRoot(signed)
 			if err != nil {
@@ -167,7 +181,29 @@ func (s *session) keepFile(name string, text []byte) error {
 		_, err := s.out.Write(append(text, '\n'))
 		return err
 	}
-	if err := os.WriteFile(name, append(text, '\n'), 0o600); err != nil {
+	if behind, err := filepath.EvalSymlinks(name); err == nil {
+		name = behind
+	}
+	switch is, err := os.Stat(name); {
+	case err != nil: // there is none yet
+	case !is.Mode().IsRegular():
+		return Fail(ExitFailed, "Name a file, or - for standard output.", "%s is no file", name)
+	case is.Size() > 0:
+		// A mistyped name is a key, or a policy.
+		before, err := s.read(name)
+		if err != nil {
+			return err
+		}
+		if _, err := trust.ReadRoot(bytes.TrimSpace(before)); err != nil {
+			return Fail(ExitFailed, "Name a new file.", "%s is there already, and is no trust root", name)
+		}
+	}
+	// Whole or not at all: it has the signatures of people who have gone home.
+	err := durable.Replace(name, 0o600, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+	if err != nil {
 		return Fail(ExitFailed, "", "%v", err)
 	}
 	s.note("Written to %s.", name)
@@ -189,6 +225,9 @@ started.`,
 			api, err := s.client()
 			if err != nil {
 				return err
+			}
+			if _, err := trust.ReadRoot(text); err != nil {
+				return Fail(ExitFailed, "", "%v", of(args, err))
 			}
 			is, err := api.PutTrustRoot(c.Context(), text)
 			if err != nil {
@@ -229,10 +268,11 @@ a draft (patchcycle trust draft --dispatcher-key KEY).`,
 }
 
 type preApproveOptions struct {
-	days      int
-	keys      []string
-	key, file string
-	draft     bool
+	days            int
+	keys            []string
+	key             string
+	text, signature string
+	draft           bool
 }
 
 func newTrustPreApprove(e *env) *cobra.Command {
@@ -243,7 +283,8 @@ func newTrustPreApprove(e *env) *cobra.Command {
 anybody has seen a plan, for up to 90 days: only to newer versions, only from
 repositories that the named keys sign, with nothing removed. This is what lets a test
 ring go first by itself; an owned server could choose among such upgrades on these
-machines, and no more. --draft prints the text to be signed elsewhere.`,
+machines, and no more. --draft prints the text to be signed elsewhere; hand it in with
+its signature: --text FILE --signature FILE.sig`,
 		Example: "patchcycle trust pre-approve cycle/servers/2026-11.1 --repository-key B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8 --key ~/.ssh/id_ed25519",
 		RunE:    func(c *cobra.Command, args []string) error { return o.run(c.Context(), e.session(c), args[0]) },
 	}
@@ -251,6 +292,8 @@ machines, and no more. --draft prints the text to be signed elsewhere.`,
 	c.Flags().StringSliceVar(&o.keys, "repository-key", nil, "fingerprints of the keys that sign the repositories (gpg --show-keys FILE)")
 	c.Flags().StringVar(&o.key, "key", "", "sign with this OpenSSH key")
 	c.Flags().BoolVar(&o.draft, "draft", false, "print what would be signed, and sign nothing")
+	c.Flags().StringVar(&o.text, "text", "", "the file of a text that --draft printed, and that was signed elsewhere")
+	c.Flags().StringVar(&o.signature, "signature", "", "the file of its signature")
 	required(c, "repository-key")
 	return c
 }
@@ -259,7 +302,11 @@ func (o preApproveOptions) run(ctx context.Context, s *session, cycle string) er
 	switch {
 	case len(o.keys) == 0:
 		return usage(s.cmd, "say whose packages: --repository-key FINGERPRINT")
-	case o.key == "" && !o.draft:
+	case (o.text == "") != (o.signature == ""):
+		return usage(s.cmd, "--text and --signature go together")
+	case o.key != "" && o.signature != "":
+		return usage(s.cmd, "%v", errTwoWays)
+	case o.key == "" && o.signature == "" && !o.draft:
 		return usage(s.cmd, "say what to sign with: --key FILE")
 	}
 	c, err := s.client()
@@ -277,23 +324,47 @@ func (o preApproveOptions) run(ctx context.Context, s *session, cycle string) er
 		_, err := io.WriteString(s.out, is.Text)
 		return err
 	}
+	var files []string
+	if o.text != "" { // the machines are the server's to say, and come to the root that the text has
+		text, err := s.read(o.text)
+		if err != nil {
+			return err
+		}
+		is.Text, files = string(text), []string{o.text}
+	}
 	p, err := trust.ReadPreApproval([]byte(is.Text))
 	if err != nil {
-		return Fail(ExitFailed, "", "what the server wants signed: %v", err)
+		return Fail(ExitFailed, "", "%v", of(files, err))
 	}
-	ring, err := trust.NewPreApproved(trust.Signed{}, is.Machines)
-	if err != nil || ring.Root() != p.Root {
-		return Fail(ExitFailed, "Do not sign it; tell whoever runs the server.", "the machines do not come to the root that is to be signed")
+	if err := o.check(p, is.Machines, s.now); err != nil {
+		return Fail(ExitFailed, "Do not sign it; tell whoever runs the server.", "%v", err)
 	}
 	s.note("%d machines of policy %s until %s, upgrades signed by %s:", p.Machines, p.Policy, s.when(p.NotAfter), strings.Join(p.Keys, ", "))
 	for _, m := range is.Machines {
 		s.note("  %s, %s", m.Device, m.Rule)
 	}
-	sig, err := s.signatureFor(ctx, is.Namespace, is.Text, o.key, o.file)
+	sig, err := s.signatureFor(ctx, string(trust.PreApprovalPaper), is.Text, o.key, o.signature)
 	if err != nil {
 		return err
 	}
 	return s.handIn(ctx, wire.NewPaper{Kind: patching.PaperPreApproval, Document: is.Text, Machines: is.Machines, Signature: sig})
+}
+
+// check says why the server wants something else signed than was asked for. With
+// repositories of its own choice it could have anything installed.
+func (o preApproveOptions) check(p trust.PreApproval, machines []trust.PreApproved, now time.Time) error {
+	ring, err := trust.NewPreApproved(trust.Signed{}, machines)
+	if err != nil || ring.Root() != p.Root || len(machines) != p.Machines {
+		return errors.New("the machines do not come to the root that is to be signed")
+	}
+	if keys := slices.Sorted(slices.Values(o.keys)); !slices.Equal(keys, p.Keys) {
+		return fmt.Errorf("the text to sign names the repository keys %s, you named %s", strings.Join(p.Keys, ", "), strings.Join(keys, ", "))
+	}
+	// A day more, for clocks that differ.
+	if latest := now.AddDate(0, 0, o.days+1); p.NotAfter.After(latest) {
+		return fmt.Errorf("the text to sign is valid until %s, you gave it %d days", p.NotAfter.Format(time.RFC3339), o.days)
+	}
+	return nil
 }
 
 func (s *session) handIn(ctx context.Context, p wire.NewPaper) error {
@@ -345,6 +416,9 @@ func (o delegateOptions) run(ctx context.Context, s *session) error {
 		if f.value == "" {
 			return usage(s.cmd, "give --%s", f.name)
 		}
+	}
+	if scope := noScope(o.scopes); scope != "" {
+		return usage(s.cmd, "--scope %s: want policy:NAME or *", scope)
 	}
 	line, err := s.read(o.toKey)
 	if err != nil {

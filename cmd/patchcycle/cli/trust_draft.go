@@ -64,7 +64,7 @@ func (o trustDraftOptions) run(ctx context.Context, s *session) error {
 	}
 	r, err := trust.ReadRoot(text)
 	if err != nil {
-		return Fail(ExitFailed, "", "the trust root to begin with: %v", err)
+		return Fail(ExitFailed, "", "the trust root to begin with: %v", of(from, err))
 	}
 	next, err := o.change(s, r)
 	if err != nil {
@@ -84,10 +84,17 @@ func (o trustDraftOptions) run(ctx context.Context, s *session) error {
 
 // change is the next version of a root.
 func (o trustDraftOptions) change(s *session, r trust.Root) (trust.Root, error) {
+	if s.cmd.Flags().Changed("epoch") && o.epoch <= r.Epoch {
+		return r, usage(s.cmd, "--epoch %d: the root is of epoch %d, want a later one", o.epoch, r.Epoch)
+	}
 	next := r.Bump(max(r.Epoch, o.epoch))
-	next.Approvers = slices.DeleteFunc(slices.Clone(next.Approvers), func(a trust.Approver) bool {
-		return slices.Contains(o.drop, string(a.Account)) || slices.Contains(o.drop, a.Key.Fingerprint())
-	})
+	for _, who := range o.drop {
+		before := len(next.Approvers)
+		next.Approvers = slices.DeleteFunc(slices.Clone(next.Approvers), func(a trust.Approver) bool { return who == string(a.Account) || who == a.Key.Fingerprint() })
+		if len(next.Approvers) == before { // whoever was meant would go on signing
+			return next, usage(s.cmd, "--drop-approver %s: the root has no approver of that name or key (see: patchcycle trust show)", who)
+		}
+	}
 	for _, text := range o.approvers {
 		a, err := s.approver(text)
 		if err != nil {
@@ -110,8 +117,8 @@ func (o trustDraftOptions) change(s *session, r trust.Root) (trust.Root, error) 
 // approver reads NAME=FILE[:ROLES[:SCOPES]].
 func (s *session) approver(text string) (trust.Approver, error) {
 	name, rest, ok := strings.Cut(text, "=")
-	if !ok || name == "" {
-		return trust.Approver{}, usage(s.cmd, "--approver %s: want NAME=FILE", text)
+	if !ok || !patching.ValidName(name) {
+		return trust.Approver{}, usage(s.cmd, "--approver %s: want NAME=FILE, and the name of their account", text)
 	}
 	file, rest, _ := strings.Cut(rest, ":")
 	roles, scopes, _ := strings.Cut(rest, ":")
@@ -130,7 +137,20 @@ func (s *session) approver(text string) (trust.Approver, error) {
 	if scopes != "" {
 		a.Scopes = strings.Split(scopes, "+")
 	}
+	if scope := noScope(a.Scopes); scope != "" {
+		return a, usage(s.cmd, "--approver %s: %q is no scope, want policy:NAME or *", text, scope)
+	}
 	return a, nil
+}
+
+// noScope returns the first that no policy is in: who has it could never sign.
+func noScope(scopes []string) string {
+	for _, scope := range scopes {
+		if policy, ok := strings.CutPrefix(scope, "policy:"); scope != "*" && (!ok || !patching.ValidName(policy)) {
+			return scope
+		}
+	}
+	return ""
 }
 
 func (o trustDraftOptions) count(s *session, q *trust.Quorum) error {

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,11 +101,74 @@ func TestTwoPeoplePreApproveInOneText(t *testing.T) {
 		return h.ok(append([]string{"trust", "pre-approve", string(cycleID), "--repository-key", strings.Repeat("A1", 20), "--key", keys[name]}, more...)...)
 	}
 	require.Contains(t, sign("ben"), "Signed by 1 of 2.")
-	h.late = 30 * time.Hour
+	h.later.Store(int64(30 * time.Hour))
 	require.Contains(t, sign("cy"), "Signed by 2 of 2.")
 	require.Contains(t, sign("cy", "--days", "30"), "Signed by 1 of 2.", "that is another text")
-	h.late = 30 * 24 * time.Hour
+	h.later.Store(int64(30 * 24 * time.Hour))
 	require.Contains(t, sign("cy"), "Signed by 1 of 2.", "a renewal has times of its own")
+}
+
+// Serves Q15: a slip in a draft would be signed and put in force.
+func TestADraftThatDoesNotDoWhatItSaysIsNotWritten(t *testing.T) {
+	h := newHouse(t)
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	ben := sshKey(t, "ben") + ".pub"
+	h.ok("trust", "draft", in("next.json"), "--approver", "ben="+ben)
+	h.ok("trust", "sign", in("next.json"), "--key", rootKeyOf(t, in("root.key")))
+	h.ok("trust", "publish", in("next.json"))
+	h.ok("trust", "key", in("mine.key"))
+	for _, c := range []struct {
+		says string
+		args []string
+	}{
+		{"--drop-approver bne: the root has no approver", []string{"--drop-approver", "bne"}},
+		{"--epoch 1: the root is of epoch 1", []string{"--epoch", "1"}},
+		{"--epoch -5", []string{"--epoch", "-5"}},
+		{"name of their account", []string{"--approver", "Cy Young=" + ben}},
+		{"\"polcy:servers\" is no scope", []string{"--approver", "cy=" + ben + ":approver:polcy:servers"}},
+		{"\"site:berlin\" is no scope", []string{"--approver", "cy=" + ben + ":approver:policy:servers+site:berlin"}},
+		{"at most 8", []string{"--quorum", "monthly=9"}},
+	} {
+		r := h.run(append([]string{"trust", "draft", in("other.json")}, c.args...)...)
+		assert.Equal(t, ExitUsage, r.code, c.args)
+		assert.Contains(t, r.errs, c.says)
+	}
+	assert.NoFileExists(t, in("other.json"))
+
+	before := read(t, in("mine.key"))
+	for _, args := range [][]string{{"draft", in("mine.key")}, {"sign", in("next.json"), "--key", in("mine.key"), "--out", in("mine.key")}} {
+		r := h.run(append([]string{"trust"}, args...)...)
+		assert.Equal(t, ExitFailed, r.code)
+		assert.Contains(t, r.errs, "mine.key is there already, and is no trust root")
+	}
+	assert.Equal(t, before, read(t, in("mine.key")))
+	for _, verb := range []string{"show", "publish"} {
+		assert.Contains(t, h.run("trust", verb, in("mine.key")).errs, in("mine.key")+": not an envelope")
+	}
+}
+
+// Serves Q15: holders compare the root keys with those that they noted.
+func TestWhoSignsARootSeesItsKeys(t *testing.T) {
+	h := newHouse(t)
+	dir := t.TempDir()
+	mine := strings.TrimSpace(h.ok("trust", "key", filepath.Join(dir, "mine.key")))
+	next := filepath.Join(dir, "next.json")
+	h.ok("trust", "draft", next, "--root-key", mine)
+	out := h.ok("trust", "sign", next, "--key", filepath.Join(dir, "mine.key"))
+	for _, keys := range [][]trust.PublicKey{h.root.RootKeys, h.root.DispatcherKeys, h.root.LeaseKeys} {
+		assert.Contains(t, out, base64.StdEncoding.EncodeToString(keys[0]))
+	}
+	assert.Contains(t, out, mine)
+}
+
+// rootKeyOf writes the house's root key into a file.
+func rootKeyOf(t *testing.T, file string) string {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(trust.KeyFromSeed([32]byte{1}).Private())
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
+	return file
 }
 
 // sealedCycle puts a cycle on record that waits for the approval of a plan.
