@@ -52,7 +52,7 @@ func main() {
 const fewest = 3
 
 // cycles are what can be tried.
-var cycles = []string{"good", "bad", "both", "troubled", "waves", "clocks", "own", "self", "ssh", "bootstrap"}
+var cycles = []string{"good", "bad", "both", "troubled", "waves", "clocks", "own", "self", "ssh", "bootstrap", "grants"}
 
 type options struct {
 	machines       int
@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.DurationVar(&o.notice, "notice", time.Minute, "how long before a restart people on a machine are told")
 	f.StringVar(&o.program, "program", "", "the patchcycle to try (default: it is built)")
 	f.StringVar(&o.agent, "agent", "", "the agent's Debian package to try (default: it is built)")
-	f.StringVar(&o.cycle, "cycle", "both", "good, bad, both one after the other, troubled: a machine for each thing that goes wrong, waves: what it costs, and with ssh and ansible, clocks: emulated machines, some of whose clocks are off, and a kernel update, own: releases of the agent, broken ones too, self: a server that restarts its own machine, ssh: machines without a resident agent, which a relay visits, or bootstrap: the same without their cycle")
+	f.StringVar(&o.cycle, "cycle", "both", "good, bad, both one after the other, troubled: a machine for each thing that goes wrong, waves: what it costs, and with ssh and ansible, clocks: emulated machines, some of whose clocks are off, and a kernel update, own: releases of the agent, broken ones too, self: a server that restarts its own machine, ssh: machines without a resident agent, which a relay visits, bootstrap: the same without their cycle, or grants: machines that obey only what people signed")
 	f.BoolVar(&o.withRelay, "relay", false, "put a relay between machines and server, and with -kill kill it too")
 	sizes := f.String("sizes", "10,50", "machines of the waves, by commas")
 	f.BoolVar(&o.kill, "kill", false, "kill the server, with kill -9, in the middle of the good cycle's last ring")
