@@ -113,9 +113,11 @@ func (p *People) sender(ctx context.Context, in contract.VerifyActIn) (contract.
 func (p *People) signed(ctx context.Context, in contract.VerifyActIn, out contract.VerifyActOut) (contract.VerifyActOut, vote, error) {
 	switch {
 	case in.Act.Signature == "" && p.Granting.insists():
+		out.NotNow = true // whoever they are, they could sign
 		out.Refused = fmt.Sprintf("the trust root asks for a signature: patchcycle cycle approve %s --plan %s --key FILE.", in.Cycle, in.Act.Plan.Short())
 		return out, vote{}, nil
 	case in.Act.Signature == "" && in.Act.BreakGlass != "":
+		out.NotNow = true
 		out.Refused = "break-glass has to be signed: approve with --key or --signature."
 		return out, vote{}, nil
 	case in.Act.Signature == "":

@@ -100,7 +100,36 @@ func (s *server) checkPeople(ctx context.Context) wire.Check {
 	if approvers == 0 {
 		return wire.Check{Name: name, Words: "Nobody may approve a plan.", WayOut: "Add somebody: patchcycle user add NAME --role approver."}
 	}
+	if s.Trust != nil {
+		if words := missingSigners(s.Trust.Root(), all); words != "" {
+			return wire.Check{Name: name, Words: words, WayOut: "Give them accounts under their names of the trust root: patchcycle user add NAME --role approver (see: patchcycle trust show)."}
+		}
+	}
 	return wire.Check{Name: name, OK: true, Words: fmt.Sprintf("People who may approve: %d.", approvers)}
+}
+
+// missingSigners says in words that too few of those who sign have an account by which
+// they may; empty: enough have, or nobody has to sign.
+func missingSigners(root trust.Root, all []patching.Account) string {
+	if root.Mode != trust.ModeGrants {
+		return ""
+	}
+	signers := map[patching.AccountName]bool{}
+	for _, a := range root.Approvers {
+		if slices.Contains(a.Roles, trust.RoleApprover) {
+			signers[a.Account] = false
+		}
+	}
+	able := 0
+	for _, a := range all {
+		if _, signs := signers[a.Name]; signs && a.Revoked.IsZero() && a.Has(patching.RoleApprover) {
+			able++
+		}
+	}
+	if able >= root.Quorum.Monthly {
+		return ""
+	}
+	return fmt.Sprintf("A plan takes the signatures of %d people, and of the %d approvers of the trust root %d have an account that may approve.", root.Quorum.Monthly, len(signers), able)
 }
 
 // checkHold says whether somebody holds all machines: who wonders why nothing starts

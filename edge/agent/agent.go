@@ -122,8 +122,6 @@ type Agent struct {
 	sides map[patching.OrderID]*side
 	// next is the message counter to be used next.
 	next uint64
-	// said is what the last answer said of a hold; nil: there is none.
-	said *Hold
 	// hello is signed presence, kept for half of its life.
 	hello   *uplink.Message
 	helloAt time.Time

@@ -60,9 +60,7 @@ type situation struct {
 	sides    map[patching.OrderID]*side
 	rules    Rules
 	rulesErr error
-	// said is what the line says of a hold.
-	said   *Hold
-	limits Limits
+	limits   Limits
 	// letterAt is when letters may be sent again, inventoryAt when an inventory
 	// is due.
 	letterAt, inventoryAt time.Time
@@ -227,7 +225,7 @@ func (s situation) held(now time.Time) string {
 	}
 	h := s.rules.Hold
 	if !h.In(now) {
-		h = s.said
+		h = s.state.Said
 	}
 	if !h.In(now) {
 		return ""

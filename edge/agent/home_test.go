@@ -100,7 +100,7 @@ func TestTheStatusOfAnAgentIsReadWhileItRuns(t *testing.T) {
 	b.agent, err = New(Config{Identity: id, Machine: b.box, Link: b.office, Clock: b.clock, Journal: ledger.Journal("d-1"), Shelf: home.Shelf(), Host: b})
 	require.NoError(t, err)
 	b.apply(small())
-	b.office.ahead = 3 * time.Hour
+	b.office.ahead, b.office.hold = 3*time.Hour, &uplink.Hold{By: "olga", Reason: "payroll"}
 	b.turn()
 	b.office.down = true
 	b.agent.mu.Lock()
@@ -112,6 +112,7 @@ func TestTheStatusOfAnAgentIsReadWhileItRuns(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, got.Unsent)
 	assert.Equal(t, "about 3 hours behind", got.ClockOff)
+	assert.Equal(t, &Hold{By: "olga", Reason: "payroll"}, got.Said, "who wonders why nothing starts looks here")
 	assert.Equal(t, []OrderStatus{{
 		ID: "o-1", Cycle: "cycle/servers/2026-11.1", Verb: trust.Apply, Stage: patching.StageFetched,
 		Start: tonight, End: tonight.Add(4 * time.Hour),

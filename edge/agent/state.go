@@ -37,6 +37,8 @@ type state struct {
 	Known []patching.Digest `json:"known,omitempty"`
 	// Tried is what was done last; nil: nothing.
 	Tried *tried `json:"tried,omitempty"`
+	// Said is what the last answer said of a hold; nil: there is none.
+	Said *Hold `json:"said,omitempty"`
 	// ClockOff is how far ahead of the server's this machine's clock was when the
 	// server last said what it shows; 0: close enough.
 	ClockOff time.Duration `json:"clock_off,omitempty"`

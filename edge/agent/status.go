@@ -23,6 +23,8 @@ type Status struct {
 	// Unsent counts receipts that the server has not acknowledged.
 	Unsent      int       `json:"unsent"`
 	Inventoried time.Time `json:"inventoried,omitzero"`
+	// Said is the hold that its server or relay told last; nil: there is none.
+	Said *Hold `json:"said,omitempty"`
 	// ClockOff says in words how far the machine's clock is from the server's;
 	// empty: close enough.
 	ClockOff string `json:"clock_off,omitempty"`
@@ -52,7 +54,7 @@ func (h Home) Status(host Host) (Status, error) {
 	rules, err := host.Rules()
 	out := Status{
 		Device: id.Device, Server: server, Fleet: root.Fleet, Fingerprint: root.Fingerprint(), Root: root.Version, Mode: modeOf(floor, rules, err),
-		Orders: []OrderStatus{}, Unsent: len(s.Pending), Inventoried: s.Inventoried,
+		Orders: []OrderStatus{}, Unsent: len(s.Pending), Inventoried: s.Inventoried, Said: s.Said,
 	}
 	if s.ClockOff != 0 {
 		out.ClockOff = phrase.ClockOff(s.ClockOff)

@@ -73,16 +73,20 @@ func (a *Agent) Take(resp uplink.PollResponse) (news bool) {
 	return news
 }
 
-// takeHold keeps what the last answer said of a hold. It need not outlive the process:
-// without a line nothing starts either.
+// takeHold keeps what the last answer said of a hold, so that whoever looks at the machine
+// reads it. After a restart it holds until the next answer: nothing starts before that.
 func (a *Agent) takeHold(h *uplink.Hold) (news bool) {
 	var is *Hold
 	if h != nil {
 		is = &Hold{By: clip(h.By, 200), Reason: clip(h.Reason, 200), Until: h.Until}
 	}
-	news = !is.Same(a.said)
-	if a.said = is; news {
-		a.log.Warn("what the server says of a hold has changed", zap.Any("hold", is))
+	if news = !is.Same(a.state.Said); !news {
+		return false
+	}
+	a.state.Said = is
+	a.log.Warn("what the server says of a hold has changed", zap.Any("hold", is))
+	if err := a.save(false); err != nil { // it is heeded all the same
+		a.log.Error("could not keep what was said of a hold", zap.Error(err))
 	}
 	return news
 }

@@ -52,7 +52,6 @@ func (a *Agent) decide() (action, error) {
 	s := situation{state: &a.state, sides: a.sides, limits: a.cfg.Limits, letterAt: a.letterAt, inventoryAt: a.inventoryAt}
 	if len(a.state.Works) > 0 {
 		s.rules, s.rulesErr = a.cfg.Host.Rules()
-		s.said = a.said
 	}
 	now := a.cfg.Clock.Now()
 	for _, one := range a.sides {

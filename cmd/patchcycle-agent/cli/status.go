@@ -59,8 +59,10 @@ func (e *env) status(c *cobra.Command) error {
 	case rulesErr != nil:
 		out.Rules = rulesErr.Error()
 		fmt.Fprintf(&b, "Nothing starts: the machine's rules cannot be read: %s\n", edgecli.Line(rulesErr.Error()))
-	case rules.Hold != nil:
+	case rules.Hold.In(e.Now()):
 		fmt.Fprintf(&b, "Nothing starts: %s\n", edgecli.HoldWords(*rules.Hold))
+	case s.Said.In(e.Now()):
+		fmt.Fprintf(&b, "Nothing starts, says the server or the relay: %s\n", edgecli.HoldWords(*s.Said))
 	}
 	if rules.Allowed != nil {
 		fmt.Fprintf(&b, "Allowed here: %s\n", join(rules.Allowed))

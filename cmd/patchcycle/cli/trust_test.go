@@ -97,6 +97,10 @@ func TestTwoPeoplePreApproveInOneText(t *testing.T) {
 		require.NoError(t, err)
 		h.root.Approvers = append(h.root.Approvers, trust.Approver{Account: patching.AccountName(name), Key: key, Roles: []string{trust.RoleApprover}, Scopes: []string{"*"}})
 	}
+	h.as("ben", patching.RoleApprover)
+	require.Contains(t, h.run("doctor").out, "A plan takes the signatures of 2 people, and of the 2 approvers of the trust root 1 have an account that may approve.")
+	h.as("cy", patching.RoleApprover)
+	require.Contains(t, h.run("doctor").out, "People who may approve: 3.", "root approves too")
 	sign := func(name string, more ...string) string {
 		return h.ok(append([]string{"trust", "pre-approve", string(cycleID), "--repository-key", strings.Repeat("A1", 20), "--key", keys[name]}, more...)...)
 	}
