@@ -63,10 +63,10 @@ func (e *outsideApproval) Unwrap() error { return e.error }
 
 // preApproved holds a bundle to the rule under which nobody has to have seen it.
 func (a *Agent) preApproved(ctx context.Context, w *work, b patching.Bundle, p trust.PreApproval, before *tried) error {
-	switch w.Order.Verb {
-	case trust.Reboot:
+	if w.Order.Verb == trust.Reboot {
 		return nil // it installs nothing
-	case trust.Revert:
+	}
+	if w.Order.Verb == trust.Revert {
 		return a.leadsBack(ctx, w.Order, b, before)
 	}
 	if err := p.Covers(b); err != nil {
