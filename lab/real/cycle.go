@@ -207,9 +207,12 @@ const hold = `patches:
     - {package: "lib*", reason: not of the lab, owner: lab, until: 2099-12-31}
 `
 
+// holding is the policy of a cycle that leaves Debian's own updates alone.
+func holding() []byte { return []byte(strings.Replace(string(policyText), "patches:\n", hold, 1)) }
+
 // badCycle is halted in its last ring, which goes back.
 func (g *ground) badCycle(ctx context.Context) error {
-	c, err := g.run(ctx, []byte(strings.Replace(string(policyText), "patches:\n", hold, 1)), g.moveOn)
+	c, err := g.run(ctx, holding(), g.moveOn)
 	if err != nil {
 		return err
 	}

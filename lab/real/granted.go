@@ -242,7 +242,7 @@ func (g *ground) preApprove(ctx context.Context, id patching.CycleID, keys ...st
 
 // signed runs a cycle with people who sign. Before is done before they do.
 func (g *ground) signed(ctx context.Context, before func(wire.CycleDetail) error) (c wire.CycleDetail, asked int, err error) {
-	c, err = g.follow(ctx, aCycle{name: policyName, policy: policyText, limit: 30 * time.Minute, approve: func(c wire.CycleDetail) error {
+	c, err = g.follow(ctx, aCycle{name: policyName, policy: g.terms(), limit: 30 * time.Minute, approve: func(c wire.CycleDetail) error {
 		asked++
 		if before != nil {
 			if err := before(c); err != nil {
@@ -254,7 +254,7 @@ func (g *ground) signed(ctx context.Context, before func(wire.CycleDetail) error
 	return c, asked, err
 }
 
-// seenCycle brings all of Debian's updates to machines of which no test ring was
+// seenCycle brings what there is, all of Debian's updates among it, to machines of which no test ring was
 // pre-approved: people are asked before it, and after it.
 func (g *ground) seenCycle(ctx context.Context) (patching.CycleID, error) {
 	c, asked, err := g.signed(ctx, nil)
@@ -278,15 +278,23 @@ func (g *ground) requirePatched(ctx context.Context, c wire.CycleDetail, p *prob
 		return err
 	}
 	pending, err := g.missing(ctx)
-	p.want(pending == 0, "%d updates are pending afterwards", pending)
+	p.want(pending == 0 || g.short, "%d updates are pending afterwards", pending)
 	return err
+}
+
+// terms are the policy of these cycles.
+func (g *ground) terms() []byte {
+	if g.short {
+		return holding()
+	}
+	return policyText
 }
 
 // strangersCycle brings a package whose index none of the named keys has signed: the
 // machine in the test ring says no, whatever the server wants, and nothing is installed.
 func (g *ground) strangersCycle(ctx context.Context) (patching.CycleID, error) {
 	var refused wire.Deployment
-	c, err := g.follow(ctx, aCycle{name: policyName, policy: policyText, limit: 20 * time.Minute, approve: func(c wire.CycleDetail) error {
+	c, err := g.follow(ctx, aCycle{name: policyName, policy: g.terms(), limit: 20 * time.Minute, approve: func(c wire.CycleDetail) error {
 		all, err := g.deployments(ctx, c.ID)
 		if err != nil {
 			return err

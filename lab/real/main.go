@@ -65,6 +65,7 @@ type options struct {
 	notice         time.Duration
 	probation      time.Duration // how long a release of the agent has to report in; 0: as by default
 	keep, kill     bool
+	short          bool // of cycle grants: without Debian's own updates
 	verbose        bool
 }
 
@@ -80,6 +81,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.BoolVar(&o.withRelay, "relay", false, "put a relay between machines and server, and with -kill kill it too")
 	sizes := f.String("sizes", "10,50", "machines of the waves, by commas")
 	f.BoolVar(&o.kill, "kill", false, "kill the server, with kill -9, in the middle of the good cycle's last ring")
+	f.BoolVar(&o.short, "short", false, "hold Debian's own updates back in the cycles of grants, which takes minutes off")
 	f.BoolVar(&o.keep, "keep", false, "keep the server's folder")
 	f.BoolVar(&o.verbose, "v", false, "say what making the lab says")
 	if err := f.Parse(args); err != nil {
@@ -92,6 +94,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return fmt.Errorf("-cycle %q: write one of %s", o.cycle, strings.Join(cycles, ", "))
 	case o.kill && o.cycle != "good" && o.cycle != "both":
 		return errors.New("-kill is for the good cycle")
+	case o.short && o.cycle != "grants":
+		return errors.New("-short is for the cycles of grants")
 	case o.machines < fewest:
 		return fmt.Errorf("-n from %d: fewer do not fill three rings", fewest)
 	}

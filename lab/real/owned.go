@@ -99,11 +99,12 @@ func (g *ground) forge(ctx context.Context, t target) (forged []forgery, err err
 	swapped := *old
 	swapped.Bundle, swapped.Rollback = wanted.Bundle, wanted.Rollback
 	forged = []forgery{
-		{"forged-1", "on the server's word", nil, "grant"},
-		{"forged-2", "with what people signed for this machine a cycle ago", old, "grant"},
-		{"forged-3", "with that, and its bundle replaced", &swapped, "grant"},
+		{"forged-1", "on the server's word", nil, "carries no grant"},
+		{"forged-2", "with what people signed for this machine a cycle ago", old, "another bundle was approved"},
+		{"forged-3", "with that, and its bundle replaced", &swapped, "not among those that were approved"},
 	}
 	wanted.Cycle, wanted.Ring, wanted.Fence = t.done, before.Ring, before.Fence+1
+	wanted.Start, wanted.End = before.Start, before.End // which people have signed, and is open still
 	for _, f := range forged {
 		if err := f.put(ctx, s, filepath.Join(g.dir, "keys"), wanted); err != nil {
 			return nil, err
