@@ -15,6 +15,7 @@ import (
 
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/store"
 	"github.com/patchcycle/patchcycle/trust"
 	"github.com/patchcycle/patchcycle/workflows/contract"
@@ -119,7 +120,7 @@ func (s *server) paperWords(p patching.Paper) string {
 			if s.Trust != nil {
 				signed = fmt.Sprintf("Signed by %d of %d.", len(p.Signatures), s.Trust.Root().Quorum.Monthly)
 			}
-			return fmt.Sprintf("%s %d machines of policy %s, from %s until %s.", signed, a.Machines, a.Policy, a.NotBefore.Format(time.DateOnly), a.NotAfter.Format(time.DateOnly))
+			return fmt.Sprintf("%s %s of policy %s, from %s until %s.", signed, phrase.Count(a.Machines, "machine"), a.Policy, a.NotBefore.Format(time.DateOnly), a.NotAfter.Format(time.DateOnly))
 		}
 	case patching.PaperDelegation:
 		if d, err := trust.ReadDelegation(p.Document); err == nil {

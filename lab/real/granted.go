@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -109,7 +110,7 @@ func (g *ground) labKey() (string, error) {
 // as runs the program as somebody would, and returns what it says.
 func (g *ground) as(ctx context.Context, who patching.AccountName, args ...string) (string, error) {
 	c := exec.CommandContext(ctx, g.program, append(args, "--data-dir", g.dir)...)
-	c.Env = append(os.Environ(), "PATCHCYCLE_TOKEN="+g.people.Tokens[who])
+	c.Env = append(os.Environ(), "PATCHCYCLE_TOKEN="+cmp.Or(g.others[who], g.people.Tokens[who]))
 	var failed strings.Builder
 	c.Stderr = &failed
 	out, err := c.Output()
@@ -133,7 +134,7 @@ func (g *ground) ceremony(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.people.Tokens[admin], g.people.Tokens[second] = strings.TrimSpace(string(token)), made.Token
+	g.others = map[patching.AccountName]string{admin: strings.TrimSpace(string(token)), second: made.Token}
 	for _, who := range []patching.AccountName{trial.Approver, second} {
 		if err := makeKey(ctx, g.keyOf(who)); err != nil {
 			return err

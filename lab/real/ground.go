@@ -23,6 +23,7 @@ import (
 	"github.com/patchcycle/patchcycle/lab/faults"
 	"github.com/patchcycle/patchcycle/lab/nspawn"
 	"github.com/patchcycle/patchcycle/lab/trial"
+	"github.com/patchcycle/patchcycle/patching"
 )
 
 // ground is a lab with a server in its network and machines that are enrolled.
@@ -43,9 +44,11 @@ type ground struct {
 	// enrolled counts machines.
 	enrolled int
 	people   *trial.People
-	out      io.Writer // what was found, for people
-	say      func(format string, args ...any)
-	log      io.Writer
+	// others are the tokens of people whom some cycles have beside those.
+	others map[patching.AccountName]string
+	out    io.Writer // what was found, for people
+	say    func(format string, args ...any)
+	log    io.Writer
 }
 
 // up makes the lab, with packages that all machines have. Everything is installed

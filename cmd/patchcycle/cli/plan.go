@@ -11,6 +11,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/console/planfile"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
@@ -181,7 +182,7 @@ func (o planDigestOptions) whole(s *session, text []byte) (patching.Digest, erro
 	}
 	s.say("%s", f.Hash)
 	for _, r := range f.Rings {
-		s.say("ring %s: %d machines, root %s", r.Ring, r.Machines, r.Root)
+		s.say("ring %s: %s, root %s", r.Ring, phrase.Count(r.Machines, "machine"), r.Root)
 	}
 	if o.grants == "" {
 		return f.Hash, nil

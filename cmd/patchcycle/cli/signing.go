@@ -12,6 +12,7 @@ import (
 	"github.com/patchcycle/patchcycle/console/api/wire"
 	"github.com/patchcycle/patchcycle/console/planfile"
 	"github.com/patchcycle/patchcycle/patching"
+	"github.com/patchcycle/patchcycle/patching/phrase"
 	"github.com/patchcycle/patchcycle/trust"
 )
 
@@ -88,7 +89,7 @@ func (s *session) checkGrants(all, text []byte, plan patching.Digest, breakGlass
 	}
 	s.note("Computed again here: plan %s, in force until %s, going back until %s.", g.Plan.Short(), s.when(g.NotAfter), s.when(g.RevertUntil))
 	for _, r := range g.Rings {
-		s.note("  ring %s: %d machines, root %s", r.Ring, r.Machines, r.Root.Short())
+		s.note("  ring %s: %s, root %s", r.Ring, phrase.Count(r.Machines, "machine"), r.Root.Short())
 	}
 	return nil
 }
