@@ -120,6 +120,7 @@ func TestExitCodesTellWhatWentWrong(t *testing.T) {
 		"a verb without a reason": {[]string{"cycle", "pause"}, ExitUsage, "--reason"},
 		"a verb without a plan":   {[]string{"cycle", "approve"}, ExitUsage, "--plan"},
 		"no id of a cycle":        {[]string{"cycle", "show", "november"}, ExitUsage, "cycle/servers/2026-11.1"},
+		"a path for a cycle":      {[]string{"cycle", "show", "../../etc"}, ExitUsage, "\"../../etc\" is no cycle's id: one looks like cycle/servers/2026-11.1 or emergency/servers/openssl\n  See: patchcycle cycle list\n"},
 		"no such cycle":           {[]string{"cycle", "show", "cycle/demo/2026-11.9"}, ExitNotFound, "There is no cycle cycle/demo/2026-11.9.\n  See which there are: patchcycle cycle list\n"},
 		"no such policy":          {[]string{"cycle", "start", "nothing"}, ExitNotFound, "There is no policy nothing.\n  See which there are: patchcycle policy list\n"},
 		"no such file":            {[]string{"policy", "lint", "nowhere.yaml"}, ExitNotFound, "nowhere.yaml"},

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -169,7 +170,9 @@ func (s *session) theCycle(c *client.Client, args []string) (patching.CycleID, e
 }
 
 func cycleNamed(text string) (patching.CycleID, error) {
-	if strings.Count(text, "/") != 2 {
+	parts := strings.Split(text, "/")
+	// It becomes a part of a path: dots would lead elsewhere.
+	if len(parts) != 3 || slices.ContainsFunc(parts, func(p string) bool { return strings.Trim(p, ".") == "" }) {
 		return "", Fail(ExitUsage, "See: patchcycle cycle list", "%q is no cycle's id: one looks like cycle/servers/2026-11.1 or emergency/servers/openssl", text)
 	}
 	return patching.CycleID(text), nil
