@@ -64,7 +64,7 @@ test: setup ## Run all tests; installs what they need on Debian when root. READM
 	@tools/fuzz 5s
 	@# -count=1: these start processes, whose sources the test cache does not see.
 	@# -p 1: the next one's machines would take the cores that the first one times.
-	$(gotestsum) -timeout 45m -count=1 -p 1 $(engine_tests)
+	$(gotestsum) -timeout 50m -count=1 -p 1 $(engine_tests)
 
 .PHONY: test-fast
 test-fast: ## Run the tests that do not link the Temporal server: all of them, or those of PKG=./trust/...

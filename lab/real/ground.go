@@ -68,7 +68,7 @@ func (g *ground) found(ctx context.Context, base ...string) (err error) {
 		logs = g.log
 	}
 	g.lab, err = nspawn.Up(ctx, nspawn.Options{
-		Name: fmt.Sprintf("real-%d", os.Getpid()), Packages: "/apt", Log: logs,
+		Name: filepath.Base(g.dir), Packages: "/apt", Log: logs,
 		Repositories: func(folder string) (r []nspawn.Repository, err error) {
 			if g.repo, err = faults.Open(folder); err == nil {
 				err = g.repo.PublishAll(faults.Good)

@@ -28,26 +28,32 @@ func TestWhateverBefallsARealMachineEndsAsThePageOfFaultsSays(t *testing.T) {
 // A broken release of the agent is halted in the test ring and backed out by the machine
 // itself. Serves Q13, G9, Q2.
 func TestReleasesOfTheAgentGoThroughCyclesAndBrokenOnesGoBackByThemselves(t *testing.T) {
+	t.Parallel()
 	onRealMachines(t, "-cycle", "own", "-n", "3", "-notice", "0s")
 }
 
 // Serves Q13, Q1.
 func TestAServerRestartsItsOwnMachineAndClosesTheCycle(t *testing.T) {
+	t.Parallel()
 	onRealMachines(t, "-cycle", "self", "-notice", "0s")
 }
 
 // Their whole cycle takes minutes of waiting for visits: that is -cycle ssh, by hand.
 // Serves L6, Q15.
 func TestARelaysBootstrapMakesRealMachinesThatAreVisitedWithoutAnAgentThatStays(t *testing.T) {
+	t.Parallel()
 	onRealMachines(t, "-cycle", "bootstrap", "-n", "3")
 }
 
 // Debian's own updates, for which people sign too, are left to -cycle grants by hand: they
 // take minutes. Serves Q15, U1, G5.
 func TestRealMachinesObeyOnlyWhatPeopleSignedWhoeverHasTheServer(t *testing.T) {
+	t.Parallel()
 	onRealMachines(t, "-cycle", "grants", "-n", "3", "-notice", "0s", "-short")
 }
 
+// A lab has its own network, and the few machines of some wait more than they work: those
+// tests are parallel, two cores or not.
 func onRealMachines(t *testing.T, args ...string) {
 	t.Helper()
 	if err := nspawn.Check(t.Context()); err != nil {
