@@ -48,8 +48,12 @@ func (h *Hold) run(c *cobra.Command) error {
 		}
 	}
 	if h.lift {
-		if err := holdfile.Lift(*h.Dir); err != nil {
+		held, err := holdfile.Lift(*h.Dir)
+		if err != nil {
 			return err
+		}
+		if !held {
+			return Print(c, *h.JSON, struct{}{}, "Nobody held it here: there was nothing to lift.")
 		}
 		return Print(c, *h.JSON, struct{}{}, "Lifted.")
 	}

@@ -128,8 +128,11 @@ func TestAHoldIsSetAndLifted(t *testing.T) {
 	rules, err := files.Rules()
 	require.NoError(t, err)
 	assert.Equal(t, want, *rules.Hold)
-	require.NoError(t, holdfile.Lift(string(files)))
-	require.NoError(t, holdfile.Lift(string(files)), "once more does no harm")
+	for _, was := range []bool{true, false} {
+		held, err := holdfile.Lift(string(files))
+		require.NoError(t, err)
+		require.Equal(t, was, held, "once more does no harm, and says so")
+	}
 	rules, err = files.Rules()
 	require.NoError(t, err)
 	assert.Nil(t, rules.Hold)

@@ -79,11 +79,11 @@ func Write(dir string, h uplink.Hold) error {
 	return nil
 }
 
-// Lift removes the hold of a folder.
-func Lift(dir string) error {
-	err := os.Remove(filepath.Join(dir, name))
+// Lift removes the hold of a folder, and says whether there was one.
+func Lift(dir string) (held bool, err error) {
+	err = os.Remove(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }

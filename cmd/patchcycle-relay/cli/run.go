@@ -158,7 +158,7 @@ func (o runOptions) open() (net.Listener, error) {
 	}
 	pair, err := tls.LoadX509KeyPair(o.cert, o.key)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("--cert: %w", err), door.Close())
+		return nil, errors.Join(fmt.Errorf("--cert %s with --key %s: %w", o.cert, o.key, err), door.Close())
 	}
 	return tls.NewListener(door, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}), nil
 }

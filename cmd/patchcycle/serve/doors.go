@@ -43,7 +43,7 @@ func (s *Server) openDoors() error {
 	if s.Config.UplinkCert != "" {
 		cert, err := tls.LoadX509KeyPair(s.Config.UplinkCert, s.Config.UplinkKey)
 		if err != nil {
-			return fmt.Errorf("--uplink-cert: %w", err)
+			return fmt.Errorf("--uplink-cert %s with --uplink-key %s: %w", s.Config.UplinkCert, s.Config.UplinkKey, err)
 		}
 		secure = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}
 	}
