@@ -17,6 +17,7 @@ import (
 // by the program itself, from outside of the product. Serves G1, G7, G8, G9, Q1,
 // Q2, Q3.
 func TestRealMachinesGoThroughAGoodCycleAndABadOne(t *testing.T) {
+	t.Parallel()
 	onRealMachines(t, "-n", "3", "-notice", "0s", "-kill")
 }
 
@@ -52,8 +53,8 @@ func TestRealMachinesObeyOnlyWhatPeopleSignedWhoeverHasTheServer(t *testing.T) {
 	onRealMachines(t, "-cycle", "grants", "-n", "3", "-notice", "0s", "-short")
 }
 
-// A lab has its own network, and the few machines of some wait more than they work: those
-// tests are parallel, two cores or not.
+// A lab has its own network. Three machines wait more than they work: tests with so few are
+// parallel, two cores or not.
 func onRealMachines(t *testing.T, args ...string) {
 	t.Helper()
 	if err := nspawn.Check(t.Context()); err != nil {
